@@ -1,0 +1,1 @@
+pub use pointsman_kernel as kernel;
