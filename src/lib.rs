@@ -1,1 +1,13 @@
+//! Pointsman: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the record.
+//!
+//! ```text
+//! bytes ─intake─▶ Delivered ─triage─▶ Opened ─engine─▶ acts ─drive─▶ provider ─▶ Observed | Ended ─▶ Finished
+//! ```
+#![forbid(unsafe_code)]
+
 pub use pointsman_kernel as kernel;
+
+pub mod config;
+pub mod provider;
+pub mod simulated;
+pub mod units;

@@ -1,0 +1,60 @@
+//! `pointsman.toml`: what playbooks only name. One typed struct per concern; credentials by reference only.
+//!
+//! Read by every room that binds a name to a real thing; parsing with all problems at once is in [`parse`].
+
+mod secret;
+mod target;
+mod watch;
+
+pub use secret::{SecretError, SecretRef};
+pub use target::{
+    AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
+};
+pub use watch::{Person, Probe, Source, Vantage};
+
+use crate::kernel::domain::Name;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The whole configuration. Every table may be missing; an unknown key is an error.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where this instance runs; never a playbook's `from`. Without it only `mode: observe` is allowed.
+    pub site: Option<Name>,
+    pub targets: BTreeMap<Name, Target>,
+    pub probes: BTreeMap<Name, Probe>,
+    pub vantages: BTreeMap<Name, Vantage>,
+    pub sources: BTreeMap<Name, Source>,
+    pub people: BTreeMap<Name, Person>,
+}
+
+impl Config {
+    pub fn target(&self, name: &Name) -> Option<&Target> {
+        self.targets.get(name)
+    }
+    pub fn postgres(&self, name: &Name) -> Option<&PostgresTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Postgres(target) => Some(target),
+            TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+        }
+    }
+    pub fn host(&self, name: &Name) -> Option<&HostTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Host(target) => Some(target),
+            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+        }
+    }
+    pub fn zone(&self, name: &Name) -> Option<&Rfc2136Target> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Rfc2136(target) => Some(target),
+            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Host(_) => None,
+        }
+    }
+}
+
+/// The only place that reads the environment.
+#[expect(clippy::disallowed_methods, reason = "this is the one module that may")]
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,58 @@
+//! What looks and who is asked: probes, vantages, alert sources, people.
+
+use super::SecretRef;
+use crate::kernel::domain::{Name, Role};
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// One question about one thing, asked from every vantage. Exactly one of `http`, `tcp`, `sql`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    pub http: Option<String>,
+    /// Connect here, keep the URL's name for Host and SNI.
+    pub resolve_to: Option<IpAddr>,
+    /// Expected status of `http`; any 2xx without it.
+    pub status: Option<u16>,
+    /// `address:port`
+    pub tcp: Option<String>,
+    /// Name of a postgres target; only from the vantage `local`.
+    pub sql: Option<Name>,
+}
+
+/// A place to look from, with a declared failure domain. `local` always exists.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vantage {
+    /// `/probe` of a Blackbox exporter. Without it the vantage is this process.
+    pub blackbox: Option<String>,
+    /// Blackbox module for `http` probes.
+    pub http_module: Option<String>,
+    /// Blackbox module for `tcp` probes.
+    pub tcp_module: Option<String>,
+    /// Vantages that share a domain can fail together.
+    pub domain: Name,
+    /// A URL that must be reachable from here; otherwise this vantage is blind.
+    pub control: Option<String>,
+}
+
+/// Where alerts come from, and where to ask whether they still fire.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Base URLs of every Alertmanager of the source.
+    #[serde(default)]
+    pub api: Vec<String>,
+    pub user: Option<String>,
+    pub password: Option<SecretRef>,
+    pub bearer: Option<SecretRef>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    #[serde(default)]
+    pub groups: Vec<Name>,
+}

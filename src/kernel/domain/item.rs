@@ -1,0 +1,189 @@
+//! A playbook resolved for one run: every `${…}` replaced, no secret inside. The engine sees nothing else.
+
+use super::{Actor, Digest, Epoch, Fact, ItemId, Name, OccurrenceId, Role, RunId, Span, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One action or check on one target, fully resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// `provider.verb`
+    pub kind: Name,
+    /// Name of a configured target, or of the thing checked where there is none.
+    pub target: Name,
+    pub with: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemRole {
+    Guard,
+    Step,
+    Verify,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Changes something; is planned, shown, intended, applied, verified.
+    Act(Spec),
+    /// Only looks. As a guard it must hold at once; as a step it is polled until it holds.
+    Check(Spec),
+    /// A person does it and confirms.
+    Manual { text: String },
+}
+
+impl Form {
+    pub fn spec(&self) -> Option<&Spec> {
+        match self {
+            Form::Act(spec) | Form::Check(spec) => Some(spec),
+            Form::Manual { .. } => None,
+        }
+    }
+}
+
+/// One way to do a step; a step with `any_of` has several, tried in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rung {
+    pub form: Form,
+    /// Facts that its success proves beyond what the action itself gives.
+    pub proves: Vec<Fact>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, at least 1. Only a proven rejection is tried again.
+    pub attempts: u32,
+    pub backoff_from: Span,
+    pub backoff_to: Span,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { attempts: 1, backoff_from: Span::secs(1), backoff_to: Span::secs(30) }
+    }
+}
+
+/// Who may decide to go on without a proven fence of `target`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnfencedRule {
+    pub target: Name,
+    pub role: Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    pub name: Name,
+    pub role: ItemRole,
+    /// At least one.
+    pub rungs: Vec<Rung>,
+    /// Items that must be green before; indices below its own.
+    pub after: Vec<ItemId>,
+    pub optional: bool,
+    pub commit_point: bool,
+    /// Whether it can be planned before anything was done. Checks and verifications cannot.
+    pub planned_ahead: bool,
+    pub accept_unfenced: Option<UnfencedRule>,
+    pub retry: Retry,
+    /// From the item's start until it is verified.
+    pub timeout: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    Failover,
+    Switchover,
+    Failback,
+    Drill,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Say what it would do, and do nothing.
+    Observe,
+    Approve,
+    Auto,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    pub expires: Span,
+    pub role: Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A run found again after a longer gap looks first, and asks again before the commit point.
+    pub resume_within: Span,
+    /// From the first change to the end.
+    pub deadline: Span,
+    /// Observations older than this are taken again before the first change and the commit point.
+    pub fresh: Span,
+    /// How long a held run waits before it looks again.
+    pub look_again: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            resume_within: Span::secs(60),
+            deadline: Span::mins(30),
+            fresh: Span::secs(2),
+            look_again: Span::secs(15),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objective {
+    pub rto: Option<Span>,
+    pub rpo: Option<Span>,
+}
+
+/// Why the run exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    Alert {
+        occurrences: Vec<OccurrenceId>,
+        /// The alert's own start, as its source says.
+        started: Time,
+        delivered: Time,
+        /// Labels of the alert that opened it.
+        labels: Value,
+    },
+    Person {
+        by: Actor,
+        reason: String,
+    },
+}
+
+/// Everything a run needs to know, written once when it opens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    pub run: RunId,
+    pub playbook: Name,
+    pub playbook_digest: Digest,
+    /// The whole text it started with.
+    pub text: String,
+    pub service: Name,
+    pub kind: RunKind,
+    pub mode: Mode,
+    pub from: Name,
+    pub to: Name,
+    pub items: Vec<Item>,
+    /// Targets written, locked until the run ends.
+    pub locks: Vec<Name>,
+    pub approval: ApprovalRule,
+    pub limits: Limits,
+    pub objective: Objective,
+    pub cause: Cause,
+    pub epoch: Epoch,
+    /// The process that opened it.
+    pub owner: String,
+    /// Which fold it began with.
+    pub fold: u16,
+}

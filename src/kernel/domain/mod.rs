@@ -1,0 +1,28 @@
+//! Values, no behaviour that can fail on I/O: the vocabulary that every other room speaks.
+
+mod actor;
+mod digest;
+mod fact;
+mod id;
+mod item;
+mod outcome;
+mod plan;
+mod record;
+mod secret;
+mod time;
+
+pub use actor::{Actor, Role, Via};
+pub use digest::{Digest, canonical};
+pub use fact::{Fact, FenceRung, Lsn};
+pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};
+pub use item::{
+    ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, Resolved, Retry, RunKind, Rung, Spec,
+    UnfencedRule,
+};
+pub use outcome::{CallEnd, CallResult, Outcome};
+pub use plan::{Change, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
+pub use record::{
+    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Stamped, Told, WhyObserved,
+};
+pub use secret::Secret;
+pub use time::{Span, Time};

@@ -1,0 +1,177 @@
+//! What was seen, what is wanted, and the difference between the two that a person can approve.
+
+use super::{Digest, Fact, ItemId, ItemRole, Name, Spec, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a check saw. Unreachable is an observation too, with its layer in `state`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Which thing it really was: system identifier, zone and serial, host key.
+    pub identity: Value,
+    /// Normalised facts: role, timeline, record values, verdicts. Never a measurement.
+    pub state: Value,
+    /// Measurements and raw replies, shown and recorded, never hashed.
+    pub evidence: Value,
+    pub at: Time,
+}
+
+/// One reason for a refusal or for not knowing, with a stable code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub code: String,
+    pub says: String,
+}
+
+impl Reason {
+    pub fn new(code: &str, says: impl Into<String>) -> Reason {
+        Reason { code: code.to_owned(), says: says.into() }
+    }
+}
+
+/// When seeing the old value proves that a call did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settle {
+    AtOnce,
+    After(super::Span),
+    /// `pg_promote` = false may still happen later.
+    Never,
+}
+
+/// How a change can be taken back; fixed at plan time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    To(Spec),
+    ByHand(String),
+    None,
+}
+
+/// One conditional change: it may be applied only while `from` still holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    pub from: Value,
+    pub to: Value,
+    pub needs: Vec<Fact>,
+    pub gives: Vec<Fact>,
+    /// Limits on numbers that matter to consent, rounded up; drift is a bound broken.
+    pub bounds: BTreeMap<String, u64>,
+    pub undo: Undo,
+    pub settle: Settle,
+    /// What apply needs and consent does not: an old file's text, the position to drain to.
+    pub detail: Value,
+    /// The two columns of the plan a person reads.
+    pub now: String,
+    pub after: String,
+    pub warnings: Vec<String>,
+}
+
+impl Change {
+    /// A change with nothing special about it; callers fill in the rest.
+    pub fn new(from: Value, to: Value) -> Change {
+        Change {
+            from,
+            to,
+            needs: vec![],
+            gives: vec![],
+            bounds: BTreeMap::new(),
+            undo: Undo::None,
+            settle: Settle::AtOnce,
+            detail: Value::Null,
+            now: String::new(),
+            after: String::new(),
+            warnings: vec![],
+        }
+    }
+
+    /// The part that consent covers.
+    pub fn contract(&self) -> Value {
+        let facts = |list: &[Fact]| list.iter().map(Fact::normalised).collect::<Vec<_>>();
+        serde_json::json!({
+            "from": self.from, "to": self.to, "needs": facts(&self.needs), "gives": facts(&self.gives),
+            "bounds": self.bounds,
+        })
+    }
+
+    /// Whether `self`, observed later, is still what `planned` promised: same facts, no bound exceeded.
+    pub fn within(&self, planned: &Change) -> bool {
+        let bounds_hold = self.bounds.iter().all(|(k, v)| planned.bounds.get(k).is_some_and(|max| v <= max));
+        let (mut a, mut b) = (self.contract(), planned.contract());
+        a["bounds"] = Value::Null;
+        b["bounds"] = Value::Null;
+        bounds_hold && a == b
+    }
+}
+
+/// The verdict of one check or action over what it saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepPlan {
+    /// Already right; never re-applied.
+    Nothing {
+        gives: Vec<Fact>,
+        says: String,
+    },
+    Change(Box<Change>),
+    Refuse(Vec<Reason>),
+    Unknown(Vec<Reason>),
+}
+
+impl StepPlan {
+    pub fn nothing(says: impl Into<String>) -> StepPlan {
+        StepPlan::Nothing { gives: vec![], says: says.into() }
+    }
+    pub fn refuse(code: &str, says: impl Into<String>) -> StepPlan {
+        StepPlan::Refuse(vec![Reason::new(code, says)])
+    }
+    pub fn unknown(code: &str, says: impl Into<String>) -> StepPlan {
+        StepPlan::Unknown(vec![Reason::new(code, says)])
+    }
+    pub fn reasons(&self) -> &[Reason] {
+        match self {
+            StepPlan::Refuse(reasons) | StepPlan::Unknown(reasons) => reasons,
+            StepPlan::Nothing { .. } | StepPlan::Change(_) => &[],
+        }
+    }
+}
+
+/// How a line of the plan reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Ok,
+    Change,
+    Nothing,
+    /// Checked when its turn comes.
+    Later,
+    /// A person is asked.
+    Asks,
+    Refused,
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanLine {
+    pub item: ItemId,
+    pub role: ItemRole,
+    pub name: Name,
+    pub target: String,
+    pub verdict: Verdict,
+    pub now: String,
+    pub after: String,
+    pub no_undo: bool,
+    pub notes: Vec<String>,
+}
+
+/// The whole plan as shown and approved. `digest` is what approval binds to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanSheet {
+    pub lines: Vec<PlanLine>,
+    /// Data at risk, in words.
+    pub at_risk: Vec<String>,
+    pub digest: Digest,
+    pub at: Time,
+    pub until: Time,
+}

@@ -1,0 +1,318 @@
+//! Everything the journal can hold. Each kind has its own version; old versions are lifted in `Record::decode`.
+
+use super::{
+    Actor, Change, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome, PlanSheet,
+    Position, Reason, Resolved, RunId, Seq, Span, Spec, StepPlan, Stream, Time,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Why something was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyObserved {
+    /// For the plan that is shown.
+    Plan,
+    /// Again, right before acting, or after a gap.
+    Recheck,
+    /// To find out whether a call in doubt took effect.
+    Classify,
+    /// Whether an applied change is there.
+    Verify,
+}
+
+/// One call of one attempt. Exactly one `Intended` exists for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Call {
+    pub item: ItemId,
+    pub rung: u8,
+    pub attempt: u32,
+    pub undo: bool,
+}
+
+/// What people, or triage, say to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    Abort,
+    Pause,
+    Resume,
+    /// Look again at a parked item and go on.
+    Retry(ItemId),
+    Skip(ItemId),
+    /// A manual step was done.
+    Confirm(ItemId),
+    /// End it as it stands.
+    Close,
+    /// Every occurrence that caused it is resolved.
+    Resolved,
+}
+
+/// The phases that recovery time is split into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Detect,
+    Decide,
+    Fence,
+    Promote,
+    Config,
+    Verify,
+    Dns,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Detect => "detect",
+            Phase::Decide => "decide",
+            Phase::Fence => "fence",
+            Phase::Promote => "promote",
+            Phase::Config => "config",
+            Phase::Verify => "verify",
+            Phase::Dns => "dns",
+        }
+    }
+}
+
+/// What may have been lost. `bytes` is a bound from samples; everything committed before `last_safe` is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rpo {
+    pub bytes: Option<u64>,
+    pub last_safe: Option<Time>,
+    pub says: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceWatchState {
+    Watching,
+    SeenAsStandby,
+    SeenWritable,
+    Closed,
+}
+
+/// A webhook body as it came; the bytes lie in the content-addressed table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    pub source: Name,
+    /// Which parser reads the bytes: `alertmanager`.
+    pub format: Name,
+    pub digest: Digest,
+    pub bytes: u64,
+    pub alerts: u32,
+    /// Alerts cut away by the sender; the message is incomplete.
+    pub truncated: u64,
+    /// The peer address, for the record only.
+    pub peer: String,
+}
+
+/// Why one playbook did or did not start for one alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaybookVerdict {
+    pub playbook: Name,
+    pub matched: bool,
+    pub why: Reason,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    // ── a run's stream ──
+    Opened(Box<Resolved>),
+    Taken {
+        epoch: Epoch,
+        owner: String,
+        gap: Span,
+    },
+    Observed {
+        item: ItemId,
+        rung: u8,
+        why: WhyObserved,
+        seen: Result<Observation, String>,
+        plan: StepPlan,
+    },
+    Planned(Box<PlanSheet>),
+    /// A person is needed: approval of `digest`, or confirmation of `item`.
+    Asked {
+        digest: Digest,
+        item: Option<ItemId>,
+        until: Option<Time>,
+        says: String,
+    },
+    Decided {
+        digest: Digest,
+        by: Actor,
+        yes: bool,
+        reason: String,
+        /// Targets whose missing fence this decision accepts, by name.
+        accept_unfenced: Vec<Name>,
+    },
+    Told {
+        what: Told,
+        by: Actor,
+        reason: String,
+    },
+    Intended {
+        call: Call,
+        spec: Spec,
+        change: Box<Change>,
+    },
+    Ended {
+        call: Call,
+        end: super::CallEnd,
+    },
+    Parked {
+        item: Option<ItemId>,
+        /// The effect of a call could not be established.
+        doubt: bool,
+        why: Vec<Reason>,
+    },
+    FenceWatch {
+        target: Name,
+        rung: FenceRung,
+        state: FenceWatchState,
+        says: String,
+    },
+    Finished {
+        outcome: Outcome,
+        says: String,
+        rto: Vec<(Phase, Span)>,
+        rpo: Option<Rpo>,
+        /// Commands or deeds left to a person.
+        by_hand: Vec<String>,
+    },
+    // ── a run's or a service's stream ──
+    Held {
+        why: Vec<Reason>,
+        occurrence: Option<OccurrenceId>,
+        playbook: Option<Name>,
+        until: Time,
+    },
+    // ── a service's stream ──
+    Joined {
+        occurrence: OccurrenceId,
+        run: RunId,
+        says: String,
+    },
+    Claimed {
+        owner: String,
+        epoch: Epoch,
+    },
+    Frozen {
+        service: Option<Name>,
+        by: Actor,
+        reason: String,
+        until: Time,
+    },
+    Thawed {
+        service: Option<Name>,
+        by: Option<Actor>,
+        reason: String,
+    },
+    // ── a source's stream ──
+    Delivered(Delivered),
+    /// An alert that opened nothing, with the reason for each playbook.
+    NotStarted {
+        occurrence: OccurrenceId,
+        delivery: Position,
+        labels: Value,
+        why: Vec<PlaybookVerdict>,
+        /// In mode observe: what would have been done.
+        plan: Option<Box<PlanSheet>>,
+    },
+    OccurrenceOpened {
+        occurrence: OccurrenceId,
+        fingerprint: String,
+        labels: Value,
+        started: Time,
+        delivery: Position,
+    },
+    OccurrenceClosed {
+        occurrence: OccurrenceId,
+        ended: Time,
+        delivery: Option<Position>,
+        says: String,
+    },
+    // ── the instance's and playbooks' streams ──
+    Started {
+        version: String,
+        owner: String,
+        site: Option<Name>,
+        config: Digest,
+    },
+    Loaded {
+        playbook: Name,
+        digest: Digest,
+        active: bool,
+        problems: Vec<String>,
+    },
+    Sealed {
+        before: Position,
+        hash: Digest,
+    },
+    Clock {
+        says: String,
+        jump: i64,
+    },
+}
+
+impl Record {
+    /// Name stored beside the bytes, for queries.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Record::Opened(_) => "opened",
+            Record::Taken { .. } => "taken",
+            Record::Observed { .. } => "observed",
+            Record::Planned(_) => "planned",
+            Record::Asked { .. } => "asked",
+            Record::Decided { .. } => "decided",
+            Record::Told { .. } => "told",
+            Record::Intended { .. } => "intended",
+            Record::Ended { .. } => "ended",
+            Record::Parked { .. } => "parked",
+            Record::FenceWatch { .. } => "fence_watch",
+            Record::Finished { .. } => "finished",
+            Record::Held { .. } => "held",
+            Record::Joined { .. } => "joined",
+            Record::Claimed { .. } => "claimed",
+            Record::Frozen { .. } => "frozen",
+            Record::Thawed { .. } => "thawed",
+            Record::Delivered(_) => "delivered",
+            Record::NotStarted { .. } => "not_started",
+            Record::OccurrenceOpened { .. } => "occurrence_opened",
+            Record::OccurrenceClosed { .. } => "occurrence_closed",
+            Record::Started { .. } => "started",
+            Record::Loaded { .. } => "loaded",
+            Record::Sealed { .. } => "sealed",
+            Record::Clock { .. } => "clock",
+        }
+    }
+
+    /// Version of this kind's body.
+    pub fn version(&self) -> u16 {
+        1
+    }
+
+    /// The stored bytes; made once, hashed and kept as they are.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("invariant: a record has string keys only")
+    }
+
+    pub fn decode(kind: &str, version: u16, body: &[u8]) -> Result<Record, String> {
+        if version != 1 {
+            return Err(format!("record {kind} has version {version}; this program knows version 1"));
+        }
+        serde_json::from_slice(body).map_err(|e| format!("record {kind} v{version}: {e}"))
+    }
+}
+
+/// A record as the journal stored it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stamped {
+    pub position: Position,
+    pub stream: Stream,
+    pub seq: Seq,
+    pub at: Time,
+    pub record: Record,
+}

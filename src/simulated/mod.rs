@@ -1,0 +1,1 @@
+//! Models of remotes behind the providers' ports: the real observe, plan and apply run against them.

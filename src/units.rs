@@ -1,0 +1,54 @@
+//! Lengths of time and sizes as people write them: `30s`, `1h 5m`, `16MiB`.
+
+use crate::kernel::domain::Span;
+
+/// `30s`, `2m`, `1h 5m`, `250ms`. A bare number is an error: the unit is part of the value.
+pub fn parse_span(text: &str) -> Result<Span, String> {
+    let bad = || format!("{text:?} is not a length of time; write it with its unit, like 30s, 5m or 1h 30m");
+    let duration: jiff::SignedDuration = text.trim().parse().map_err(|_| bad())?;
+    let micros = u64::try_from(duration.as_micros()).map_err(|_| bad())?;
+    Ok(Span(micros))
+}
+
+/// `512`, `64KiB`, `16MiB`, `1GiB` (powers of 1024) or `kB`, `MB`, `GB` (powers of 1000), in bytes.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?} is not a size; write it like 512B, 64KiB, 16MiB or 1GiB");
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| bad())?;
+    let factor: u64 = match text[digits..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err(bad()),
+    };
+    number.checked_mul(factor).ok_or_else(bad)
+}
+
+/// A size for people: `96 KiB`, `16 MiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.0} KiB", bytes as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes() {
+        assert_eq!(parse_span("1h 5m"), Ok(Span::mins(65)));
+        assert_eq!(parse_span("250ms"), Ok(Span::millis(250)));
+        assert!(parse_span("30").is_err() && parse_span("-3s").is_err());
+        assert_eq!(parse_bytes("16MiB"), Ok(16 << 20));
+        assert!(parse_bytes("16 Mb").is_err() && parse_bytes("").is_err());
+    }
+}
