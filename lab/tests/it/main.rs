@@ -1,0 +1,3 @@
+//! The lab proves itself: every part is started for real and broken for real.
+
+mod postgres;
