@@ -4,16 +4,21 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
+use crate::alerting::{AlertingOptions, Alertmanager, Prometheus};
 use crate::apps::Apps;
+use crate::blackbox::Blackbox;
+use crate::checker::Checker;
 use crate::children::{Child, Spec};
+use crate::dns::{Dns, DnsOptions};
 use crate::files;
 use crate::host_config::HostDir;
 use crate::hosts::{Hosts, Machine};
 use crate::net::{Port, PortBlock};
 use crate::orders::{self, Lost};
 use crate::postgres::{Postgres, PostgresOptions};
+use crate::resolver::Resolver;
 use crate::site::{REGIONS, Site, at};
 
 /// Which parts to start. Nothing is started that was not asked for.
@@ -22,6 +27,9 @@ pub struct Builder {
     postgres: Option<PostgresOptions>,
     apps: u8,
     hosts: bool,
+    dns: Option<DnsOptions>,
+    resolver_max_ttl: Option<u32>,
+    blackbox: bool,
 }
 
 impl Builder {
@@ -51,16 +59,38 @@ impl Builder {
         self
     }
 
+    /// The zone on two authoritative servers.
+    pub fn dns(self) -> Builder {
+        self.dns_with(DnsOptions::default())
+    }
+
+    pub fn dns_with(mut self, options: DnsOptions) -> Builder {
+        self.dns = Some(options);
+        self
+    }
+
+    /// A recursive resolver whose cache keeps nothing longer than this many seconds; needs the zone.
+    pub fn resolver(mut self, max_ttl: u32) -> Builder {
+        self.resolver_max_ttl = Some(max_ttl);
+        self
+    }
+
+    /// Blackbox exporters in par and sbg.
+    pub fn blackbox(mut self) -> Builder {
+        self.blackbox = true;
+        self
+    }
+
     pub async fn start(self) -> anyhow::Result<Lab> {
         let dir = files::temp_dir()?;
         std::fs::create_dir(dir.path().join("log"))?;
         let janitor = janitor(dir.path())?;
         let ports = PortBlock::reserve()?;
-        let mut postgres = None;
-        if let Some(options) = &self.postgres {
-            let started = Postgres::start(dir.path(), &ports, options).await;
-            postgres = Some(started.context("starting the PostgreSQL pair")?);
-        }
+        let (postgres, (dns, resolver), blackboxes) = tokio::try_join!(
+            self.start_postgres(dir.path(), &ports),
+            self.start_dns(dir.path(), &ports),
+            self.start_blackboxes(dir.path(), &ports),
+        )?;
         let mut apps = None;
         if self.apps > 0 {
             let postgres = postgres.as_ref().context("shops need .postgres()")?;
@@ -76,15 +106,66 @@ impl Builder {
                     .context("starting the machines' sshd")?,
             );
         }
+        let alerting = Alerting::default();
         Ok(Lab {
+            alerting,
             hosts,
             apps,
             postgres,
+            resolver,
+            dns,
+            blackboxes,
             ports,
             dir,
             _janitor: janitor,
         })
     }
+
+    async fn start_postgres(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Option<Postgres>> {
+        let Some(options) = &self.postgres else {
+            return Ok(None);
+        };
+        let started = Postgres::start(dir, ports, options).await;
+        started.map(Some).context("starting the PostgreSQL pair")
+    }
+
+    async fn start_dns(
+        &self,
+        dir: &Path,
+        ports: &PortBlock,
+    ) -> anyhow::Result<(Option<Dns>, Option<Resolver>)> {
+        let Some(options) = &self.dns else {
+            ensure!(self.resolver_max_ttl.is_none(), "a resolver needs .dns()");
+            return Ok((None, None));
+        };
+        let dns = Dns::start(dir, ports, options)
+            .await
+            .context("starting the zone's servers")?;
+        let Some(max_ttl) = self.resolver_max_ttl else {
+            return Ok((Some(dns), None));
+        };
+        let resolver = Resolver::start(dir, ports, &dns, max_ttl)
+            .await
+            .context("starting the resolver")?;
+        Ok((Some(dns), Some(resolver)))
+    }
+
+    async fn start_blackboxes(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Vec<Blackbox>> {
+        if !self.blackbox {
+            return Ok(Vec::new());
+        }
+        let start = |site| Blackbox::start(dir, ports, site);
+        let (par, sbg) =
+            tokio::try_join!(start(Site::Par), start(Site::Sbg)).context("starting the probes")?;
+        Ok(vec![par, sbg])
+    }
+}
+
+/// What is started after the rest, because it must know where to post.
+#[derive(Debug, Default)]
+struct Alerting {
+    prometheus: Option<Prometheus>,
+    alertmanagers: Vec<Alertmanager>,
 }
 
 /// The machines that exist because something runs on them.
@@ -121,9 +202,13 @@ fn janitor(dir: &Path) -> anyhow::Result<Child> {
 /// Running servers. Parts are dropped in the order of the fields: what depends on others goes first.
 #[derive(Debug)]
 pub struct Lab {
+    alerting: Alerting,
     hosts: Option<Hosts>,
     apps: Option<Apps>,
     postgres: Option<Postgres>,
+    resolver: Option<Resolver>,
+    dns: Option<Dns>,
+    blackboxes: Vec<Blackbox>,
     ports: PortBlock,
     dir: tempfile::TempDir,
     _janitor: Child,
@@ -179,5 +264,65 @@ impl Lab {
     /// The acknowledged orders that the given server does not have.
     pub async fn lost_orders(&self, server: Site) -> anyhow::Result<Vec<Lost>> {
         orders::lost(self.apps(), self.postgres(), server).await
+    }
+
+    pub fn dns(&self) -> &Dns {
+        self.dns.as_ref().expect("this lab was built without .dns()")
+    }
+
+    pub fn dns_mut(&mut self) -> &mut Dns {
+        self.dns.as_mut().expect("this lab was built without .dns()")
+    }
+
+    pub fn resolver(&self) -> &Resolver {
+        self.resolver
+            .as_ref()
+            .expect("this lab was built without .resolver()")
+    }
+
+    /// The exporter in par or in sbg.
+    pub fn blackbox(&self, site: Site) -> &Blackbox {
+        let found = self.blackboxes.iter().find(|blackbox| blackbox.site == site);
+        found.unwrap_or_else(|| panic!("this lab has no blackbox exporter in {site}"))
+    }
+
+    /// Starts one or two Alertmanagers that post to the given webhook.
+    pub async fn start_alertmanagers(&mut self, options: &AlertingOptions) -> anyhow::Result<()> {
+        for n in 0..options.alertmanagers {
+            let started = Alertmanager::start(self.dir.path(), &self.ports, n, options).await;
+            self.alerting
+                .alertmanagers
+                .push(started.context("starting Alertmanager")?);
+        }
+        Ok(())
+    }
+
+    pub fn alertmanagers(&self) -> &[Alertmanager] {
+        &self.alerting.alertmanagers
+    }
+
+    pub fn alertmanagers_mut(&mut self) -> &mut [Alertmanager] {
+        &mut self.alerting.alertmanagers
+    }
+
+    /// Starts Prometheus over the shops and the Alertmanagers that run by now; returns when all shops were scraped.
+    pub async fn start_prometheus(&mut self) -> anyhow::Result<()> {
+        let shops: Vec<_> = self.apps().all().iter().map(|app| (app.site, app.addr)).collect();
+        let alertmanagers: Vec<_> = self.alertmanagers().iter().map(|am| am.addr).collect();
+        let started = Prometheus::start(self.dir.path(), &self.ports, &shops, &alertmanagers).await;
+        self.alerting.prometheus = Some(started.context("starting Prometheus")?);
+        Ok(())
+    }
+
+    pub fn prometheus(&self) -> &Prometheus {
+        self.alerting
+            .prometheus
+            .as_ref()
+            .expect("this lab has no Prometheus: call start_prometheus()")
+    }
+
+    /// Starts the checker of "never two writers".
+    pub fn start_checker(&self) -> Checker {
+        Checker::start(self.postgres())
     }
 }
