@@ -87,8 +87,8 @@ pub async fn read_only(source: &Path, at: &Path) -> anyhow::Result<Mount> {
 }
 
 /// Words to put before a program so that a system call fails in it, such as `("fdatasync", "error=EIO:when=3+")`.
-/// The tracer is the child and the program its child: killing the tracer lets the program go on, so kill the
-/// program (by the pid it writes or shows); the tracer then ends.
+/// The tracer steps aside (`-D`): the program itself is the direct child, with its pid and its death signal, and the
+/// tracer ends with it.
 pub fn strace_prefix(calls: &str, fault: &str, log: &Path) -> Vec<String> {
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
     let words = [
@@ -99,7 +99,7 @@ pub fn strace_prefix(calls: &str, fault: &str, log: &Path) -> Vec<String> {
         "strace",
         "-f",
         "-qq",
-        "--kill-on-exit",
+        "-D",
     ];
     let mut words: Vec<String> = words.map(str::to_owned).to_vec();
     words.extend([

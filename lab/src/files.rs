@@ -83,3 +83,22 @@ pub fn as_postgres() -> anyhow::Result<Vec<String>> {
         .chain(["--pdeathsig", "KILL", "--"]);
     Ok(words.map(str::to_owned).collect())
 }
+
+/// The last lines of every log in a folder: what a part that did not start has to say.
+pub fn last_lines(logs: &Path) -> String {
+    let mut said = String::from("the lab did not start; its logs end with:");
+    for entry in std::fs::read_dir(logs)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+    {
+        let text = std::fs::read(entry.path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        if !lines.is_empty() {
+            let end = lines[lines.len().saturating_sub(6)..].join("\n    ");
+            said.push_str(&format!("\n  {}:\n    {end}", entry.file_name().display()));
+        }
+    }
+    said
+}

@@ -81,44 +81,50 @@ impl Builder {
         self
     }
 
+    /// Starts what was asked for. When a part does not come, what it wrote to its log is part of the error, since the
+    /// folder goes away.
     pub async fn start(self) -> anyhow::Result<Lab> {
         let dir = files::temp_dir()?;
-        std::fs::create_dir(dir.path().join("log"))?;
+        let logs = dir.path().join("log");
+        std::fs::create_dir(&logs)?;
         let janitor = janitor(dir.path())?;
         let ports = PortBlock::reserve()?;
-        let (postgres, (dns, resolver), blackboxes) = tokio::try_join!(
-            self.start_postgres(dir.path(), &ports),
-            self.start_dns(dir.path(), &ports),
-            self.start_blackboxes(dir.path(), &ports),
-        )?;
-        let mut apps = None;
-        if self.apps > 0 {
-            let postgres = postgres.as_ref().context("shops need .postgres()")?;
-            let started = Apps::start(dir.path(), &ports, postgres, self.apps).await;
-            apps = Some(started.context("starting the shops")?);
-        }
-        let mut hosts = None;
-        if self.hosts {
-            let machines = machines(&ports, postgres.as_ref(), apps.as_ref());
-            hosts = Some(
-                Hosts::start(dir.path(), machines)
-                    .await
-                    .context("starting the machines' sshd")?,
-            );
-        }
-        let alerting = Alerting::default();
+        let parts = self.start_parts(dir.path(), &ports).await;
+        let parts = parts.map_err(|e| e.context(files::last_lines(&logs)))?;
         Ok(Lab {
-            alerting,
-            hosts,
-            apps,
-            postgres,
-            resolver,
-            dns,
-            blackboxes,
+            alerting: Alerting::default(),
+            parts,
             ports,
             dir,
             _janitor: janitor,
         })
+    }
+
+    async fn start_parts(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Parts> {
+        let (postgres, (dns, resolver), blackboxes) = tokio::try_join!(
+            self.start_postgres(dir, ports),
+            self.start_dns(dir, ports),
+            self.start_blackboxes(dir, ports),
+        )?;
+        let mut parts = Parts {
+            hosts: None,
+            apps: None,
+            postgres,
+            resolver,
+            dns,
+            blackboxes,
+        };
+        if self.apps > 0 {
+            let postgres = parts.postgres.as_ref().context("shops need .postgres()")?;
+            let started = Apps::start(dir, ports, postgres, self.apps).await;
+            parts.apps = Some(started.context("starting the shops")?);
+        }
+        if self.hosts {
+            let machines = machines(ports, parts.postgres.as_ref(), parts.apps.as_ref());
+            let started = Hosts::start(dir, machines).await;
+            parts.hosts = Some(started.context("starting the machines' sshd")?);
+        }
+        Ok(parts)
     }
 
     async fn start_postgres(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Option<Postgres>> {
@@ -159,6 +165,17 @@ impl Builder {
             tokio::try_join!(start(Site::Par), start(Site::Sbg)).context("starting the probes")?;
         Ok(vec![par, sbg])
     }
+}
+
+/// What the builder started.
+#[derive(Debug)]
+struct Parts {
+    hosts: Option<Hosts>,
+    apps: Option<Apps>,
+    postgres: Option<Postgres>,
+    resolver: Option<Resolver>,
+    dns: Option<Dns>,
+    blackboxes: Vec<Blackbox>,
 }
 
 /// What is started after the rest, because it must know where to post.
@@ -203,12 +220,7 @@ fn janitor(dir: &Path) -> anyhow::Result<Child> {
 #[derive(Debug)]
 pub struct Lab {
     alerting: Alerting,
-    hosts: Option<Hosts>,
-    apps: Option<Apps>,
-    postgres: Option<Postgres>,
-    resolver: Option<Resolver>,
-    dns: Option<Dns>,
-    blackboxes: Vec<Blackbox>,
+    parts: Parts,
     ports: PortBlock,
     dir: tempfile::TempDir,
     _janitor: Child,
@@ -234,31 +246,45 @@ impl Lab {
     }
 
     pub fn postgres(&self) -> &Postgres {
-        self.postgres
+        self.parts
+            .postgres
             .as_ref()
             .expect("this lab was built without .postgres()")
     }
 
     pub fn postgres_mut(&mut self) -> &mut Postgres {
-        self.postgres
+        self.parts
+            .postgres
             .as_mut()
             .expect("this lab was built without .postgres()")
     }
 
     pub fn hosts(&self) -> &Hosts {
-        self.hosts.as_ref().expect("this lab was built without .hosts()")
+        self.parts
+            .hosts
+            .as_ref()
+            .expect("this lab was built without .hosts()")
     }
 
     pub fn hosts_mut(&mut self) -> &mut Hosts {
-        self.hosts.as_mut().expect("this lab was built without .hosts()")
+        self.parts
+            .hosts
+            .as_mut()
+            .expect("this lab was built without .hosts()")
     }
 
     pub fn apps(&self) -> &Apps {
-        self.apps.as_ref().expect("this lab was built without .apps()")
+        self.parts
+            .apps
+            .as_ref()
+            .expect("this lab was built without .apps()")
     }
 
     pub fn apps_mut(&mut self) -> &mut Apps {
-        self.apps.as_mut().expect("this lab was built without .apps()")
+        self.parts
+            .apps
+            .as_mut()
+            .expect("this lab was built without .apps()")
     }
 
     /// The acknowledged orders that the given server does not have.
@@ -267,22 +293,33 @@ impl Lab {
     }
 
     pub fn dns(&self) -> &Dns {
-        self.dns.as_ref().expect("this lab was built without .dns()")
+        self.parts
+            .dns
+            .as_ref()
+            .expect("this lab was built without .dns()")
     }
 
     pub fn dns_mut(&mut self) -> &mut Dns {
-        self.dns.as_mut().expect("this lab was built without .dns()")
+        self.parts
+            .dns
+            .as_mut()
+            .expect("this lab was built without .dns()")
     }
 
     pub fn resolver(&self) -> &Resolver {
-        self.resolver
+        self.parts
+            .resolver
             .as_ref()
             .expect("this lab was built without .resolver()")
     }
 
     /// The exporter in par or in sbg.
     pub fn blackbox(&self, site: Site) -> &Blackbox {
-        let found = self.blackboxes.iter().find(|blackbox| blackbox.site == site);
+        let found = self
+            .parts
+            .blackboxes
+            .iter()
+            .find(|blackbox| blackbox.site == site);
         found.unwrap_or_else(|| panic!("this lab has no blackbox exporter in {site}"))
     }
 
