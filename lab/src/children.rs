@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
@@ -72,6 +73,8 @@ impl Spec {
         };
         command.args(argv);
         command.envs(self.env.iter().cloned());
+        // Ctrl-C at a terminal is for the harness; it (or its end) tells the children.
+        command.process_group(0);
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("opening the log {}", self.log.display()))?;
         command.stdout(log.try_clone()?).stderr(log);

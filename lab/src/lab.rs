@@ -30,6 +30,7 @@ pub struct Builder {
     dns: Option<DnsOptions>,
     resolver_max_ttl: Option<u32>,
     blackbox: bool,
+    on_disk: bool,
 }
 
 impl Builder {
@@ -81,10 +82,16 @@ impl Builder {
         self
     }
 
+    /// Keeps the lab's folder on a disk, where flushes cost what they cost; otherwise it may be in memory.
+    pub fn on_disk(mut self) -> Builder {
+        self.on_disk = true;
+        self
+    }
+
     /// Starts what was asked for. When a part does not come, what it wrote to its log is part of the error, since the
     /// folder goes away.
     pub async fn start(self) -> anyhow::Result<Lab> {
-        let dir = files::temp_dir()?;
+        let dir = files::temp_dir(self.on_disk || self.postgres.as_ref().is_some_and(|pg| pg.fsync))?;
         let logs = dir.path().join("log");
         std::fs::create_dir(&logs)?;
         let janitor = janitor(dir.path())?;

@@ -122,7 +122,7 @@ impl Postgres {
         node::configure(&data, &tls, options)?;
         let gra = Node::start(dir, Site::Gra, port, options)?;
         let mut pair = Postgres {
-            sbg: Node::absent(dir, Site::Sbg, port),
+            sbg: Node::absent(dir, Site::Sbg),
             gra,
             replication,
             pointsman,

@@ -43,7 +43,7 @@ impl Node {
     }
 
     /// A node whose data is there (or will be), without a running server.
-    pub fn absent(lab: &Path, site: Site, _port: u16) -> Node {
+    pub fn absent(lab: &Path, site: Site) -> Node {
         let host = Node::host_dir(lab, site);
         let log = |name: String| lab.join("log").join(name);
         Node {
@@ -58,7 +58,7 @@ impl Node {
     }
 
     pub fn start(lab: &Path, site: Site, port: u16, options: &PostgresOptions) -> anyhow::Result<Node> {
-        let mut node = Node::absent(lab, site, port);
+        let mut node = Node::absent(lab, site);
         files::postgres_dir(&node.socket, 0o755)?;
         let config = HostConfig {
             name: format!("pg-{site}-host"),
@@ -161,7 +161,7 @@ pub(super) fn configure(data: &Path, tls: &Tls, options: &PostgresOptions) -> an
     let onoff = if options.fsync { "on" } else { "off" };
     let conf = format!(
         "\n# the lab\nwal_level = replica\nmax_wal_senders = 10\nmax_replication_slots = 10\nhot_standby = on\n\
-         wal_keep_size = 64MB\nmax_connections = 60\nshared_buffers = 16MB\nfsync = {onoff}\n\
+         wal_keep_size = 64MB\nmax_wal_size = 256MB\nmax_connections = 60\nshared_buffers = 16MB\nfsync = {onoff}\n\
          wal_retrieve_retry_interval = 500ms\npassword_encryption = 'scram-sha-256'\n\
          dynamic_shared_memory_type = mmap\nlog_line_prefix = '%m [%p] %u@%d '\n\
          ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n{}\n",

@@ -186,3 +186,22 @@ async fn a_lost_machine_refuses_or_is_silent_and_comes_back() {
     let status = lab.hosts().ssh("pg-gra-host", "status").await.expect("ssh");
     assert!(status.stdout.contains("running"), "{status:?}");
 }
+
+#[tokio::test]
+async fn a_hung_server_is_fenced_too() {
+    let lab = Lab::builder().postgres().hosts().start().await.expect("a lab");
+    let pg = lab.postgres();
+    let _session = pg.client(Site::Gra, lab::Role::Shop).await.expect("a session");
+    pg.sigstop(Site::Gra).expect("hung");
+    assert!(
+        pg.client(Site::Gra, lab::Role::Shop).await.is_err(),
+        "a hung server answers nobody"
+    );
+    let fence = lab.hosts().ssh("pg-gra-host", "fence").await.expect("ssh");
+    assert_eq!(
+        (fence.code, fence.stdout.trim()),
+        (Some(0), "stopped and masked"),
+        "{fence:?}"
+    );
+    assert!(!pg.runs(Site::Gra));
+}

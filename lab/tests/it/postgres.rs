@@ -155,3 +155,62 @@ async fn the_old_primary_rejoins_as_a_standby_of_the_new_one() {
     let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(ids, ["new"]);
 }
+
+#[tokio::test]
+async fn the_responder_alone_is_cut_off_while_everything_else_goes_on() {
+    let lab = Lab::builder().postgres().start().await.expect("a pair");
+    let pg = lab.postgres();
+    let url = format!(
+        "host=127.0.3.5 port={} user=pointsman password={} dbname=postgres connect_timeout=3 sslmode=verify-full sslrootcert={}",
+        pg.pointsman.addr().port(),
+        Role::Pointsman.password(),
+        pg.ca_file().display(),
+    );
+    let ask = async || {
+        let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        lab::children::run(&["psql", "-XAtc", sql, &url], &[]).await
+    };
+    assert_eq!(ask().await.expect("the CA signed this certificate").trim(), "t");
+    pg.pointsman.cut();
+    ask().await.expect_err("the road is cut");
+    order(&lab, Site::Gra, "meanwhile")
+        .await
+        .expect("the application goes on");
+    assert_ne!(
+        pg.ask(Site::Gra, "select count(*) from pg_stat_replication")
+            .await
+            .expect("an answer"),
+        "0"
+    );
+    pg.pointsman.heal().await.expect("healed");
+    ask().await.expect("the road is back");
+}
+
+#[tokio::test]
+async fn the_responder_may_rewrite_the_access_rules_and_the_limited_role_may_not() {
+    let lab = Lab::builder().postgres().start().await.expect("a pair");
+    let pg = lab.postgres();
+    let rules = "host all pointsman 127.0.0.0/8 scram-sha-256";
+    let path = pg.data_dir(Site::Gra).join("pg_hba.conf");
+    let copy = format!("copy (select '{rules}') to '{}'", path.display());
+    let limited = pg
+        .client(Site::Gra, Role::PointsmanLimited)
+        .await
+        .expect("a client");
+    limited
+        .batch_execute(&copy)
+        .await
+        .expect_err("files are the superuser's");
+    let full = pg.client(Site::Gra, Role::Pointsman).await.expect("a client");
+    full.batch_execute(&copy).await.expect("rewritten");
+    full.batch_execute("select pg_reload_conf()")
+        .await
+        .expect("reloaded");
+    let refused = || async { Ok(pg.client(Site::Gra, Role::Shop).await.is_err()) };
+    wait_until("the application to be refused", Duration::from_secs(5), refused)
+        .await
+        .expect("locked out");
+    pg.client(Site::Gra, Role::Pointsman)
+        .await
+        .expect("the responder keeps its way in");
+}

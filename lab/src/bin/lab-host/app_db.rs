@@ -23,8 +23,8 @@ pub struct Settings {
 impl Settings {
     pub fn parse(text: &str) -> anyhow::Result<Settings> {
         let get = |key: &str| {
-            let lines = text.lines().filter_map(|line| line.trim().split_once('='));
-            let found = lines.filter(|(k, _)| k.trim() == key).next_back();
+            let mut lines = text.lines().filter_map(|line| line.trim().split_once('='));
+            let found = lines.rfind(|(k, _)| k.trim() == key);
             found
                 .map(|(_, v)| v.trim().trim_matches('"').to_owned())
                 .with_context(|| format!("{key} is not set"))

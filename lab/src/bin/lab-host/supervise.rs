@@ -98,7 +98,7 @@ impl Supervisor {
 
     fn stop(&mut self, why: &str) -> anyhow::Result<()> {
         if let Some(mut child) = self.child.take() {
-            let status = unit::stop(&mut child, &self.config.kind)?;
+            let status = unit::stop(&mut child, &self.config)?;
             self.log(&format!("stopped ({why}): {status}"))?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lab::children::{Signal, send};
-use lab::host_config::{HostConfig, Kind};
+use lab::host_config::{HostConfig, Kind, processes_in};
 
 /// The signals that stop a service, each with its patience; SIGKILL comes after them.
 fn stop_signals(kind: &Kind) -> Vec<(Signal, Duration)> {
@@ -41,8 +41,24 @@ pub fn start(config: &HostConfig) -> anyhow::Result<Child> {
         .with_context(|| format!("starting {:?}", config.command))
 }
 
-/// Stops the service and reaps it; says which way it went.
-pub fn stop(child: &mut Child, kind: &Kind) -> anyhow::Result<ExitStatus> {
+/// Stops the service with all its processes and reaps it; says which way it went.
+pub fn stop(child: &mut Child, config: &HostConfig) -> anyhow::Result<ExitStatus> {
+    let status = stop_first(child, &config.kind)?;
+    // Children end by themselves once the first process is gone, unless they hang.
+    let started = Instant::now();
+    while !processes_in(&config.work_dir).is_empty() && started.elapsed() < Duration::from_secs(2) {
+        if started.elapsed() > Duration::from_millis(500) {
+            for pid in processes_in(&config.work_dir) {
+                // Fails only when it has just ended.
+                let _ = send(pid, Signal::KILL);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(status)
+}
+
+fn stop_first(child: &mut Child, kind: &Kind) -> anyhow::Result<ExitStatus> {
     for (signal, patience) in stop_signals(kind) {
         // Fails only when it has just ended.
         let _ = send(child.id(), signal);
