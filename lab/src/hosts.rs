@@ -1,5 +1,5 @@
-//! The machines' SSH: one sshd per machine, one key for the responder, and behind it only the forced command of that
-//! machine. Tests lose machines here; the responder uses the ssh configuration file that is written.
+//! The machines' SSH: one sshd per machine, one key for the responder, and behind it only the forced command
+//! of that machine. Tests lose machines here; the responder uses the ssh configuration file that is written.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL is reached.
-//! Called once per lab, before PostgreSQL starts.
+//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL is
+//! reached. Called once per lab, before PostgreSQL starts.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
