@@ -1,0 +1,3 @@
+//! One binary for all integration tests: one link, and one place where they can be listed.
+
+mod store;
