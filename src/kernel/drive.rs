@@ -206,8 +206,8 @@ impl<'a> Passing<'a> {
                 let plan = bound.check().plan(seen, &given, self.driver.world.now());
                 self.with_mistake(plan)
             }
-            (Err(why), _) => StepPlan::unknown("PM3301", why.clone()),
-            (Ok(_), None) => StepPlan::unknown("PM3302", "nothing can judge what was seen"),
+            (Err(why), _) => StepPlan::unknown("PM5301", why.clone()),
+            (Ok(_), None) => StepPlan::unknown("PM5302", "nothing can judge what was seen"),
         }
     }
 

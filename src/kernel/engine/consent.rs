@@ -17,7 +17,7 @@ impl Run {
         match &self.consent {
             Consent::Asked { until, .. } if now >= *until && self.first_change.is_none() => {
                 let why =
-                    vec![Reason::new("PM3103", "nobody approved in time; a new plan is made and asked for")];
+                    vec![Reason::new("PM5103", "nobody approved in time; a new plan is made and asked for")];
                 next.record(Record::Held { why, occurrence: None, playbook: None, until: now });
                 next.says("the approval expired")
             }

@@ -182,7 +182,7 @@ impl Run {
         if state.recheck {
             state.recheck = false;
             if !matches!(plan, StepPlan::Nothing { .. }) {
-                let reason = crate::domain::Reason::new("PM3105", "it is no longer as this run left it");
+                let reason = crate::domain::Reason::new("PM5105", "it is no longer as this run left it");
                 state.phase = ItemPhase::Parked { why: vec![reason], doubt: false };
             }
             return Ok(());

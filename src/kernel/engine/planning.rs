@@ -64,7 +64,7 @@ impl Run {
     }
 
     /// Everything that stands against the plan, all at once.
-    pub(super) fn blockers(&self) -> Vec<Reason> {
+    pub fn blockers(&self) -> Vec<Reason> {
         self.ids().filter(|id| !self.state(*id).is_over()).flat_map(|id| self.blockers_of(id)).collect()
     }
 
@@ -83,7 +83,7 @@ impl Run {
             StepPlan::Unknown(reasons) if !item.optional && !asks => prefixed(reasons),
             StepPlan::Refuse(_) | StepPlan::Unknown(_) => vec![],
             StepPlan::Change(_) if item.role == ItemRole::Guard => {
-                vec![Reason::new("PM3101", format!("{}: a guard may not change anything", item.name))]
+                vec![Reason::new("PM5101", format!("{}: a guard may not change anything", item.name))]
             }
             StepPlan::Change(change) => {
                 let given = self.promised(id);
@@ -92,7 +92,7 @@ impl Run {
                     Fact::Fenced { target, .. } => self.asks_about(target),
                     _ => false,
                 };
-                let say = |n: &Fact| Reason::new("PM3102", format!("{}: no step proves that {n}", item.name));
+                let say = |n: &Fact| Reason::new("PM5102", format!("{}: no step proves that {n}", item.name));
                 unmet.into_iter().filter(|n| !askable(n)).map(say).collect()
             }
         }
@@ -104,7 +104,7 @@ impl Run {
     }
 
     /// The plan as shown. Its digest covers decisions and normalised facts, never a measurement.
-    pub(super) fn sheet(&self, now: Time) -> PlanSheet {
+    pub fn sheet(&self, now: Time) -> PlanSheet {
         let lines: Vec<PlanLine> = self.ids().map(|id| self.line(id)).collect();
         let contract: Vec<Value> = self.ids().map(|id| self.contract_of(id)).collect();
         let spec = &self.spec;

@@ -63,12 +63,12 @@ impl Run {
                 next.record(park(
                     id,
                     true,
-                    "PM3201",
+                    "PM5201",
                     "it could not be established whether the call took effect",
                 ));
             }
             ItemPhase::Applied { .. } if expired => {
-                next.record(park(id, true, "PM3202", "it was applied, but is not seen in effect"));
+                next.record(park(id, true, "PM5202", "it was applied, but is not seen in effect"));
             }
             ItemPhase::Doubt { since, .. } => self.poll(id, WhyObserved::Classify, *since, now, next),
             ItemPhase::Applied { since, .. } => self.poll(id, WhyObserved::Verify, *since, now, next),
@@ -116,7 +116,7 @@ impl Run {
     fn next_of_idle(&self, id: ItemId, expired: bool, now: Time, next: &mut Next) {
         let (item, state) = (self.item(id), self.state(id));
         if let Some((false, why)) = &state.rejected {
-            return next.record(park(id, false, "PM3203", &format!("rejected: {why}")));
+            return next.record(park(id, false, "PM5203", &format!("rejected: {why}")));
         }
         if expired {
             let why = self.last_reasons(id);
@@ -167,7 +167,7 @@ impl Run {
         let seen = self.state(id).seen.as_ref().map(|s| s.plan.reasons().to_vec()).unwrap_or_default();
         match seen.is_empty() {
             false => seen,
-            true => vec![Reason::new("PM3204", "it did not come about in its time")],
+            true => vec![Reason::new("PM5204", "it did not come about in its time")],
         }
     }
 
@@ -175,19 +175,19 @@ impl Run {
     fn intend(&self, id: ItemId, rung: u8, change: &Change, now: Time, next: &mut Next) {
         let state = self.state(id);
         if let Some(why) = self.drift(id, rung, change) {
-            return self.stop(id, vec![Reason::new("PM3104", why)], now, next);
+            return self.stop(id, vec![Reason::new("PM5104", why)], now, next);
         }
         let given = self.proven(id);
         let unmet = self.unmet(&change.needs, &given);
         if !unmet.is_empty() {
             let why =
-                unmet.iter().map(|n| Reason::new("PM3102", format!("it is not proven that {n}"))).collect();
+                unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
             return next.record(Record::Parked { item: Some(id), doubt: false, why });
         }
         let gated = self.first_change.is_none() || self.item(id).commit_point;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
-            return self.stop(id, vec![Reason::new("PM3106", says)], now, next);
+            return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
         }
         match if gated { self.gate(id, now, next) } else { Gate::Open } {
             Gate::Open => {}
@@ -195,7 +195,7 @@ impl Run {
             Gate::Shut(why) => return self.stop(id, why, now, next),
         }
         let Form::Act(spec) = &self.rung(id, rung).form else {
-            return next.record(park(id, false, "PM3101", "a check may not change anything"));
+            return next.record(park(id, false, "PM5101", "a check may not change anything"));
         };
         if next.acts.iter().any(|a| matches!(a, Act::Apply { spec: s, .. } if s.target == spec.target)) {
             return;
