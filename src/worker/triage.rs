@@ -5,7 +5,8 @@ use super::App;
 use super::confirm::{Confirmed, confirm};
 use super::dry::dry_plan;
 use super::occurrence::{Confirming, Open, State, pace, verdict};
-use crate::intake::{self, occurrence::Book};
+use crate::intake;
+use crate::intake::occurrence::{Arrival, Occurrences};
 use crate::kernel::domain::{
     Actor, Cause, Delivered, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record,
     RunId, Seq, Span, Stamped, Stream, Time,
@@ -27,7 +28,9 @@ const LOOK_AGAIN: Span = Span::secs(15);
 pub struct Triage {
     app: Arc<App>,
     cursor: Position,
-    books: BTreeMap<Name, (Book, Seq)>,
+    occurrences: Occurrences,
+    /// Last sequence of each source's stream of alerts; this task is its only writer.
+    seqs: BTreeMap<Name, Seq>,
     open: BTreeMap<OccurrenceId, Open>,
     looks: JoinSet<Looked>,
 }
@@ -77,17 +80,21 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
 impl Triage {
     async fn load(app: Arc<App>) -> anyhow::Result<Triage> {
         let cursor = app.journal.backend().cursor(&CURSOR.into()).await?;
-        let mut triage =
-            Triage { app: app.clone(), cursor, books: BTreeMap::new(), open: BTreeMap::new(), looks: JoinSet::new() };
+        let mut triage = Triage {
+            app: app.clone(),
+            cursor,
+            occurrences: Occurrences::default(),
+            seqs: BTreeMap::new(),
+            open: BTreeMap::new(),
+            looks: JoinSet::new(),
+        };
         for (stream, _) in app.journal.backend().summaries("alerts:", 1_000).await? {
             let Stream::Alerts(source) = &stream else { continue };
             let records = app.journal.read(&stream, 1).await?;
-            let seq = records.last().map_or(0, |r| r.seq);
+            triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
             for stamped in &records {
                 triage.remember(source, stamped);
             }
-            let book = Book::fold(source.clone(), records.iter().map(|r| &r.record));
-            triage.books.insert(source.clone(), (book, seq));
         }
         for service in app.services() {
             for stamped in app.journal.read(&Stream::Service(service), 1).await? {
@@ -101,6 +108,7 @@ impl Triage {
     }
 
     fn remember(&mut self, source: &Name, stamped: &Stamped) {
+        self.occurrences.apply(source, &stamped.record);
         match &stamped.record {
             Record::OccurrenceOpened { occurrence, labels, started, delivery, .. } => {
                 let open = Open {
@@ -157,10 +165,8 @@ impl Triage {
         };
         let delivery = intake::alertmanager::parse(&bytes)?;
         let source = delivered.source.clone();
-        let (book, seq) =
-            self.books.entry(source.clone()).or_insert_with(|| (Book::new(source.clone()), 0));
-        let mut next = book.clone();
-        let records = next.take(&delivery, position, at);
+        let arrival = Arrival { source: &source, delivery: position, at };
+        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
         if records.is_empty() {
             return Ok(());
         }
@@ -171,18 +177,16 @@ impl Triage {
                 _ => None,
             })
             .collect();
-        let mut records = records;
         for (occurrence, _) in &closed {
             records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
         }
-        let open = serde_json::json!({ "open": next.open_count() });
+        let seq = self.seqs.get(&source).copied().unwrap_or(0);
         let batch = Batch::new(self.app.world.now())
-            .part(Stream::Alerts(source.clone()), Some(*seq), records)
-            .summary(open)
+            .part(Stream::Alerts(source.clone()), Some(seq), records)
+            .summary(serde_json::json!({ "delivery": position }))
             .row(Row::Cursor { name: CURSOR.into(), position });
         let receipt = self.app.journal.append(batch).await?;
-        *book = next;
-        *seq = receipt.stamped.last().map_or(*seq, |s| s.seq);
+        self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
         for stamped in &receipt.stamped {
@@ -417,10 +421,10 @@ impl Triage {
             why,
             plan: plan.map(Box::new),
         };
-        let Some((_, seq)) = self.books.get_mut(&open.source) else { return Ok(()) };
+        let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
         let stream = Stream::Alerts(open.source.clone());
-        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(*seq), record).await?;
-        *seq = receipt.stamped.last().map_or(*seq, |s| s.seq);
+        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         self.set(id, State::Settled);
         Ok(())
