@@ -4,6 +4,7 @@
 pub mod dns;
 pub mod host;
 pub mod http;
+mod params;
 pub mod postgres;
 mod registry;
 

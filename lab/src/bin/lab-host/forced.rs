@@ -1,5 +1,6 @@
 //! The forced SSH command of a machine: the whole of what the responder may do there, word for word.
-//! Exit codes: 0 done or true, 1 not so, 2 no such file, 77 not allowed.
+//! Exit codes: 0 done or true, 1 not so, 2 no such file, 3 another file than
+//! expected, 4 the input was cut off, 77 not allowed.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,8 +28,8 @@ pub fn run(dir: &HostDir) -> anyhow::Result<ExitCode> {
         (Kind::Database, ["unfence"]) => unfence(dir),
         (Kind::App { .. }, ["restart-shop"]) => restart(dir, &config),
         (Kind::App { listen, env }, ["shop-is-current"]) => is_current(dir, *listen, env),
-        (Kind::App { env, .. }, [verb @ ("read-file" | "write-file"), path]) => {
-            forced_files::run(dir, std::slice::from_ref(env), verb, path)
+        (Kind::App { env, .. }, [verb @ ("read-file" | "write-file"), path, digests @ ..]) => {
+            forced_files::run(dir, std::slice::from_ref(env), verb, path, digests)
         }
         _ => {
             eprintln!("{}: not allowed here: {asked:?}", config.name);
