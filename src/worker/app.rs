@@ -11,7 +11,6 @@ use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
 use crate::kernel::port::World;
 use crate::playbook::{AlertView, Playbook};
 use crate::provider::ProviderRegistry;
-use crate::provider::http::ProbeMemory;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::SqliteStore;
 use std::sync::Arc;
@@ -30,7 +29,6 @@ pub struct App {
     pub playbooks: Playbooks,
     pub world: Arc<dyn World>,
     pub samples: Arc<Ring>,
-    pub probes: Arc<ProbeMemory>,
     pub wakes: Wakes,
     pub metrics: Metrics,
     /// This process, unlike any other and any earlier one.

@@ -1,6 +1,6 @@
 //! One running server: opens the store, checks what it was given, starts the tasks, and stops them in order.
 
-use super::sampling::{Pair, sample_pairs, watch_probes};
+use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
 use super::{App, Metrics, Playbooks, SystemWorld, Wakes};
@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
 use crate::kernel::journal::Journal;
 use crate::kernel::port::World;
-use crate::provider::http::ProbeMemory;
 use crate::provider::postgres::sampler::Ring;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{HeadState, Opened, SAMPLES_KEPT, SqliteStore};
@@ -97,20 +96,13 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
         _ => None,
     };
     let config = Arc::new(options.config.clone());
-    let probes = Arc::new(ProbeMemory::default());
-    let ports = Ports::real(&probes);
-    let registry = Arc::new(ProviderRegistry { config: config.clone(), ports });
+    let registry = Arc::new(ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) });
     let playbooks = Playbooks::read(&options.playbooks, &config, registry.as_ref());
     let world = Arc::new(SystemWorld::new());
     let owner = format!("{}-{:016x}", std::process::id(), world.random());
     let journal = Journal::new(store.clone());
     playbooks.record(&journal, world.as_ref()).await?;
     let samples = Arc::new(Ring::new(SAMPLES_KEPT));
-    for probe in config.probes.keys() {
-        for (vantage, at) in store.probe_seen(probe).await? {
-            probes.load(probe, &vantage, at);
-        }
-    }
     Ok(App {
         journal,
         store,
@@ -119,7 +111,6 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
         playbooks,
         world,
         samples,
-        probes,
         wakes: Wakes::default(),
         metrics: Metrics::default(),
         owner,
@@ -133,6 +124,7 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
     for (_, standby) in pairs(app) {
         app.samples.load(&standby, app.store.samples(&standby).await?);
     }
+    load_probes(app).await?;
     let started = Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         owner: app.owner.clone(),

@@ -2,7 +2,8 @@
 
 use super::App;
 use crate::kernel::domain::{Name, Span};
-use crate::provider::http;
+use crate::kernel::journal::ReadError;
+use crate::provider::http::{self, ProbeMemory};
 use crate::provider::postgres::{Endpoint, sampler};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,30 +45,45 @@ async fn sample_pair(app: Arc<App>, primary: Name, standby: Name, stop: Cancella
     }
 }
 
+/// Every probe from every vantage that could be asked of it.
+fn places(app: &App) -> Vec<(Name, Name)> {
+    let vantages: BTreeSet<Name> = app.config.vantages.keys().cloned().chain([http::LOCAL.into()]).collect();
+    let pair = |probe: &Name| vantages.iter().map(|v| (probe.clone(), v.clone())).collect::<Vec<_>>();
+    let askable = |(probe, vantage): &(Name, Name)| {
+        let sql = app.config.probes.get(probe).is_some_and(|p| p.sql.is_some());
+        !sql || app.config.vantages.get(vantage).is_none_or(|v| v.blackbox.is_none())
+    };
+    app.config.probes.keys().flat_map(pair).filter(askable).collect()
+}
+
+/// What was seen up before this process began.
+pub async fn load_probes(app: &App) -> Result<(), ReadError> {
+    for (probe, vantage) in places(app) {
+        let Some(definition) = app.config.probes.get(&probe) else { continue };
+        let key = Name::from(ProbeMemory::key(&probe, definition, &vantage));
+        let seen = app.store.probe_seen(&key).await?;
+        app.registry.ports.http.memory().load(seen.into_iter().map(|(_, at)| (key.to_string(), at)));
+    }
+    Ok(())
+}
+
 /// Asks every probe from every vantage, so that "it was up before" is known; without that a probe is blind.
 pub async fn watch_probes(app: Arc<App>, stop: CancellationToken) {
-    let local = Name::from("local");
-    let vantages: Vec<Name> =
-        app.config.vantages.keys().cloned().chain([local]).collect::<BTreeSet<_>>().into_iter().collect();
     loop {
         let due = app.world.now() + PROBE_EVERY;
         let mut looks = JoinSet::new();
-        for probe in app.config.probes.keys().cloned() {
-            for vantage in vantages.iter().cloned() {
-                let (app, probe) = (app.clone(), probe.clone());
-                looks.spawn(async move {
-                    let deadline = app.world.now() + WITHIN;
-                    let (config, ports) = (&app.registry.config, &app.registry.ports);
-                    let answer = http::look(config, ports, &probe, &vantage, deadline).await;
-                    if answer.is_up() {
-                        let now = app.world.now();
-                        app.probes.note(&probe, &vantage, now);
-                        app.store.put_probe_seen(&probe, &vantage, now);
-                    }
-                });
-            }
+        for (probe, vantage) in places(&app) {
+            let app = app.clone();
+            looks.spawn(async move {
+                let port = app.registry.ports.http.as_ref();
+                let now = app.world.now();
+                http::look(&app.registry.config, port, &probe, &vantage, now, WITHIN).await
+            });
         }
         while looks.join_next().await.is_some() {}
+        for (key, at) in app.registry.ports.http.memory().entries() {
+            app.store.put_probe_seen(&key.into(), &http::LOCAL.into(), at);
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = app.world.sleep_until(due) => {}
