@@ -8,6 +8,8 @@
 pub use pointsman_kernel as kernel;
 
 pub mod config;
+pub mod intake;
 pub mod provider;
 pub mod simulated;
+pub mod store;
 pub mod units;

@@ -1,5 +1,5 @@
-//! A real Alertmanager (or two, which do not know each other) that posts to the responder, and a real Prometheus
-//! that watches the shops. Most tests fire alerts at Alertmanager directly and skip Prometheus.
+//! A real Alertmanager (or two, which do not know each other) that posts to the responder, and a real
+//! Prometheus that watches the shops. Most tests fire alerts at Alertmanager directly and skip Prometheus.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The shop's processes, one per application machine, each under its machine's supervisor. Both regions begin with
-//! the database of gra; a failover has to point sbg's at its own.
+//! The shop's processes, one per application machine, each under its machine's supervisor. Both regions begin
+//! with the database of gra; a failover has to point sbg's at its own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

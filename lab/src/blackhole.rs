@@ -1,5 +1,5 @@
-//! An address that swallows everything: connection attempts are neither refused nor answered. Used for machines that
-//! are lost, since a refused port proves less time lost than a silent one costs.
+//! An address that swallows everything: connection attempts are neither refused nor answered. Used for
+//! machines that are lost, since a refused port proves less time lost than a silent one costs.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Writes to both databases all the time and says whether there were ever two writers. It goes straight to the
-//! servers, as a stray client would, and keeps going while old hosts come back.
+//! Writes to both databases all the time and says whether there were ever two writers. It goes straight to
+//! the servers, as a stray client would, and keeps going while old hosts come back.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ pub struct Write {
     pub acked: Duration,
 }
 
-/// A stretch of time in which a node took every write: it was surely writable from the first acknowledgement to the
-/// moment the last write was sent.
+/// A stretch of time in which a node took every write: it was surely writable from the first acknowledgement
+/// to the moment the last write was sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
     pub node: Site,

@@ -1,8 +1,9 @@
 //! Child processes that cannot outlive the harness. Every part of the lab starts its servers through here.
 //!
-//! The kernel's parent-death signal is tied to the *thread* that spawned, so one thread that lives as long as the
-//! process does all the spawning; and it is cleared by a change of user, so `setpriv` sets it after that change
-//! and then becomes the server (the pid stays ours). On a normal end, and on panic, `Drop` stops and reaps.
+//! The kernel's parent-death signal is tied to the *thread* that spawned, so one thread that lives as long as
+//! the process does all the spawning; and it is cleared by a change of user, so `setpriv` sets it after that
+//! change and then becomes the server (the pid stays ours). On a normal end, and on panic, `Drop` stops and
+//! reaps.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -21,6 +22,7 @@ pub struct Spec {
     name: String,
     argv: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    dir: Option<PathBuf>,
     log: PathBuf,
     death_signal: &'static str,
     stop: Vec<(Signal, Duration)>,
@@ -34,6 +36,7 @@ impl Spec {
             name: name.to_owned(),
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            dir: None,
             log,
             death_signal: "KILL",
             stop: Vec::new(),
@@ -47,15 +50,22 @@ impl Spec {
         self
     }
 
-    /// A polite signal and how long to wait for it to work, before SIGKILL. The same signal comes when the harness
-    /// dies, so only for children that are known to obey it.
+    /// The working folder; else the harness's own.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Spec {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// A polite signal and how long to wait for it to work, before SIGKILL. The same signal comes when the
+    /// harness dies, so only for children that are known to obey it.
     pub fn stop_with_term(mut self, grace: Duration) -> Spec {
         self.stop.push((Signal::TERM, grace));
         self.death_signal = "TERM";
         self
     }
 
-    /// Keeps a pipe to the child's stdin open as long as the harness lives; the child is not killed with the harness.
+    /// Keeps a pipe to the child's stdin open as long as the harness lives; the child is not killed with the
+    /// harness.
     pub(crate) fn outlives_until_stdin_closes(mut self) -> Spec {
         self.piped_stdin = true;
         self.dies_with_harness = false;
@@ -73,6 +83,9 @@ impl Spec {
         };
         command.args(argv);
         command.envs(self.env.iter().cloned());
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
         // Ctrl-C at a terminal is for the harness; it (or its end) tells the children.
         command.process_group(0);
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
@@ -188,7 +201,8 @@ fn spawn_on_the_one_thread(command: Command) -> anyhow::Result<std::process::Chi
         let thread = std::thread::Builder::new().name("lab-spawner".into());
         let started = thread.spawn(move || {
             for (mut command, reply) in jobs {
-                // A receiver that went away drops the answer: the child is then killed by nobody but the kernel.
+                // A receiver that went away drops the answer: the child is then killed by nobody but the
+                // kernel.
                 let _ = reply.send(command.spawn());
             }
         });

@@ -1,5 +1,5 @@
-//! The public zone on two authoritative servers: Knot takes updates (TSIG), BIND follows by NOTIFY and a signed
-//! transfer. Tests query each of them and change records by hand here.
+//! The public zone on two authoritative servers: Knot takes updates (TSIG), BIND follows by NOTIFY and a
+//! signed transfer. Tests query each of them and change records by hand here.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ pub const ZONE: &str = "shop.example.test";
 /// A record beside the shop's that still points at the old site after a swap.
 pub const SIBLING: &str = "admin.shop.example.test";
 
-/// BIND listens only on addresses that an interface has, and the loopback interface has this one; its place is
-/// neither region, like a second provider's.
+/// BIND listens only on addresses that an interface has, and the loopback interface has this one; its place
+/// is neither region, like a second provider's.
 const BIND_IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 #[derive(Clone, Debug)]
@@ -151,7 +151,8 @@ impl Dns {
         serial.parse().context("a serial is a number")
     }
 
-    /// Changes the zone as an operator would: lines of `nsupdate`, signed. The error carries the server's answer.
+    /// Changes the zone as an operator would: lines of `nsupdate`, signed. The error carries the server's
+    /// answer.
     pub async fn nsupdate(&self, lines: &str) -> anyhow::Result<()> {
         let key = self.dir.join("update.key").display().to_string();
         let server = format!("server {} {}", self.primary.ip(), self.primary.port());
@@ -161,7 +162,8 @@ impl Dns {
     }
 }
 
-/// Asks one server by `kdig`; with `authoritative`, the answer must have the AA flag. No such name: no values.
+/// Asks one server by `kdig`; with `authoritative`, the answer must have the AA flag. No such name: no
+/// values.
 pub async fn query(
     server: SocketAddr,
     name: &str,

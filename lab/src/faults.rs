@@ -1,5 +1,5 @@
-//! Faults of the machine under a program: a full disk, a read-only disk, a flush that fails. They need root; a test
-//! asks [`root_or_skip`] first.
+//! Faults of the machine under a program: a full disk, a read-only disk, a flush that fails. They need root;
+//! a test asks [`root_or_skip`] first.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ pub fn root_or_skip(test: &str) -> bool {
     root
 }
 
-/// A mounted file system; let go when dropped, and by the janitor if the harness is killed, since it lies in the
-/// lab's folder.
+/// A mounted file system; let go when dropped, and by the janitor if the harness is killed, since it lies in
+/// the lab's folder.
 #[derive(Debug)]
 pub struct Mount {
     path: PathBuf,
@@ -86,9 +86,9 @@ pub async fn read_only(source: &Path, at: &Path) -> anyhow::Result<Mount> {
     Ok(mount)
 }
 
-/// Words to put before a program so that a system call fails in it, such as `("fdatasync", "error=EIO:when=3+")`.
-/// The tracer steps aside (`-D`): the program itself is the direct child, with its pid and its death signal, and the
-/// tracer ends with it.
+/// Words to put before a program so that a system call fails in it, such as `("fdatasync",
+/// "error=EIO:when=3+")`. The tracer steps aside (`-D`): the program itself is the direct child, with its pid
+/// and its death signal, and the tracer ends with it.
 pub fn strace_prefix(calls: &str, fault: &str, log: &Path) -> Vec<String> {
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
     let words = [

@@ -1,4 +1,5 @@
-//! Small file helpers of the harness: where `lab-host` is, owners, and a temp folder that user postgres may enter.
+//! Small file helpers of the harness: where `lab-host` is, owners, and a temp folder that user postgres may
+//! enter.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 const MEMORY: &str = "/dev/shm";
 const ROOM: u64 = 2 << 30;
 
-/// The lab's folder, 0755 all the way down: PostgreSQL runs as another user. It is in memory if there is room, unless
-/// flushes must be real; `LAB_DIR` names another place.
+/// The lab's folder, 0755 all the way down: PostgreSQL runs as another user. It is in memory if there is
+/// room, unless flushes must be real; `LAB_DIR` names another place.
 pub fn temp_dir(on_disk: bool) -> anyhow::Result<tempfile::TempDir> {
     let memory = rustix::fs::statvfs(MEMORY).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > ROOM);
     let base = match std::env::var_os("LAB_DIR") {
@@ -80,7 +81,8 @@ pub fn give_to_postgres(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The words before a PostgreSQL program so that it runs as its user, keeps its pid, and dies with its parent.
+/// The words before a PostgreSQL program so that it runs as its user, keeps its pid, and dies with its
+/// parent.
 pub fn as_postgres() -> anyhow::Result<Vec<String>> {
     let user: &[&str] = match postgres_user()? {
         Some(_) => &["--reuid=postgres", "--regid=postgres", "--init-groups"],

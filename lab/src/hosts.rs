@@ -1,5 +1,5 @@
-//! The machines' SSH: one sshd per machine, one key for the responder, and behind it only the forced command of that
-//! machine. Tests lose machines here; the responder uses the ssh configuration file that is written.
+//! The machines' SSH: one sshd per machine, one key for the responder, and behind it only the forced command
+//! of that machine. Tests lose machines here; the responder uses the ssh configuration file that is written.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -84,20 +84,7 @@ impl Hosts {
             )
             .await?;
         }
-        let host_key = std::fs::read_to_string(dir.join("host_key.pub"))?;
-        let (mut known, mut config) = (String::new(), String::new());
-        for Machine { name, ssh, .. } in &machines {
-            known += &format!("[{}]:{} {host_key}", ssh.ip(), ssh.port());
-            config += &format!("Host {name}\n  HostName {}\n  Port {}\n", ssh.ip(), ssh.port());
-        }
-        config += &format!(
-            "Host *\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  BatchMode yes\n  ConnectTimeout 5\n  \
-             StrictHostKeyChecking yes\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n",
-            key("id"),
-            key("known_hosts"),
-        );
-        std::fs::write(dir.join("known_hosts"), known)?;
-        std::fs::write(dir.join("config"), config)?;
+        write_client_config(&dir, &machines)?;
         let sshds = machines
             .into_iter()
             .map(|machine| Sshd {
@@ -261,4 +248,24 @@ impl Hosts {
         })
         .await
     }
+}
+
+/// What a client of the machines needs: their keys, and each machine by its name.
+fn write_client_config(dir: &Path, machines: &[Machine]) -> anyhow::Result<()> {
+    let key = |name: &str| dir.join(name).display().to_string();
+    let host_key = std::fs::read_to_string(dir.join("host_key.pub"))?;
+    let (mut known, mut config) = (String::new(), String::new());
+    for Machine { name, ssh, .. } in machines {
+        known += &format!("[{}]:{} {host_key}", ssh.ip(), ssh.port());
+        config += &format!("Host {name}\n  HostName {}\n  Port {}\n", ssh.ip(), ssh.port());
+    }
+    config += &format!(
+        "Host *\n  User root\n  IdentityFile {}\n  IdentitiesOnly yes\n  BatchMode yes\n  ConnectTimeout 5\n  \
+         StrictHostKeyChecking yes\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n",
+        key("id"),
+        key("known_hosts"),
+    );
+    std::fs::write(dir.join("known_hosts"), known)?;
+    std::fs::write(dir.join("config"), config)?;
+    Ok(())
 }

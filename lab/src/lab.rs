@@ -1,5 +1,5 @@
-//! The lab as a whole: which parts are wanted, started in the order in which they need each other, and taken away
-//! together. Every test and the demo begin here.
+//! The lab as a whole: which parts are wanted, started in the order in which they need each other, and taken
+//! away together. Every test and the demo begin here.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -88,8 +88,8 @@ impl Builder {
         self
     }
 
-    /// Starts what was asked for. When a part does not come, what it wrote to its log is part of the error, since the
-    /// folder goes away.
+    /// Starts what was asked for. When a part does not come, what it wrote to its log is part of the error,
+    /// since the folder goes away.
     pub async fn start(self) -> anyhow::Result<Lab> {
         let dir = files::temp_dir(self.on_disk || self.postgres.as_ref().is_some_and(|pg| pg.fsync))?;
         let logs = dir.path().join("log");
@@ -349,7 +349,8 @@ impl Lab {
         &mut self.alerting.alertmanagers
     }
 
-    /// Starts Prometheus over the shops and the Alertmanagers that run by now; returns when all shops were scraped.
+    /// Starts Prometheus over the shops and the Alertmanagers that run by now; returns when all shops were
+    /// scraped.
     pub async fn start_prometheus(&mut self) -> anyhow::Result<()> {
         let shops: Vec<_> = self.apps().all().iter().map(|app| (app.site, app.addr)).collect();
         let alertmanagers: Vec<_> = self.alertmanagers().iter().map(|am| am.addr).collect();

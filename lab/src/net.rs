@@ -1,4 +1,5 @@
-//! Ports, waiting and the lab's own runtime. Called by every part that listens somewhere or waits for a server.
+//! Ports, waiting and the lab's own runtime. Called by every part that listens somewhere or waits for a
+//! server.
 //!
 //! A lab reserves a block of ports under a file lock, below the kernel's ephemeral range: several labs in one
 //! process or in many processes never meet, and an outgoing connection cannot take a port in between.
@@ -104,8 +105,8 @@ pub(crate) fn cache_dir() -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
-/// The runtime of proxies, checkers and harness clients. It is the process's own, so that a test whose runtime has
-/// one thread, is blocked, or has its clock paused does not stop the traffic of the lab.
+/// The runtime of proxies, checkers and harness clients. It is the process's own, so that a test whose
+/// runtime has one thread, is blocked, or has its clock paused does not stop the traffic of the lab.
 pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {

@@ -42,8 +42,8 @@ pub fn acknowledged(apps: &Apps) -> anyhow::Result<Vec<Lost>> {
     Ok(all)
 }
 
-/// The acknowledged orders that the given server does not have. The logs are read first, so that an order written in
-/// between is not called lost.
+/// The acknowledged orders that the given server does not have. The logs are read first, so that an order
+/// written in between is not called lost.
 pub async fn lost(apps: &Apps, postgres: &Postgres, server: Site) -> anyhow::Result<Vec<Lost>> {
     let promised = acknowledged(apps)?;
     let client = postgres.client(server, Role::Shop).await?;

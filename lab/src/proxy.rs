@@ -1,5 +1,5 @@
-//! A TCP proxy that can go bad on request: it stands between the standby and the primary, and between the responder
-//! and the primary, so that one road can be cut while the others stay open.
+//! A TCP proxy that can go bad on request: it stands between the standby and the primary, and between the
+//! responder and the primary, so that one road can be cut while the others stay open.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -50,7 +50,8 @@ impl Proxy {
         self.listen
     }
 
-    /// Stops forwarding; connections stay open. What was read before stays in the proxy and flows on `resume`.
+    /// Stops forwarding; connections stay open. What was read before stays in the proxy and flows on
+    /// `resume`.
     pub fn stall(&self) {
         self.mode.send_replace(Mode::Stall);
     }

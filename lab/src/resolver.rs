@@ -1,5 +1,5 @@
-//! A recursive resolver that knows only the lab, and a way to run one program with it as *the* resolver of its
-//! machine. Used to see the public name as users do, caches included.
+//! A recursive resolver that knows only the lab, and a way to run one program with it as *the* resolver of
+//! its machine. Used to see the public name as users do, caches included.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -63,8 +63,9 @@ impl Resolver {
         query(self.addr(), name, kind, false).await
     }
 
-    /// The words to put before a program so that it runs with this resolver as its `/etc/resolv.conf`. They become
-    /// the program: it keeps the pid, stays the direct child, and dies with the thread that spawned it.
+    /// The words to put before a program so that it runs with this resolver as its `/etc/resolv.conf`. They
+    /// become the program: it keeps the pid, stays the direct child, and dies with the thread that spawned
+    /// it.
     pub fn prefix(&self) -> Vec<String> {
         let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
         let words = [

@@ -1,5 +1,5 @@
-//! A real PostgreSQL pair: primary in one region, streaming standby in the other, each under its machine's supervisor.
-//! Tests ask it for clients, break it (kill, hang, stall the replication) and look at both sides.
+//! A real PostgreSQL pair: primary in one region, streaming standby in the other, each under its machine's
+//! supervisor. Tests ask it for clients, break it (kill, hang, stall the replication) and look at both sides.
 
 mod node;
 mod repair;

@@ -73,8 +73,8 @@ impl Node {
         Ok(node)
     }
 
-    /// What makes this server itself is on its command line: `ALTER SYSTEM`, a base backup and `pg_rewind` copy
-    /// configuration files from one server to the other.
+    /// What makes this server itself is on its command line: `ALTER SYSTEM`, a base backup and `pg_rewind`
+    /// copy configuration files from one server to the other.
     fn command(&self, port: u16) -> anyhow::Result<Vec<String>> {
         let mut words = files::as_postgres()?;
         words.extend([program("postgres"), "-D".into(), self.data.display().to_string()]);

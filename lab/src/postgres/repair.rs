@@ -1,5 +1,5 @@
-//! Breaking and mending: what happens to a database server in an outage, and how an operator brings the old primary
-//! back as a standby. Called by tests.
+//! Breaking and mending: what happens to a database server in an outage, and how an operator brings the old
+//! primary back as a standby. Called by tests.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Postgres {
         !self.node(site).processes().is_empty()
     }
 
-    /// SIGKILL to the server's first process; its children notice and die. Returns when all are gone. The supervisor
-    /// sees a crash.
+    /// SIGKILL to the server's first process; its children notice and die. Returns when all are gone. The
+    /// supervisor sees a crash.
     pub fn kill9(&self, site: Site) -> anyhow::Result<()> {
         let node = self.node(site);
         send(node.postmaster()?, Signal::KILL)?;
@@ -44,7 +44,8 @@ impl Postgres {
         send(self.postmaster(site)?, Signal::STOP)
     }
 
-    /// Makes the (stopped, unmasked) server of `old` a standby of the other side by `pg_rewind`, and starts it.
+    /// Makes the (stopped, unmasked) server of `old` a standby of the other side by `pg_rewind`, and starts
+    /// it.
     pub async fn rejoin(&self, old: Site) -> anyhow::Result<()> {
         ensure!(!self.runs(old), "pg-{old} runs: stop it before it is rewound");
         let (node, new) = (self.node(old), old.other());

@@ -1,5 +1,5 @@
-//! `initdb` and the roles take longer than everything else, so one cluster is made once per machine and copied.
-//! Called when the primary's data is made.
+//! `initdb` and the roles take longer than everything else, so one cluster is made once per machine and
+//! copied. Called when the primary's data is made.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Real alerts from a real Prometheus through real Alertmanagers into a small receiver; and probes from elsewhere.
+//! Real alerts from a real Prometheus through real Alertmanagers into a small receiver; and probes from
+//! elsewhere.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};

@@ -1,5 +1,5 @@
-//! The shop's way into its database: one connection, short time-outs, reconnect on any error, and a log of every
-//! order that the database acknowledged. Used by the application only.
+//! The shop's way into its database: one connection, short time-outs, reconnect on any error, and a log of
+//! every order that the database acknowledged. Used by the application only.
 
 use std::fs::File;
 use std::io::Write;
@@ -104,8 +104,8 @@ impl Orders {
             .expect("invariant: nobody panics while holding this lock")
     }
 
-    /// Writes one order; its id is unique over all processes and places. Not acknowledged in time is an error, even
-    /// though the database may have it.
+    /// Writes one order; its id is unique over all processes and places. Not acknowledged in time is an
+    /// error, even though the database may have it.
     pub async fn write(&self) -> anyhow::Result<String> {
         let mut slot = self.client.lock().await;
         let n = {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Writes a file whole or not at all: a new file beside it, flushed, renamed, and the folder flushed. Keeps the mode
-/// and owner of what was there.
+/// Writes a file whole or not at all: a new file beside it, flushed, renamed, and the folder flushed. Keeps
+/// the mode and owner of what was there.
 pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let dir = path.parent().context("a file needs a folder")?;
     let (temp, mut file) = fresh_beside(path)?;

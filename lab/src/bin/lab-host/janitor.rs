@@ -1,5 +1,5 @@
-//! Cleans up when the harness is gone, however it went: lets go of mounts under its folder and removes the folder.
-//! Its stdin is a pipe that only the harness holds; end of file means that the harness is no more.
+//! Cleans up when the harness is gone, however it went: lets go of mounts under its folder and removes the
+//! folder. Its stdin is a pipe that only the harness holds; end of file means that the harness is no more.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The supervisor of a machine: keeps its service running, unless it is masked. It is what brings an old primary
-//! back at the worst moment, so it must be real.
+//! The supervisor of a machine: keeps its service running, unless it is masked. It is what brings an old
+//! primary back at the worst moment, so it must be real.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

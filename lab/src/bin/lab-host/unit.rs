@@ -24,8 +24,8 @@ fn stop_signals(kind: &Kind) -> Vec<(Signal, Duration)> {
 pub fn start(config: &HostConfig) -> anyhow::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(&config.log);
     let log = log.with_context(|| format!("opening {}", config.log.display()))?;
-    // `setpriv` changes the user first (it is part of the command) and then sets the death signal, because a change
-    // of user clears it.
+    // `setpriv` changes the user first (it is part of the command) and then sets the death signal, because a
+    // change of user clears it.
     let (program, rest) = config
         .command
         .split_first()

@@ -1,0 +1,1 @@
+//! Every problem is told, all at once.
