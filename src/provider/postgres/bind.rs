@@ -59,7 +59,8 @@ struct Binder<'a> {
     problems: Vec<String>,
 }
 
-pub fn bind(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
+/// As [`super::bind`], over a port of the caller's choice.
+pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
     let mut binder = Binder { config, spec, problems: vec![] };
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),

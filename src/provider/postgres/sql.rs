@@ -2,7 +2,9 @@
 //!
 //! Traps held here: `pg_current_wal_*` errors on a standby and the receiver's view is empty on a primary; the
 //! checkpoint's timeline is the old one until the next checkpoint, the WAL file's name is right at once; columns
-//! of others are NULL without `pg_monitor`, which is "not permitted" and not "none".
+//! of others are NULL without `pg_monitor`, which is "not permitted" and not "none". The end of the log is what is
+//! flushed: with checksums even reading a page inserts a record (hint bits) that nobody flushes or sends for a while,
+//! and an idle pair would look behind. What a commit acknowledged is flushed, unless `synchronous_commit` is off.
 
 /// Everything about a node.
 pub const NODE: &str = r#"
@@ -16,11 +18,9 @@ select json_build_object(
      (select timeline_id from pg_control_checkpoint()))
    else ('x' || file)::bit(32)::int end,
  'position', case when r then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-   else pg_current_wal_insert_lsn() end::text,
+   else pg_current_wal_flush_lsn() end::text,
  'received', pg_last_wal_receive_lsn()::text,
  'replayed', pg_last_wal_replay_lsn()::text,
- 'history', case when not r and root and file <> '00000001'
-   then pg_read_file('pg_wal/' || file || '.history', 0, 65536, true) end,
  'receiver', (select json_build_object('status', status, 'timeline', received_tli, 'host', sender_host,
      'port', sender_port, 'message_age_us', greatest(0, (extract(epoch from
        clock_timestamp() - last_msg_receipt_time) * 1000000)::bigint)) from pg_stat_wal_receiver where pid is not null),
@@ -43,8 +43,6 @@ select json_build_object(
  'superuser', root,
  'can_promote', has_function_privilege('pg_promote(boolean,integer)', 'execute'),
  'superusers', (select coalesce(json_agg(rolname order by rolname), '[]') from pg_roles where rolsuper and rolcanlogin),
- 'hba_fenced', case when root then position('# pointsman-fence'::bytea in
-   coalesce(pg_read_binary_file(current_setting('hba_file'), 0, 64, true), '')) = 1 end,
  'manager', coalesce(
    (select min(application_name) from pg_stat_activity
      where application_name ~* '^(patroni|repmgrd|pg_autoctl|pg_auto_failover|stolon)'),
@@ -52,6 +50,16 @@ select json_build_object(
 )::text
 from (select pg_is_in_recovery() as r, current_setting('is_superuser')::bool as root) a,
  lateral (select case when not r then substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) end as file) b"#;
+
+/// What only a superuser may read. A statement of its own: the right to a function is checked before any `case`.
+pub const NODE_FILES: &str = r#"
+select json_build_object(
+ 'history', case when file <> '00000001' then pg_read_file('pg_wal/' || file || '.history', 0, 65536, true) end,
+ 'hba_fenced', position('# pointsman-fence'::bytea in
+   coalesce(pg_read_binary_file(current_setting('hba_file'), 0, 64, true), '')) = 1
+)::text
+from (select case when not pg_is_in_recovery()
+  then substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) end as file) a"#;
 
 /// The little that sampling and polling need.
 pub const PROGRESS: &str = r#"
@@ -64,7 +72,7 @@ select json_build_object(
      (select timeline_id from pg_control_checkpoint()))
    else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end,
  'position', case when r then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-   else pg_current_wal_insert_lsn() end::text,
+   else pg_current_wal_flush_lsn() end::text,
  'replayed', pg_last_wal_replay_lsn()::text
 )::text from (select pg_is_in_recovery() as r) a"#;
 

@@ -1,7 +1,7 @@
 //! The real client. One short connection per verb; what the statements are is in `sql`, how a session ends in
 //! `session`.
 
-use super::node::{Hba, HbaRule, Layer, Node, Progress, Silent, settled};
+use super::node::{Hba, HbaRule, Layer, Node, Progress, Silent};
 use super::port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
 use super::session::{As, Opening, Work, opened, run};
 use super::sql;
@@ -52,25 +52,34 @@ async fn tell(at: &Endpoint, statements: &[&str], within: Span) -> Reply<()> {
     run(at, As::Admin, within, each(list)).await.map(|_| ())
 }
 
-/// A node as the statement tells it: with the history file, which holds where the timeline began.
-#[derive(Deserialize)]
-struct RawNode {
-    #[serde(flatten)]
-    node: RawFields,
+/// What a superuser reads in files: the history, which holds where the timeline began, and the mark of a fence.
+#[derive(Default, Deserialize)]
+struct Files {
     history: Option<String>,
+    hba_fenced: Option<bool>,
 }
 
-/// [`Node`] without what is computed here.
-type RawFields = serde_json::Map<String, serde_json::Value>;
+fn node_work() -> Work<(Option<String>, Option<String>)> {
+    Box::new(|client| {
+        async move {
+            let node = text(client, sql::NODE).await?;
+            let root = node.as_deref().is_some_and(|node| node.contains("\"superuser\" : true"));
+            let files = if root { text(client, sql::NODE_FILES).await? } else { None };
+            Ok((node, files))
+        }
+        .boxed()
+    })
+}
 
-fn node_of(raw: RawNode) -> Result<Node, String> {
-    let mut fields = raw.node;
-    fields.insert("forked".into(), serde_json::Value::Null);
-    let mut node: Node = serde_json::from_value(fields.into()).map_err(|e| e.to_string())?;
-    if !node.in_recovery {
-        node.position = node.position.map(settled);
-    }
-    node.forked = raw.history.as_deref().and_then(forked);
+async fn node(at: &Endpoint, within: Span) -> Reply<Node> {
+    let (node, files) = run(at, As::Admin, within, node_work()).await?;
+    let unread = |why: serde_json::Error| {
+        Trouble::Silent(Silent { layer: Layer::Query, says: format!("the answer cannot be read: {why}") })
+    };
+    let mut node: Node = serde_json::from_str(node.as_deref().unwrap_or("")).map_err(unread)?;
+    let files: Files = files.as_deref().map_or(Ok(Files::default()), serde_json::from_str).map_err(unread)?;
+    node.forked = files.history.as_deref().and_then(forked);
+    node.hba_fenced = files.hba_fenced;
     Ok(node)
 }
 
@@ -202,22 +211,11 @@ async fn mark(at: &Endpoint, run_id: &RunId, epoch: Epoch, within: Span) -> Repl
 
 impl Port for Wire {
     fn node<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Node>> {
-        async move {
-            let raw: RawNode = ask(at, sql::NODE, within).await?;
-            node_of(raw).map_err(|says| Trouble::Silent(Silent { layer: Layer::Query, says }))
-        }
-        .boxed()
+        node(at, within).boxed()
     }
 
     fn progress<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Progress>> {
-        async move {
-            let mut progress: Progress = ask(at, sql::PROGRESS, within).await?;
-            if !progress.in_recovery {
-                progress.position = progress.position.map(settled);
-            }
-            Ok(progress)
-        }
-        .boxed()
+        ask(at, sql::PROGRESS, within).boxed()
     }
 
     fn ping<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>> {
