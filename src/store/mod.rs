@@ -35,6 +35,7 @@ use serde_json::Value;
 use sqlx::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use token::TokenCache;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use writer::{Job, QUEUE, Waiting, Writer};
@@ -45,6 +46,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     jobs: mpsc::Sender<Job>,
     buffer: Arc<Buffer>,
+    cache: Arc<TokenCache>,
     /// Taken by `close`; held until then.
     running: Mutex<Option<(JoinHandle<()>, DirLock)>>,
 }
@@ -74,10 +76,13 @@ impl SqliteStore {
         let position = ledger.head.position;
         let (jobs, received) = mpsc::channel(QUEUE);
         let buffer = Arc::new(Buffer::default());
+        let cache = Arc::new(TokenCache::default());
         let writer = Writer {
             dir: dir.to_owned(),
             open: Some((conn, ledger)),
             buffer: buffer.clone(),
+            cache: cache.clone(),
+            seen_version: 0,
             jobs: received,
         };
         let readers = open::readers(dir);
@@ -89,7 +94,7 @@ impl SqliteStore {
         };
         let task = tokio::spawn(writer.work());
         let running = Mutex::new(Some((task, lock)));
-        let store = Arc::new(SqliteStore { dir: dir.to_owned(), readers, jobs, buffer, running });
+        let store = Arc::new(SqliteStore { dir: dir.to_owned(), readers, jobs, buffer, cache, running });
         Ok(Opened { store, head: head::compare(noted, position, at_noted) })
     }
 
