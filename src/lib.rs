@@ -7,6 +7,8 @@
 
 pub use pointsman_kernel as kernel;
 
+pub mod cli;
+pub mod codes;
 pub mod config;
 pub mod intake;
 pub mod provider;
