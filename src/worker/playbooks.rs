@@ -94,6 +94,23 @@ impl Playbooks {
     }
 }
 
+/// The playbook files among `paths`; a folder stands for those in it.
+pub fn playbook_files(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path)?;
+            let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).collect();
+            found.sort();
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.truncate(MAX_FILES);
+    Ok(files)
+}
+
 fn is_playbook(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let test = name.contains(".test.");
@@ -112,7 +129,7 @@ fn load(file: PathBuf, config: &Config, registry: &dyn Registry) -> Loaded {
         }
     };
     let (checked, found) = playbook::check(&text, &file.display().to_string(), config, registry);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(playbook::Problem::is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| p.severity == playbook::Severity::Error);
     let show = |list: Vec<playbook::Problem>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let name = checked.as_ref().map_or_else(|| stem.into(), |p| p.name.clone());
     let digest = playbook::digest(&text);
@@ -126,7 +143,7 @@ fn refuse_twins(all: &mut [Loaded]) {
     for loaded in all {
         if names.iter().filter(|n| **n == loaded.name).count() > 1 {
             loaded.playbook = None;
-            loaded.problems.push(format!("PM1201: another file also defines the playbook {}", loaded.name));
+            loaded.problems.push(format!("PM1235: another file also defines the playbook {}", loaded.name));
         }
     }
 }

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 const CURSOR: &str = "triage";
 const PAGE: u32 = 256;
+/// An alert that cannot be confirmed for that long is not acted upon, unless its playbook says otherwise.
+const UNCONFIRMED: Span = Span::mins(5);
 /// A look again at what waits for a lock, a freeze or the store.
 const LOOK_AGAIN: Span = Span::secs(15);
 
@@ -114,7 +116,7 @@ impl Triage {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: AlertView::new("alertmanager", source, labels),
+                    alert: view(source, labels),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -269,7 +271,7 @@ impl Triage {
             since: now,
             begun: now,
             hold,
-            give_up: now + chosen.unconfirmed_after.max(hold),
+            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
             next_look: now,
             looking: false,
             last: String::new(),
@@ -434,6 +436,19 @@ impl Triage {
         if let Some(open) = self.open.get_mut(id) {
             open.state = state;
         }
+    }
+}
+
+fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let labels: BTreeMap<String, String> =
+        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    AlertView {
+        source: source.clone(),
+        format: "alertmanager".into(),
+        name: labels.get("alertname").cloned().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::new(),
     }
 }
 

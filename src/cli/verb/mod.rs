@@ -28,7 +28,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
         Command::Check(args) => return local::check(args, output).await,
-        Command::Token(args) => return token::run(args, output).await,
+        Command::Token(args) => return token::run(args).await,
         Command::Audit(audit::AuditArgs { verb: Some(audit::AuditVerb::Verify(args)), .. }) => {
             return local::audit_verify(args, output).await;
         }
