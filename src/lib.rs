@@ -8,6 +8,8 @@
 pub use pointsman_kernel as kernel;
 
 pub mod config;
+pub mod document;
+pub mod expr;
 pub mod provider;
 pub mod simulated;
 pub mod units;
