@@ -10,6 +10,7 @@ pub use pointsman_kernel as kernel;
 pub mod config;
 pub mod document;
 pub mod expr;
+pub mod playbook;
 pub mod provider;
 pub mod simulated;
 pub mod units;

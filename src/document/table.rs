@@ -3,7 +3,7 @@
 use super::{At, Entry, Kind, Node, Severity, Sink, code};
 use crate::kernel::domain::{Name, Span};
 use crate::units;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// A table being read. Call [`Table::finish`] when every key was asked for.
 pub struct Table<'a> {
@@ -13,15 +13,21 @@ pub struct Table<'a> {
     /// What the table is, in the words of a message: `a step`, `target "pg"`.
     what: String,
     known: RefCell<Vec<&'static str>>,
+    silent: Cell<bool>,
 }
 
 impl Sink {
     pub fn table<'a>(&'a self, node: &'a Node, what: impl Into<String>) -> Option<Table<'a>> {
         let what = what.into();
         match &node.kind {
-            Kind::Map(entries) => {
-                Some(Table { sink: self, at: self.head(node), entries, what, known: RefCell::default() })
-            }
+            Kind::Map(entries) => Some(Table {
+                sink: self,
+                at: self.head(node),
+                entries,
+                what,
+                known: RefCell::default(),
+                silent: Cell::new(false),
+            }),
             _ => self.mistyped(node, &what, "a table"),
         }
     }
@@ -201,11 +207,18 @@ impl<'a> Table<'a> {
         let says = format!("{key:?} is recorded, but this version does not enforce it");
         self.sink.push(code::NOT_ENFORCED, Severity::Warning, &self.key_at(key), says, Some(hint.to_owned()));
     }
+    /// What this table is could not be told, so nothing can be said about its other keys.
+    pub fn ignore_rest(&self) {
+        self.silent.set(true);
+    }
+    pub fn entries(&self) -> &'a [Entry] {
+        self.entries
+    }
     /// Reports every key that nobody asked for. Keys that begin with `x-` are the user's own.
     pub fn finish(self) {
         let known = self.known.borrow();
         for entry in self.entries {
-            if known.contains(&entry.key.as_str()) || entry.key.starts_with("x-") {
+            if self.silent.get() || known.contains(&entry.key.as_str()) || entry.key.starts_with("x-") {
                 continue;
             }
             let says = format!("{} has no key {:?}", self.what, entry.key);

@@ -27,6 +27,8 @@ pub struct TemplateError {
     pub at: At,
     pub source: String,
     pub error: ExprError,
+    /// The expression speaks of the alert, which is only known when one comes.
+    pub needs_alert: bool,
 }
 
 impl Template {
@@ -50,7 +52,12 @@ impl Template {
     }
 
     fn string(text: &str, at: &At) -> Result<Template, TemplateError> {
-        let failed = |source: &str, error| TemplateError { at: at.clone(), source: source.to_owned(), error };
+        let failed = |source: &str, error| TemplateError {
+            at: at.clone(),
+            source: source.to_owned(),
+            error,
+            needs_alert: false,
+        };
         let mut parts = vec![];
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -124,7 +131,12 @@ impl Template {
 }
 
 fn fail(expr: &Expr, at: &At, error: ExprError) -> TemplateError {
-    TemplateError { at: at.clone(), source: expr.source().to_owned(), error }
+    TemplateError {
+        at: at.clone(),
+        source: expr.source().to_owned(),
+        error,
+        needs_alert: expr.free().iter().any(|n| n == "alert"),
+    }
 }
 
 fn splice(parts: &[Part], at: &At, vars: &Vars) -> Result<Value, TemplateError> {
