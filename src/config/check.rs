@@ -6,9 +6,9 @@ use crate::kernel::domain::Name;
 
 pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
     let place = |table: &str, name: &Name, key: &str| -> At {
-        root.get(table)
-            .and_then(|t| t.get(name.as_str())?.get(key))
-            .map_or(root.at.start..root.at.start, |node| node.at.clone())
+        let whole = root.get(table).and_then(|t| t.entries().iter().find(|e| e.key == name.as_str()));
+        let Some(whole) = whole else { return root.at.start..root.at.start };
+        whole.value.get(key).map_or(whole.key_at.clone(), |node| node.at.clone())
     };
     for (name, target) in &config.targets {
         match &target.kind {
@@ -52,7 +52,8 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
         sink.error(code::BAD_VALUE, place("vantages", &Name::from("local"), "blackbox"), says);
     }
     for (name, vantage) in &config.vantages {
-        if vantage.blackbox.is_none() && name.as_str() != "local" {
+        let given = root.get("vantages").and_then(|t| t.get(name.as_str())?.get("blackbox")).is_some();
+        if vantage.blackbox.is_none() && !given && name.as_str() != "local" {
             let says =
                 format!("vantage {name:?} has no \"blackbox\": it would look from where \"local\" looks");
             let at = place("vantages", name, "domain");

@@ -22,6 +22,10 @@ pub mod code {
     pub const EXPRESSION: &str = "PM1220";
     pub const UNKNOWN_VARIABLE: &str = "PM1221";
     pub const EVALUATION: &str = "PM1222";
+    /// The text of an expression is wrong, whatever values it will see.
+    pub(in crate::document) fn of_source(code: &str) -> bool {
+        [EXPRESSION, UNKNOWN_VARIABLE].contains(&code)
+    }
     pub const MATCHER: &str = "PM1224";
     pub const UNKNOWN_ACTION: &str = "PM1230";
     pub const PARAMETERS: &str = "PM1231";
@@ -112,17 +116,16 @@ impl Problem {
     }
 }
 
-/// A line as it may be shown: where it speaks of a credential, what stands in quotes becomes stars.
+/// A line as it may be shown: where it speaks of a credential, its value becomes stars.
 pub(super) fn without_secrets(line: &str) -> String {
+    const WORDS: [&str; 6] = ["password", "secret", "bearer", "token", "credential", "passwd"];
     let lower = line.to_lowercase();
-    if !["password", "secret", "bearer", "token", "credential", "passwd"]
-        .iter()
-        .any(|word| lower.contains(word))
-    {
+    let in_url = line.find("://").is_some_and(|scheme| line[scheme..].contains('@'));
+    if !in_url && !WORDS.iter().any(|word| lower.contains(word)) {
         return line.to_owned();
     }
     let value = line.find(['=', ':']).map_or(0, |i| i + 1);
     let (key, rest) = line.split_at(value);
-    let blank = |c: char| if c.is_alphanumeric() || c.is_ascii_punctuation() { '*' } else { c };
+    let blank = |c: char| if c.is_whitespace() { c } else { '*' };
     key.chars().chain(rest.chars().map(blank)).collect()
 }

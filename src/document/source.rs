@@ -1,6 +1,6 @@
 //! The text of one file with its lines, and the place where its problems are collected.
 
-use super::{At, Problem, Severity, nearest};
+use super::{At, Problem, Severity, code, nearest};
 use std::cell::RefCell;
 
 /// One file as it was read.
@@ -113,6 +113,12 @@ impl Sink {
     ) {
         let problem = Problem { suggestion, ..self.source.problem(code, severity, at, says) };
         let mut problems = self.problems.borrow_mut();
+        // What could not be compiled cannot be evaluated either; it is told once.
+        let told =
+            |p: &Problem| (p.line, p.column) == (problem.line, problem.column) && code::of_source(p.code);
+        if problem.code == code::EVALUATION && problems.iter().any(told) {
+            return;
+        }
         if !problems.contains(&problem) {
             problems.push(problem);
         }

@@ -126,7 +126,9 @@ impl Sink {
 
 impl<'a> Table<'a> {
     pub fn get(&self, key: &'static str) -> Option<&'a Node> {
-        self.known.borrow_mut().push(key);
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
+        }
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
     /// Where the key itself stands.

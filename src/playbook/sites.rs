@@ -17,10 +17,11 @@ pub(super) fn pairs(sink: &Sink, playbook: &Playbook, config: &Config) -> Vec<(N
     }
     let froms = candidates(sink, playbook, from, &playbook.places.from);
     let tos = candidates(sink, playbook, to, &playbook.places.to);
-    let fixed = from.fixed().is_some() && to.fixed().is_some();
-    if fixed && froms == tos && !froms.is_empty() {
+    let same = from.fixed().is_some() && from.fixed() == to.fixed();
+    if same && froms.len() == 1 {
         sink.error(code::SITES, playbook.places.to.clone(), "\"from\" and \"to\" are the same site");
     }
+    let tos = if same { playbook.sites.keys().cloned().collect() } else { tos };
     let all = froms.iter().flat_map(|from| tos.iter().map(move |to| (from.clone(), to.clone())));
     all.filter(|(from, to)| from != to && own_site(sink, playbook, config, from)).collect()
 }
@@ -33,10 +34,11 @@ fn candidates(sink: &Sink, playbook: &Playbook, template: &Template, at: &At) ->
     }
     let known: Vec<&str> = playbook.sites.keys().map(Name::as_str).collect();
     sink.unknown(code::UNKNOWN_NAME, at.clone(), format!("there is no site {name:?}"), name, known);
-    vec![]
+    // Whatever was meant: the rest of the playbook is looked at as well.
+    playbook.sites.keys().cloned().collect()
 }
 
-/// False: this pair never comes, since we would be lost with the site.
+/// False: this pair is refused whenever it comes, since we would be lost with the site.
 fn own_site(sink: &Sink, playbook: &Playbook, config: &Config, from: &Name) -> bool {
     if config.site.as_ref() != Some(from) {
         return true;
@@ -44,11 +46,17 @@ fn own_site(sink: &Sink, playbook: &Playbook, config: &Config, from: &Name) -> b
     let at = playbook.places.from.clone();
     let says = format!("this instance runs at {from}: it would be lost with the site it moves away from");
     let hint = "run Pointsman at a third site";
-    match playbook.from.fixed() {
-        Some(_) => sink.error_hint(code::OWN_SITE, at, says, hint),
-        None => sink.warn(code::OWN_SITE, at, format!("{says}; runs from there are refused"), hint),
+    match playbook.from.fixed().and_then(|fixed| fixed.as_str()) {
+        Some(fixed) if fixed == from.as_str() => {
+            sink.error_hint(code::OWN_SITE, at, says, hint);
+            true
+        }
+        Some(_) => true,
+        None => {
+            sink.warn(code::OWN_SITE, at, format!("{says}; runs from there are refused"), hint);
+            false
+        }
     }
-    false
 }
 
 pub(super) fn mode(sink: &Sink, playbook: &Playbook, config: &Config) {
