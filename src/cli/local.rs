@@ -13,8 +13,8 @@ use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -161,7 +161,7 @@ fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> 
         return Ok(());
     }
     for problem in problems {
-        writeln!(out, "{}\n", problem.render())?;
+        writeln!(out, "{problem}")?;
     }
     writeln!(out, "{files} playbooks checked: {errors} errors, {warnings} warnings")?;
     Ok(())
@@ -171,7 +171,9 @@ fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> 
 pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
     let name = args.name.clone().unwrap_or_else(|| args.role.as_str().to_owned());
     let now = worker::SystemWorld::new().now();
-    let token = store::create_token(&args.data, args.role, &name.into(), now).await.map_err(|e| in_parts(e.into()))?;
+    let token = store::create_token(&args.data, args.role, &name.into(), now)
+        .await
+        .map_err(|e| in_parts(e.into()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", token.expose())?;
     Ok(Exit::Done.into())

@@ -3,7 +3,7 @@
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Digest, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
 };
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
@@ -85,7 +85,9 @@ impl App {
     pub async fn summaries(&self, max: u32) -> Result<Vec<Summary>, ReadError> {
         let rows = self.journal.backend().summaries("run:", max).await?;
         rows.into_iter()
-            .map(|(stream, value)| serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}"))))
+            .map(|(stream, value)| {
+                serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}")))
+            })
             .collect()
     }
 

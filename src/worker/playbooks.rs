@@ -37,7 +37,9 @@ impl Playbooks {
     /// Reads every playbook of a folder. A missing folder is an empty one, said aloud.
     pub fn read(dir: &Path, config: &Config, registry: &dyn Registry) -> Playbooks {
         let mut files: Vec<PathBuf> = match std::fs::read_dir(dir) {
-            Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).take(MAX_FILES).collect(),
+            Ok(entries) => {
+                entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).take(MAX_FILES).collect()
+            }
             Err(error) => {
                 tracing::warn!(dir = %dir.display(), %error, "there are no playbooks: alerts are recorded, nothing can start");
                 vec![]
@@ -48,8 +50,12 @@ impl Playbooks {
         refuse_twins(&mut all);
         for loaded in &all {
             match &loaded.playbook {
-                Some(p) => tracing::info!(playbook = %loaded.name, mode = ?p.mode, digest = %loaded.digest.short(), "playbook is active"),
-                None => tracing::error!(file = %loaded.file.display(), problems = ?loaded.problems, "playbook is NOT active"),
+                Some(p) => {
+                    tracing::info!(playbook = %loaded.name, mode = ?p.mode, digest = %loaded.digest.short(), "playbook is active")
+                }
+                None => {
+                    tracing::error!(file = %loaded.file.display(), problems = ?loaded.problems, "playbook is NOT active")
+                }
             }
             for warning in &loaded.warnings {
                 tracing::warn!(playbook = %loaded.name, "{warning}");
@@ -100,7 +106,8 @@ pub fn playbook_files(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
     for path in paths {
         if path.is_dir() {
             let entries = std::fs::read_dir(path)?;
-            let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).collect();
+            let mut found: Vec<PathBuf> =
+                entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).collect();
             found.sort();
             files.extend(found);
         } else {
@@ -125,11 +132,20 @@ fn load(file: PathBuf, config: &Config, registry: &dyn Registry) -> Loaded {
         Err(error) => {
             let problems = vec![format!("PM1200: {} cannot be read: {error}", file.display())];
             let (name, digest) = (stem.into(), Digest::of(b""));
-            return Loaded { name, file, text: String::new(), digest, playbook: None, problems, warnings: vec![] };
+            return Loaded {
+                name,
+                file,
+                text: String::new(),
+                digest,
+                playbook: None,
+                problems,
+                warnings: vec![],
+            };
         }
     };
     let (checked, found) = playbook::check(&text, &file.display().to_string(), config, registry);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| p.severity == playbook::Severity::Error);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|p| p.severity == playbook::Severity::Error);
     let show = |list: Vec<playbook::Problem>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let name = checked.as_ref().map_or_else(|| stem.into(), |p| p.name.clone());
     let digest = playbook::digest(&text);

@@ -138,8 +138,12 @@ impl Triage {
     async fn round(&mut self) -> anyhow::Result<()> {
         self.take_deliveries().await?;
         let now = self.app.world.now();
-        let due: Vec<OccurrenceId> =
-            self.open.values().filter(|o| o.due().is_some_and(|at| at <= now)).map(|o| o.id.clone()).collect();
+        let due: Vec<OccurrenceId> = self
+            .open
+            .values()
+            .filter(|o| o.due().is_some_and(|at| at <= now))
+            .map(|o| o.id.clone())
+            .collect();
         for id in due {
             self.consider(&id).await?;
         }
@@ -241,7 +245,9 @@ impl Triage {
         }
         for (loaded, candidate) in app.playbooks.active() {
             match playbook::match_alert(candidate, &open.alert) {
-                Err(why) => verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why }),
+                Err(why) => {
+                    verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+                }
                 Ok(found) => match chosen {
                     None => chosen = Some((candidate, found.confirmed_for)),
                     Some((first, _)) => {
@@ -315,7 +321,12 @@ impl Triage {
     async fn on_looked(&mut self, looked: Looked) -> anyhow::Result<()> {
         match looked {
             Looked::Observed(id, name, Ok(sheet)) => {
-                let why = vec![verdict(&name, true, "PM5404", "its mode is observe: this is what it would have done")];
+                let why = vec![verdict(
+                    &name,
+                    true,
+                    "PM5404",
+                    "its mode is observe: this is what it would have done",
+                )];
                 self.not_started(&id, why, Some(sheet)).await
             }
             Looked::Observed(id, name, Err(error)) => {
@@ -363,7 +374,9 @@ impl Triage {
             Ok(spec) => spec,
             Err(problems) => {
                 let says = format!("it cannot be resolved for this alert: {}", problems.join("; "));
-                return self.not_started(&open.id, vec![verdict(&chosen.name, true, "PM5407", says)], None).await;
+                return self
+                    .not_started(&open.id, vec![verdict(&chosen.name, true, "PM5407", says)], None)
+                    .await;
             }
         };
         if chosen.mode == Mode::Observe {
