@@ -1,9 +1,10 @@
-//! A primary and its standbys behind PostgreSQL's port: positions, timelines, pg_hba, clients, streaming, promotion.
+//! A primary and its standbys behind PostgreSQL's port: positions, timelines, pg_hba, clients, streaming,
+//! promotion.
 //!
-//! The simulator changes the world by hand through [`Servers::by_hand`] and breaks calls through its [`Hook`]; the
-//! counts say how often each effect happened. It keeps the traps of the real thing: a rewritten pg_hba means nothing
-//! before a reload, a signalled promotion may come later, a fence on the primary does not reach the standby, and a
-//! primary that is started again is writable.
+//! The simulator changes the world by hand through [`Servers::by_hand`] and breaks calls through its
+//! [`Hook`]; the counts say how often each effect happened. It keeps the traps of the real thing: a rewritten
+//! pg_hba means nothing before a reload, a signalled promotion may come later, a fence on the primary does
+//! not reach the standby, and a primary that is started again is writable.
 
 mod answers;
 mod world;

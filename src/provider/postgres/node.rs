@@ -125,7 +125,8 @@ pub struct Node {
     pub manager: Option<String>,
 }
 
-/// A silent sender for this long is not taken for alive: keepalives come every half `wal_sender_timeout`, 30 s.
+/// A silent sender for this long is not taken for alive: keepalives come every half `wal_sender_timeout`, 30
+/// s.
 const FRESH_US: u64 = 60_000_000;
 
 impl Node {

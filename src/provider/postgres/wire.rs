@@ -52,7 +52,8 @@ async fn tell(at: &Endpoint, statements: &[&str], within: Span) -> Reply<()> {
     run(at, As::Admin, within, each(list)).await.map(|_| ())
 }
 
-/// What a superuser reads in files: the history, which holds where the timeline began, and the mark of a fence.
+/// What a superuser reads in files: the history, which holds where the timeline began, and the mark of a
+/// fence.
 #[derive(Default, Deserialize)]
 struct Files {
     history: Option<String>,
@@ -63,7 +64,8 @@ fn node_work() -> Work<(Option<String>, Option<String>)> {
     Box::new(|client| {
         async move {
             let node = text(client, sql::NODE).await?;
-            let root = node.as_deref().is_some_and(|node| node.contains("\"superuser\" : true"));
+            let told = node.as_deref().and_then(|node| serde_json::from_str::<serde_json::Value>(node).ok());
+            let root = told.is_some_and(|node| node["superuser"] == true);
             let files = if root { text(client, sql::NODE_FILES).await? } else { None };
             Ok((node, files))
         }
@@ -108,9 +110,15 @@ async fn hba(at: &Endpoint, within: Span) -> Reply<Hba> {
 
 /// Truncating and writing is not one act: only a refusal to begin proves that the file is as it was.
 async fn write_hba(at: &Endpoint, content: &str, within: Span) -> Reply<()> {
-    let path: RawPath =
-        ask(at, "select json_build_object('path', current_setting('hba_file'))::text", within).await?;
-    match tell(at, &[&sql::copy_to_file(content, &path.path)], within).await {
+    let content = content.to_owned();
+    let work: Work<()> = Box::new(move |client| {
+        async move {
+            let path = text(client, "show hba_file").await?.unwrap_or_default();
+            text(client, &sql::copy_to_file(&content, &path)).await.map(|_| ())
+        }
+        .boxed()
+    });
+    match run(at, As::Admin, within, work).await {
         Err(Trouble::Denied { sqlstate, says }) if !sqlstate.starts_with("42") => {
             Err(Trouble::Doubt { says: format!("{says} ({sqlstate})") })
         }
@@ -118,16 +126,17 @@ async fn write_hba(at: &Endpoint, content: &str, within: Span) -> Reply<()> {
     }
 }
 
-#[derive(Deserialize)]
-struct RawPath {
-    path: String,
-}
-
+/// Flushed once more behind them: what they had in hand is in the log then.
 async fn terminate(at: &Endpoint, within: Span) -> Reply<u32> {
-    let told =
-        run(at, As::Admin, within, each(vec![sql::FLUSH.to_owned(), sql::TERMINATE.to_owned()])).await?;
-    // Once more behind them: what they had in hand is in the log now.
-    tell(at, &[sql::FLUSH], within).await?;
+    let work: Work<Option<String>> = Box::new(|client| {
+        async move {
+            let told = text(client, sql::TERMINATE).await?;
+            text(client, sql::FLUSH).await?;
+            Ok(told)
+        }
+        .boxed()
+    });
+    let told = run(at, As::Admin, within, work).await?;
     Ok(told.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 

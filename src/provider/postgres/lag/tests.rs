@@ -16,7 +16,8 @@ async fn an_idle_pair_passes_and_never_sampled_does_not() {
     assert_eq!(codes(&scene.plan(&lag(&scene), &[]).await), ["PM3301"]);
     scene.sample().await;
     assert!(matches!(scene.plan(&lag(&scene), &[]).await, StepPlan::Nothing { .. }));
-    let live = json!({ "target": "b", "primary": "a", "max_bytes": "1KiB", "max_seconds": 5, "max_sample_age": "30s" });
+    let mut live = json!({ "target": "b", "max_bytes": "1KiB", "max_seconds": 5, "max_sample_age": "30s" });
+    live["primary"] = json!("a");
     let unsampled = Scene::new();
     assert!(
         matches!(unsampled.plan(&unsampled.bind("postgres.lag", live), &[]).await, StepPlan::Nothing { .. }),

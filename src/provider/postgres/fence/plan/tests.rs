@@ -50,6 +50,14 @@ async fn a_standby_and_a_managed_server_refuse() {
 }
 
 #[tokio::test]
+async fn another_cluster_is_not_fenced() {
+    let scene = Scene::new();
+    scene.sample().await;
+    scene.hand(|world| world.server("a").system = "42".into());
+    assert_eq!(codes(&scene.plan(&fence(&scene, "lockout"), &[down()]).await), ["PM3106"]);
+}
+
+#[tokio::test]
 async fn lockout_is_proven_once_and_not_done_again() {
     let scene = Scene::new();
     let bound = fence(&scene, "lockout");
