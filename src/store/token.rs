@@ -172,9 +172,10 @@ impl SqliteStore {
 
     async fn token_deed(&self, deed: TokenDeed) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::token(&"the store is closed");
-        self.jobs.send(Job::Token(deed, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|why| StoreError::token(&why))
+        let closed = |_| StoreError::token(&"the store is closed, or too many wait");
+        self.jobs.try_send(Job::Token(deed, reply)).map_err(closed)?;
+        let failed = |why: String| StoreError::token(&why);
+        self.answer(answer).await.map_err(failed)?.map_err(failed)
     }
 }
 

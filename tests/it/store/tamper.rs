@@ -212,8 +212,17 @@ async fn a_damaged_wal_tail_is_found_through_the_head_file() {
     let HeadState::Behind(behind @ HeadBehind::Lost { .. }) = report.head_file else { panic!("{report:?}") };
     assert_eq!(behind.error().code, code::HEAD_BEHIND);
     let opened = SqliteStore::open(torn.path()).await.unwrap();
-    assert_eq!(opened.head, HeadState::Behind(behind));
+    assert_eq!(opened.head, HeadState::Behind(behind.clone()));
+    // The note is evidence: it is not overwritten, and a restart sees it again, until a person has accepted.
+    opened.store.append(one(99, run("B"), Some(0), "{}")).await.unwrap();
+    assert_eq!(opened.store.write_head().await, Err(behind.error()));
     opened.store.close().await;
+    let opened = SqliteStore::open(torn.path()).await.unwrap();
+    assert!(matches!(opened.head, HeadState::Behind(_)), "{:?}", opened.head);
+    opened.store.accept_head().await.unwrap();
+    opened.store.write_head().await.unwrap();
+    opened.store.close().await;
+    assert!(matches!(SqliteStore::open(torn.path()).await.unwrap().head, HeadState::Agrees(_)));
 
     let opened = SqliteStore::open(whole.path()).await.unwrap();
     assert!(matches!(opened.head, HeadState::Agrees(noted) if noted.position == 20));
