@@ -33,14 +33,12 @@ pub enum Effect {
 
 impl Client {
     pub fn new(server: &str, token: Option<Secret>) -> Result<Client, Fault> {
+        // What stands before an @ may be a password.
+        let shown = server.rsplit('@').next().unwrap_or_default();
         let bad = |why: String| {
-            Fault::new(
-                Exit::Usage,
-                "PM0002",
-                format!("the server's address {server:?} cannot be used: {why}"),
-            )
-            .state("nothing was sent; no run was started")
-            .remedy("give it like --server http://127.0.0.1:8420, or set POINTSMAN_SERVER")
+            Fault::new(Exit::Usage, "PM0002", format!("the server's address {shown:?} cannot be used: {why}"))
+                .state("nothing was sent; no run was started")
+                .remedy("give it like --server http://127.0.0.1:8420, or set POINTSMAN_SERVER")
         };
         let base = Url::parse(server).map_err(|e| bad(e.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {

@@ -34,10 +34,15 @@ enum Leave {
 
 impl Follow {
     pub fn new(wait: Option<Span>) -> anyhow::Result<Follow> {
+        Follow::leaving_on(SignalKind::interrupt(), wait)
+    }
+
+    /// A test leaves by another signal, since Ctrl-C would reach the other tests of its process.
+    pub fn leaving_on(kind: SignalKind, wait: Option<Span>) -> anyhow::Result<Follow> {
         let wait = wait.map_or(LONGEST, Span::as_duration).min(LONGEST);
         Ok(Follow {
             until: Instant::now() + wait,
-            interrupt: signal(SignalKind::interrupt())?,
+            interrupt: signal(kind)?,
             resized: signal(SignalKind::window_change())?,
         })
     }

@@ -7,7 +7,7 @@ pub mod close;
 pub mod confirm;
 mod decision;
 pub mod explain;
-mod follow;
+pub(super) mod follow;
 pub mod plan;
 pub mod reject;
 pub mod retry;
