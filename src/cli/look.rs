@@ -1,5 +1,5 @@
-//! How things look where they are printed: colour, characters, columns, time zone. Made once from the terminal
-//! and the environment; every view takes it, so that a test fixes it.
+//! How things look where they are printed: colour, characters, columns, time zone. Made once from the
+//! terminal and the environment; every view takes it, so that a test fixes it.
 
 use crate::config::env;
 use crate::kernel::domain::Time;

@@ -1,7 +1,9 @@
-//! The command line: reads arguments, talks to the server through HTTP, and says what it saw. Called by `main`.
+//! The command line: reads arguments, talks to the server through HTTP, and says what it saw. Called by
+//! `main`.
 //!
-//! stdout is data, stderr is talk. One file per verb in `verb`; what a verb shows is made in `view` from the
-//! documents in `wire`, so that it can be tested without a server. Verbs that need the store are in `local`.
+//! stdout is data, stderr is talk. One file per verb in `verb`; what a verb shows is made in `view` from
+//! the documents in `wire`, so that it can be tested without a server. Verbs that need the store are in
+//! `local`.
 
 mod ask;
 mod client;

@@ -1,4 +1,5 @@
-//! The grammar of the command line, grouped by the moment of use. Verbs keep their own arguments in their files.
+//! The grammar of the command line, grouped by the moment of use. Verbs keep their own arguments in their
+//! files.
 
 use super::{Exit, Fault, local, verb};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -34,7 +35,8 @@ A code that you do not know is a failure.
 
 POINTSMAN_TOKEN holds the token; it is never an argument.";
 
-/// Failover responder: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the record.
+/// Failover responder: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the
+/// record.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, before_help = GROUPS, after_help = CODES)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]

@@ -1,5 +1,5 @@
-//! For the tests of this room: documents as a server sends them, a peer that sends them over real HTTP, and a
-//! process whose three ends can be read. The fixtures lie in `testdata`.
+//! For the tests of this room: documents as a server sends them, a peer that sends them over real HTTP, and
+//! a process whose three ends can be read. The fixtures lie in `testdata`.
 
 use super::options::Cli;
 use super::{Look, Talk};

@@ -1,4 +1,5 @@
-//! Errors as a person reads them, and the one difference that matters most: nothing was sent, or nobody knows.
+//! Errors as a person reads them, and the one difference that matters most: nothing was sent, or nobody
+//! knows.
 
 use crate::cli::client::Client;
 use crate::cli::testing::{command, peer};
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 fn problem(status: StatusCode, code: &str) -> impl IntoResponse + use<> {
-    let body = json!({ "schema": "pointsman.error/v1", "code": code, "failed": "it failed", "state": "as it was",
+    let body = json!({ "schema": "pointsman.error/v1", "code": code, "failed": "it failed",
+        "state": "as it was",
         "remedy": "do this" });
     (status, axum::Json(body))
 }
@@ -54,12 +56,12 @@ async fn a_refusal_of_the_server_is_passed_on_with_its_code() {
     ];
     for (status, code) in cases {
         let router =
-            Router::new().route("/api/v1/runs/{id}/decisions", post(async move || problem(status, "PM4001")));
+            Router::new().route("/api/v1/runs/{id}/decisions", post(async move || problem(status, "PM3106")));
         let left =
             peer(router, |url| async move { command(&url, "reject 7KQ4M2 --reason r", None).await }).await;
         assert_eq!(left.code, ExitCode::from(code), "{status}");
         assert!(
-            left.err.contains("error[PM4001]: it failed\n  state:  as it was\n"),
+            left.err.contains("error[PM3106]: it failed\n  state:  as it was\n"),
             "{status}: {}",
             left.err
         );
@@ -69,10 +71,10 @@ async fn a_refusal_of_the_server_is_passed_on_with_its_code() {
 #[tokio::test]
 async fn errors_are_json_where_json_was_asked_for_and_stdout_stays_empty() {
     let router = Router::new()
-        .route("/api/v1/status", get(async || problem(StatusCode::SERVICE_UNAVAILABLE, "PM6001")));
+        .route("/api/v1/status", get(async || problem(StatusCode::SERVICE_UNAVAILABLE, "PM3103")));
     let left = peer(router, |url| async move { command(&url, "status -o json", None).await }).await;
     let said: Value = serde_json::from_str(&left.err).unwrap();
-    assert_eq!((&said["schema"], &said["code"]), (&json!("pointsman.error/v1"), &json!("PM6001")));
+    assert_eq!((&said["schema"], &said["code"]), (&json!("pointsman.error/v1"), &json!("PM3103")));
     assert_eq!((left.out.as_str(), left.code), ("", ExitCode::from(1)));
 }
 
@@ -138,7 +140,7 @@ async fn a_gateway_error_to_a_decision_is_doubt_and_to_a_question_is_not() {
 #[tokio::test]
 async fn a_server_that_doubts_itself_is_believed() {
     let doubt = async || {
-        let body = json!({ "schema": "pointsman.error/v1", "code": "PM6002", "failed": "the disk failed",
+        let body = json!({ "schema": "pointsman.error/v1", "code": "PM3105", "failed": "the disk failed",
             "state": "it is not known whether it is on record", "remedy": "look", "doubt": true });
         (StatusCode::SERVICE_UNAVAILABLE, axum::Json(body))
     };
@@ -160,6 +162,20 @@ async fn an_answer_that_is_not_ours_is_not_shown_as_nothing() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_cannot_drive_the_terminal() {
+    let nasty = async || {
+        let body = json!({ "schema": "pointsman.error/v1", "code": "PM3106", "failed": "gone\u{1b}[2J\u{9b}2J",
+            "state": "\u{202e}x", "remedy": "" });
+        (StatusCode::CONFLICT, axum::Json(body))
+    };
+    let router = Router::new().route("/api/v1/status", get(nasty));
+    let left = peer(router, |url| async move { command(&url, "status", None).await }).await;
+    assert_eq!(left.code, ExitCode::from(6));
+    assert!(left.err.starts_with("error[PM3106]: gone [2J"), "{:?}", left.err);
+    assert!(!left.err.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{:?}", left.err);
 }
 
 #[test]

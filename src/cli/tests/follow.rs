@@ -1,4 +1,5 @@
-//! Watching: with which code it leaves, that leaving changes nothing, and that a lost server is not a lost run.
+//! Watching: with which code it leaves, that leaving changes nothing, and that a lost server is not a lost
+//! run.
 
 use crate::cli::client::{Client, read};
 use crate::cli::testing::{Heard, command, fixture, look, peer};

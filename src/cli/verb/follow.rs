@@ -1,5 +1,6 @@
-//! Following a run to its end, for `watch` and `run`: polls its document, draws it, and leaves with what it says.
-//! Losing the server is not the end of a run: contact is sought again, and meanwhile nothing is claimed.
+//! Following a run to its end, for `watch` and `run`: polls its document, draws it, and leaves with what it
+//! says. Losing the server is not the end of a run: contact is sought again, and meanwhile nothing is
+//! claimed.
 
 use crate::cli::client::read;
 use crate::cli::screen::{Screen, Stale};

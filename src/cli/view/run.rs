@@ -66,8 +66,7 @@ fn row(number: Option<usize>, item: &ItemDoc, now: Time) -> Vec<Cell> {
         cell(&item.target),
         cell(took).right(),
         cell(change(item)),
-        cell(said(item)).paint(Paint::Quiet),
-        cell(attempts),
+        cell([attempts, said(item)].join(" ")).paint(Paint::Quiet),
     ]
 }
 
