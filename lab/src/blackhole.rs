@@ -1,5 +1,5 @@
-//! An address that swallows everything: connection attempts are neither refused nor answered. Used for machines that
-//! are lost, since a refused port proves less time lost than a silent one costs.
+//! An address that swallows everything: connection attempts are neither refused nor answered. Used for
+//! machines that are lost, since a refused port proves less time lost than a silent one costs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,10 +29,7 @@ impl Blackhole {
                 match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(addr)).await {
                     Ok(connected) => queue.push(connected?),
                     Err(_) => {
-                        return Ok(Blackhole {
-                            _listener: listener,
-                            _queue: queue,
-                        });
+                        return Ok(Blackhole { _listener: listener, _queue: queue });
                     }
                 }
             }

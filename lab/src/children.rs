@@ -1,8 +1,9 @@
 //! Child processes that cannot outlive the harness. Every part of the lab starts its servers through here.
 //!
-//! The kernel's parent-death signal is tied to the *thread* that spawned, so one thread that lives as long as the
-//! process does all the spawning; and it is cleared by a change of user, so `setpriv` sets it after that change
-//! and then becomes the server (the pid stays ours). On a normal end, and on panic, `Drop` stops and reaps.
+//! The kernel's parent-death signal is tied to the *thread* that spawned, so one thread that lives as long as
+//! the process does all the spawning; and it is cleared by a change of user, so `setpriv` sets it after that
+//! change and then becomes the server (the pid stays ours). On a normal end, and on panic, `Drop` stops and
+//! reaps.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -21,6 +22,7 @@ pub struct Spec {
     name: String,
     argv: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    dir: Option<PathBuf>,
     log: PathBuf,
     death_signal: &'static str,
     stop: Vec<(Signal, Duration)>,
@@ -34,6 +36,7 @@ impl Spec {
             name: name.to_owned(),
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            dir: None,
             log,
             death_signal: "KILL",
             stop: Vec::new(),
@@ -47,15 +50,22 @@ impl Spec {
         self
     }
 
-    /// A polite signal and how long to wait for it to work, before SIGKILL. The same signal comes when the harness
-    /// dies, so only for children that are known to obey it.
+    /// The working folder; else the harness's own.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Spec {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// A polite signal and how long to wait for it to work, before SIGKILL. The same signal comes when the
+    /// harness dies, so only for children that are known to obey it.
     pub fn stop_with_term(mut self, grace: Duration) -> Spec {
         self.stop.push((Signal::TERM, grace));
         self.death_signal = "TERM";
         self
     }
 
-    /// Keeps a pipe to the child's stdin open as long as the harness lives; the child is not killed with the harness.
+    /// Keeps a pipe to the child's stdin open as long as the harness lives; the child is not killed with the
+    /// harness.
     pub(crate) fn outlives_until_stdin_closes(mut self) -> Spec {
         self.piped_stdin = true;
         self.dies_with_harness = false;
@@ -73,16 +83,15 @@ impl Spec {
         };
         command.args(argv);
         command.envs(self.env.iter().cloned());
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
         // Ctrl-C at a terminal is for the harness; it (or its end) tells the children.
         command.process_group(0);
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("opening the log {}", self.log.display()))?;
         command.stdout(log.try_clone()?).stderr(log);
-        command.stdin(if self.piped_stdin {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        });
+        command.stdin(if self.piped_stdin { Stdio::piped() } else { Stdio::null() });
         Ok(command)
     }
 }
@@ -100,12 +109,7 @@ impl Child {
     pub fn spawn(spec: Spec) -> anyhow::Result<Child> {
         let inner = spawn_on_the_one_thread(spec.command()?);
         let inner = inner.with_context(|| format!("starting {}: {:?}", spec.name, spec.argv))?;
-        Ok(Child {
-            name: spec.name,
-            inner,
-            ended: None,
-            stop: spec.stop,
-        })
+        Ok(Child { name: spec.name, inner, ended: None, stop: spec.stop })
     }
 
     pub fn pid(&self) -> u32 {
@@ -172,10 +176,7 @@ impl Drop for Child {
 
 /// Sends a signal to a process known by its pid (a pid file's, not a guess).
 pub fn send(pid: u32, signal: Signal) -> anyhow::Result<()> {
-    let raw = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .context("not a process id")?;
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
     kill_process(raw, signal).with_context(|| format!("signal {signal:?} to process {pid}"))
 }
 
@@ -188,7 +189,8 @@ fn spawn_on_the_one_thread(command: Command) -> anyhow::Result<std::process::Chi
         let thread = std::thread::Builder::new().name("lab-spawner".into());
         let started = thread.spawn(move || {
             for (mut command, reply) in jobs {
-                // A receiver that went away drops the answer: the child is then killed by nobody but the kernel.
+                // A receiver that went away drops the answer: the child is then killed by nobody but the
+                // kernel.
                 let _ = reply.send(command.spawn());
             }
         });
@@ -196,9 +198,7 @@ fn spawn_on_the_one_thread(command: Command) -> anyhow::Result<std::process::Chi
         to_thread
     });
     let (reply, answer) = mpsc::channel();
-    spawner
-        .send((command, reply))
-        .context("the spawning thread is gone")?;
+    spawner.send((command, reply)).context("the spawning thread is gone")?;
     Ok(answer.recv().context("the spawning thread is gone")??)
 }
 
@@ -210,23 +210,15 @@ pub async fn run(argv: &[&str], env: &[(&str, &str)]) -> anyhow::Result<String> 
 /// As [`run`], with text on stdin.
 pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) -> anyhow::Result<String> {
     let owned: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
-    let env: Vec<(String, String)> = env
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
+    let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let input = input.to_owned();
     let what = argv.join(" ");
     let output = crate::net::on_lab(async move {
         use tokio::io::AsyncWriteExt;
         let mut command = tokio::process::Command::new(&owned[0]);
         command.args(&owned[1..]).envs(env).kill_on_drop(true);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting {}", owned[0]))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", owned[0]))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read its input closes the pipe early.
             let _ = stdin.write_all(input.as_bytes()).await;
@@ -237,11 +229,7 @@ pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) ->
     });
     let output = output.await.with_context(|| format!("running {what}"))?;
     if !output.status.success() {
-        bail!(
-            "{what}: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{what}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

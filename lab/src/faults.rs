@@ -1,5 +1,5 @@
-//! Faults of the machine under a program: a full disk, a read-only disk, a flush that fails. They need root; a test
-//! asks [`root_or_skip`] first.
+//! Faults of the machine under a program: a full disk, a read-only disk, a flush that fails. They need root;
+//! a test asks [`root_or_skip`] first.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ pub fn root_or_skip(test: &str) -> bool {
     root
 }
 
-/// A mounted file system; let go when dropped, and by the janitor if the harness is killed, since it lies in the
-/// lab's folder.
+/// A mounted file system; let go when dropped, and by the janitor if the harness is killed, since it lies in
+/// the lab's folder.
 #[derive(Debug)]
 pub struct Mount {
     path: PathBuf,
@@ -31,10 +31,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.path)
-            .status();
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.path).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("lab: {} is still mounted: umount it by hand", self.path.display());
         }
@@ -76,31 +73,18 @@ pub async fn read_only(source: &Path, at: &Path) -> anyhow::Result<Mount> {
     ensure!(source.is_dir(), "{} is no folder", source.display());
     std::fs::create_dir_all(at)?;
     let (from, to) = (source.display().to_string(), at.display().to_string());
-    run(&["mount", "--bind", &from, &to], &[])
-        .await
-        .context("mounting the folder again")?;
+    run(&["mount", "--bind", &from, &to], &[]).await.context("mounting the folder again")?;
     let mount = Mount { path: at.to_owned() };
-    run(&["mount", "-o", "remount,bind,ro", &to], &[])
-        .await
-        .context("making it read-only")?;
+    run(&["mount", "-o", "remount,bind,ro", &to], &[]).await.context("making it read-only")?;
     Ok(mount)
 }
 
-/// Words to put before a program so that a system call fails in it, such as `("fdatasync", "error=EIO:when=3+")`.
-/// The tracer steps aside (`-D`): the program itself is the direct child, with its pid and its death signal, and the
-/// tracer ends with it.
+/// Words to put before a program so that a system call fails in it, such as `("fdatasync",
+/// "error=EIO:when=3+")`. The tracer steps aside (`-D`): the program itself is the direct child, with its pid
+/// and its death signal, and the tracer ends with it.
 pub fn strace_prefix(calls: &str, fault: &str, log: &Path) -> Vec<String> {
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
-    let words = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "--",
-        "strace",
-        "-f",
-        "-qq",
-        "-D",
-    ];
+    let words = ["setpriv", "--pdeathsig", "KILL", "--", "strace", "-f", "-qq", "-D"];
     let mut words: Vec<String> = words.map(str::to_owned).to_vec();
     words.extend([
         "-o".into(),

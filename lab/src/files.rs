@@ -1,4 +1,5 @@
-//! Small file helpers of the harness: where `lab-host` is, owners, and a temp folder that user postgres may enter.
+//! Small file helpers of the harness: where `lab-host` is, owners, and a temp folder that user postgres may
+//! enter.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 const MEMORY: &str = "/dev/shm";
 const ROOM: u64 = 2 << 30;
 
-/// The lab's folder, 0755 all the way down: PostgreSQL runs as another user. It is in memory if there is room, unless
-/// flushes must be real; `LAB_DIR` names another place.
+/// The lab's folder, 0755 all the way down: PostgreSQL runs as another user. It is in memory if there is
+/// room, unless flushes must be real; `LAB_DIR` names another place.
 pub fn temp_dir(on_disk: bool) -> anyhow::Result<tempfile::TempDir> {
     let memory = rustix::fs::statvfs(MEMORY).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > ROOM);
     let base = match std::env::var_os("LAB_DIR") {
@@ -41,10 +42,7 @@ pub fn lab_host_binary() -> anyhow::Result<PathBuf> {
     let near = exe.ancestors().skip(1).take(2).map(|dir| dir.join("lab-host"));
     let found = near.into_iter().find(|path| path.is_file());
     found.with_context(|| {
-        format!(
-            "no lab-host beside {}: run `cargo build -p lab` first, or set LAB_HOST_BIN",
-            exe.display()
-        )
+        format!("no lab-host beside {}: run `cargo build -p lab` first, or set LAB_HOST_BIN", exe.display())
     })
 }
 
@@ -55,9 +53,7 @@ pub fn postgres_user() -> anyhow::Result<Option<(u32, u32)>> {
     }
     let passwd = std::fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
     let line = passwd.lines().find(|line| line.starts_with("postgres:"));
-    let Some(line) = line else {
-        bail!("there is no user postgres: install postgresql-15")
-    };
+    let Some(line) = line else { bail!("there is no user postgres: install postgresql-15") };
     let mut ids = line.split(':').skip(2).map(str::parse::<u32>);
     match (ids.next(), ids.next()) {
         (Some(Ok(uid)), Some(Ok(gid))) => Ok(Some((uid, gid))),
@@ -80,27 +76,21 @@ pub fn give_to_postgres(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The words before a PostgreSQL program so that it runs as its user, keeps its pid, and dies with its parent.
+/// The words before a PostgreSQL program so that it runs as its user, keeps its pid, and dies with its
+/// parent.
 pub fn as_postgres() -> anyhow::Result<Vec<String>> {
     let user: &[&str] = match postgres_user()? {
         Some(_) => &["--reuid=postgres", "--regid=postgres", "--init-groups"],
         None => &[],
     };
-    let words = ["setpriv"]
-        .into_iter()
-        .chain(user.iter().copied())
-        .chain(["--pdeathsig", "KILL", "--"]);
+    let words = ["setpriv"].into_iter().chain(user.iter().copied()).chain(["--pdeathsig", "KILL", "--"]);
     Ok(words.map(str::to_owned).collect())
 }
 
 /// The last lines of every log in a folder: what a part that did not start has to say.
 pub fn last_lines(logs: &Path) -> String {
     let mut said = String::from("the lab did not start; its logs end with:");
-    for entry in std::fs::read_dir(logs)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-    {
+    for entry in std::fs::read_dir(logs).into_iter().flatten().filter_map(Result::ok) {
         let text = std::fs::read(entry.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.trim_end().lines().collect();

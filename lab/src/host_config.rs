@@ -54,8 +54,8 @@ impl HostDir {
         self.file("masked")
     }
 
-    /// Held while the mask is written, and while the supervisor looks at it and starts the service: without it a
-    /// service could appear after its absence was proven.
+    /// Held while the mask is written, and while the supervisor looks at it and starts the service: without
+    /// it a service could appear after its absence was proven.
     pub fn lock(&self) -> PathBuf {
         self.file("unit.lock")
     }
@@ -96,7 +96,8 @@ impl HostDir {
     }
 }
 
-/// The processes (not zombies) whose working folder is this one: all of a PostgreSQL's, whoever their parent is.
+/// The processes (not zombies) whose working folder is this one: all of a PostgreSQL's, whoever their parent
+/// is.
 pub fn processes_in(work_dir: &Path) -> Vec<u32> {
     let Ok(wanted) = work_dir.canonicalize() else {
         return Vec::new();
@@ -105,6 +106,5 @@ pub fn processes_in(work_dir: &Path) -> Vec<u32> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == wanted))
-        .collect()
+    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == wanted)).collect()
 }

@@ -1,7 +1,11 @@
 //! Two small regions of real servers on loopback.
 //!
-//! Integration tests and the demo stand on this crate: it starts PostgreSQL, sshd, DNS, probes, alerting and a
-//! small shop, breaks them on request, and takes everything away again. It never imports the product.
+//! Integration tests and the demo stand on this crate: it starts PostgreSQL, sshd, DNS, probes, alerting and
+//! a small shop, breaks them on request, and takes everything away again. It never imports the product.
+//!
+//! Begin with [`Lab::builder`]. Programs under test are best started through [`children::Child`] too: then
+//! they end with the harness. `LAB_HOST_BIN` names the helper program when it is not beside the test (`cargo
+//! build -p lab`); `LAB_DIR` names the folder in which labs make theirs.
 
 #![forbid(unsafe_code)]
 

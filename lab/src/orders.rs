@@ -31,29 +31,19 @@ pub fn acknowledged(apps: &Apps) -> anyhow::Result<Vec<Lost>> {
             let (Some(id), Some(Ok(at)), Some(site)) = (id, at.map(str::parse), site) else {
                 anyhow::bail!("{}: unreadable line {line:?}", path.display());
             };
-            all.push(Lost {
-                id: id.to_owned(),
-                acked_at_micros: at,
-                site: site.to_owned(),
-            });
+            all.push(Lost { id: id.to_owned(), acked_at_micros: at, site: site.to_owned() });
         }
     }
     all.sort_by_key(|order| order.acked_at_micros);
     Ok(all)
 }
 
-/// The acknowledged orders that the given server does not have. The logs are read first, so that an order written in
-/// between is not called lost.
+/// The acknowledged orders that the given server does not have. The logs are read first, so that an order
+/// written in between is not called lost.
 pub async fn lost(apps: &Apps, postgres: &Postgres, server: Site) -> anyhow::Result<Vec<Lost>> {
     let promised = acknowledged(apps)?;
     let client = postgres.client(server, Role::Shop).await?;
-    let rows = client
-        .query("select id from orders", &[])
-        .await
-        .context("reading the orders")?;
+    let rows = client.query("select id from orders", &[]).await.context("reading the orders")?;
     let there: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(promised
-        .into_iter()
-        .filter(|order| !there.contains(&order.id))
-        .collect())
+    Ok(promised.into_iter().filter(|order| !there.contains(&order.id)).collect())
 }

@@ -1,8 +1,10 @@
-//! The map: which address belongs to which place. Every part of the lab asks here, so that the layout is in one file.
+//! The map: which address belongs to which place. Every part of the lab asks here, so that the layout is in
+//! one file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// A place. `Gra` and `Sbg` are the two regions; `Par` is where the responder, the resolver and the alerting live.
+/// A place. `Gra` and `Sbg` are the two regions; `Par` is where the responder, the resolver and the alerting
+/// live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     Gra,

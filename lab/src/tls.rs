@@ -1,5 +1,5 @@
-//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL is reached.
-//! Called once per lab, before PostgreSQL starts.
+//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL is
+//! reached. Called once per lab, before PostgreSQL starts.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,78 +20,31 @@ pub struct Tls {
 
 const EXTENSIONS: &str = "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n";
 
+/// A new key on a curve that every client knows, without a passphrase.
+const NEW_KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30";
+
 pub async fn make(dir: &Path) -> anyhow::Result<Tls> {
     std::fs::create_dir_all(dir)?;
     let path = |name: &str| dir.join(name);
-    let text = |name: &str| dir.join(name).display().to_string();
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let (ca, ca_key) = (text("ca.crt"), text("ca.key"));
-    let mut argv = vec![
-        "openssl",
-        "req",
-        "-x509",
-        "-days",
-        "30",
-        "-subj",
-        "/CN=lab CA",
-        "-out",
-        &ca,
-        "-keyout",
-        &ca_key,
-    ];
-    argv.extend(curve);
-    run(&argv, &[]).await.context("making the lab's CA")?;
+    let ca = format!("req -x509 {NEW_KEY} -subj /CN=lab-ca -out ca.crt -keyout ca.key");
+    openssl(dir, &ca).await.context("making the lab's CA")?;
     let addresses = [Site::Gra, Site::Sbg, Site::Par].map(|site| format!("IP:{}", site.postgres()));
-    let names = format!(
-        "{EXTENSIONS}subjectAltName={},IP:127.0.0.1,DNS:localhost\n",
-        addresses.join(",")
-    );
+    let names = format!("{EXTENSIONS}subjectAltName={},IP:127.0.0.1,DNS:localhost\n", addresses.join(","));
     std::fs::write(path("server.ext"), names)?;
-    let (csr, key, cert, ext) = (
-        text("server.csr"),
-        text("server.key"),
-        text("server.crt"),
-        text("server.ext"),
-    );
-    let mut argv = vec![
-        "openssl",
-        "req",
-        "-new",
-        "-subj",
-        "/CN=lab postgres",
-        "-out",
-        &csr,
-        "-keyout",
-        &key,
-    ];
-    argv.extend(curve);
-    run(&argv, &[]).await.context("making the server's key")?;
-    let argv = [
-        "openssl",
-        "x509",
-        "-req",
-        "-days",
-        "30",
-        "-in",
-        &csr,
-        "-CA",
-        &ca,
-        "-CAkey",
-        &ca_key,
-        "-CAcreateserial",
-        "-extfile",
-        &ext,
-        "-out",
-        &cert,
-    ];
-    run(&argv, &[])
-        .await
-        .context("signing the server's certificate")?;
+    let request = format!("req -new {NEW_KEY} -subj /CN=lab-postgres -out server.csr -keyout server.key");
+    openssl(dir, &request).await.context("making the server's key")?;
+    let sign =
+        "x509 -req -days 30 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile server.ext";
+    openssl(dir, &format!("{sign} -out server.crt")).await.context("signing the server's certificate")?;
     std::fs::set_permissions(path("server.key"), PermissionsExt::from_mode(0o600))?;
     files::give_to_postgres(&path("server.key"))?;
-    Ok(Tls {
-        ca: path("ca.crt"),
-        cert: path("server.crt"),
-        key: path("server.key"),
-    })
+    Ok(Tls { ca: path("ca.crt"), cert: path("server.crt"), key: path("server.key") })
+}
+
+/// Runs openssl in the folder, so that its words are file names without folders.
+async fn openssl(dir: &Path, words: &str) -> anyhow::Result<()> {
+    let dir = dir.display().to_string();
+    let argv: Vec<&str> = ["env", "-C", &dir, "openssl"].into_iter().chain(words.split(' ')).collect();
+    run(&argv, &[]).await?;
+    Ok(())
 }

@@ -1,6 +1,5 @@
-//! Against real servers, started by the lab. One binary, so that the tree links once.
+//! One binary for all integration tests: one link, and one place where they can be listed.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-#![allow(clippy::disallowed_methods, reason = "a test measures real time")]
-
+mod intake;
 mod postgres;
+mod store;

@@ -1,5 +1,5 @@
-//! Breaking and mending: what happens to a database server in an outage, and how an operator brings the old primary
-//! back as a standby. Called by tests.
+//! Breaking and mending: what happens to a database server in an outage, and how an operator brings the old
+//! primary back as a standby. Called by tests.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ impl Postgres {
         !self.node(site).processes().is_empty()
     }
 
-    /// SIGKILL to the server's first process; its children notice and die. Returns when all are gone. The supervisor
-    /// sees a crash.
+    /// SIGKILL to the server's first process; its children notice and die. Returns when all are gone. The
+    /// supervisor sees a crash.
     pub fn kill9(&self, site: Site) -> anyhow::Result<()> {
         let node = self.node(site);
         send(node.postmaster()?, Signal::KILL)?;
@@ -44,7 +44,8 @@ impl Postgres {
         send(self.postmaster(site)?, Signal::STOP)
     }
 
-    /// Makes the (stopped, unmasked) server of `old` a standby of the other side by `pg_rewind`, and starts it.
+    /// Makes the (stopped, unmasked) server of `old` a standby of the other side by `pg_rewind`, and starts
+    /// it.
     pub async fn rejoin(&self, old: Site) -> anyhow::Result<()> {
         ensure!(!self.runs(old), "pg-{old} runs: stop it before it is rewound");
         let (node, new) = (self.node(old), old.other());
@@ -52,11 +53,7 @@ impl Postgres {
         let slot = format!("pg_{old}");
         let exists = format!("select count(*) from pg_replication_slots where slot_name = '{slot}'");
         if self.ask(new, &exists).await? == "0" {
-            self.ask(
-                new,
-                &format!("select pg_create_physical_replication_slot('{slot}')"),
-            )
-            .await?;
+            self.ask(new, &format!("select pg_create_physical_replication_slot('{slot}')")).await?;
         }
         let source = format!(
             "host={} port={} user={} password={} dbname=postgres",
@@ -67,16 +64,9 @@ impl Postgres {
         );
         let mut words = files::as_postgres()?;
         let data = node.data.display().to_string();
-        words.extend([
-            program("pg_rewind"),
-            "-D".into(),
-            data,
-            format!("--source-server={source}"),
-        ]);
+        words.extend([program("pg_rewind"), "-D".into(), data, format!("--source-server={source}")]);
         words.extend(["--no-sync"].map(String::from));
-        run(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[])
-            .await
-            .context("rewinding")?;
+        run(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await.context("rewinding")?;
         let upstream = format!(
             "\nprimary_conninfo = 'host={} port={} user={} password={} application_name={slot}'\n\
              primary_slot_name = '{slot}'\n",
@@ -87,9 +77,7 @@ impl Postgres {
         );
         let auto = node.data.join("postgresql.auto.conf");
         let kept = std::fs::read_to_string(&auto)?;
-        let kept = kept
-            .lines()
-            .filter(|line| !line.starts_with("primary_") && !line.contains("read_only"));
+        let kept = kept.lines().filter(|line| !line.starts_with("primary_") && !line.contains("read_only"));
         std::fs::write(&auto, kept.collect::<Vec<_>>().join("\n") + &upstream)?;
         let signal = node.data.join("standby.signal");
         std::fs::write(&signal, "")?;

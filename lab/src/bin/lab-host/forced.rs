@@ -1,5 +1,6 @@
 //! The forced SSH command of a machine: the whole of what the responder may do there, word for word.
-//! Exit codes: 0 done or true, 1 not so, 2 no such file, 77 not allowed.
+//! Exit codes: 0 done or true, 1 not so, 2 no such file, 3 another file than
+//! expected, 4 the input was cut off, 77 not allowed.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,8 +28,8 @@ pub fn run(dir: &HostDir) -> anyhow::Result<ExitCode> {
         (Kind::Database, ["unfence"]) => unfence(dir),
         (Kind::App { .. }, ["restart-shop"]) => restart(dir, &config),
         (Kind::App { listen, env }, ["shop-is-current"]) => is_current(dir, *listen, env),
-        (Kind::App { env, .. }, [verb @ ("read-file" | "write-file"), path]) => {
-            forced_files::run(dir, std::slice::from_ref(env), verb, path)
+        (Kind::App { env, .. }, [verb @ ("read-file" | "write-file"), path, digests @ ..]) => {
+            forced_files::run(dir, std::slice::from_ref(env), verb, path, digests)
         }
         _ => {
             eprintln!("{}: not allowed here: {asked:?}", config.name);
@@ -43,11 +44,7 @@ fn say(words: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn status(dir: &HostDir, config: &HostConfig) -> String {
-    let masked = if dir.mask().exists() {
-        "masked"
-    } else {
-        "not masked"
-    };
+    let masked = if dir.mask().exists() { "masked" } else { "not masked" };
     match processes_in(&config.work_dir).len() {
         0 => format!("{}: stopped, {masked}", config.name),
         n => format!("{}: running ({n} processes), {masked}", config.name),
@@ -104,9 +101,7 @@ fn unfence(dir: &HostDir) -> anyhow::Result<ExitCode> {
 
 /// Restarts the application and waits until the new process answers.
 fn restart(dir: &HostDir, config: &HostConfig) -> anyhow::Result<ExitCode> {
-    let Kind::App { listen, .. } = &config.kind else {
-        bail!("this machine has no application")
-    };
+    let Kind::App { listen, .. } = &config.kind else { bail!("this machine has no application") };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let word = format!("{now}-{}", std::process::id());
     disk::replace(&dir.restart_request(), word.as_bytes())?;
@@ -117,10 +112,7 @@ fn restart(dir: &HostDir, config: &HostConfig) -> anyhow::Result<ExitCode> {
             return say("restarted");
         }
         if started.elapsed() > PATIENCE {
-            bail!(
-                "the application did not come back within {PATIENCE:?}: {}",
-                status(dir, config)
-            );
+            bail!("the application did not come back within {PATIENCE:?}: {}", status(dir, config));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -131,9 +123,7 @@ fn is_current(dir: &HostDir, listen: SocketAddr, env: &str) -> anyhow::Result<Ex
     let content = std::fs::read(dir.root(env)).with_context(|| format!("reading {env}"))?;
     let wanted = hex::encode(Sha256::digest(content));
     let answer = livez(listen)?;
-    let runs_with = answer["env_sha256"]
-        .as_str()
-        .context("the application does not say what it read")?;
+    let runs_with = answer["env_sha256"].as_str().context("the application does not say what it read")?;
     if runs_with == wanted {
         return say("current");
     }
@@ -153,10 +143,7 @@ fn livez(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
     stream.set_write_timeout(limit)?;
     stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
-    stream
-        .take(64 * 1024)
-        .read_to_string(&mut answer)
-        .context("the application does not answer")?;
+    stream.take(64 * 1024).read_to_string(&mut answer).context("the application does not answer")?;
     let (_, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
     serde_json::from_str(body).context("not a JSON answer")
 }

@@ -1,5 +1,5 @@
-//! Cleans up when the harness is gone, however it went: lets go of mounts under its folder and removes the folder.
-//! Its stdin is a pipe that only the harness holds; end of file means that the harness is no more.
+//! Cleans up when the harness is gone, however it went: lets go of mounts under its folder and removes the
+//! folder. Its stdin is a pipe that only the harness holds; end of file means that the harness is no more.
 
 use std::io::Read;
 use std::path::Path;
@@ -28,8 +28,5 @@ pub fn run(dir: &Path) -> anyhow::Result<ExitCode> {
 fn mounts_under(dir: &Path) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    points
-        .filter(|point| Path::new(point).starts_with(dir))
-        .map(str::to_owned)
-        .collect()
+    points.filter(|point| Path::new(point).starts_with(dir)).map(str::to_owned).collect()
 }

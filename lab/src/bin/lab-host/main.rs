@@ -1,5 +1,6 @@
-//! A machine of the lab, seen from inside: its supervisor, its forced SSH command, its application, and the janitor
-//! that cleans up after a harness that was killed. Started by the harness and by sshd, never by a person.
+//! A machine of the lab, seen from inside: its supervisor, its forced SSH command, its application, and the
+//! janitor that cleans up after a harness that was killed. Started by the harness and by sshd, never by a
+//! person.
 
 #![forbid(unsafe_code)]
 
