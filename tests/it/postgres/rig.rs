@@ -184,7 +184,8 @@ fn config(lab: &Lab, secrets: &std::path::Path, way: Way) -> Config {
         format!(
             "[targets.pg-{site}]\nkind = \"postgres\"\nsite = \"{site}\"\naddress = \"{}\"\nport = {}\n\
              user = \"{}\"\n\
-             password = {own}\n{tls}\napp_role = {{ user = \"shop\", password = {app}, database = \"shop\" }}\n",
+             password = {own}\n{tls}\n\
+             app_role = {{ user = \"shop\", password = {app}, database = \"shop\" }}\n",
             address.ip(),
             address.port(),
             role.user(),
