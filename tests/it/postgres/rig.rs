@@ -193,7 +193,7 @@ fn config(lab: &Lab, secrets: &std::path::Path, way: Way) -> Config {
     };
     {
         let text = [one(Site::Gra), one(Site::Sbg)].concat();
-        let (config, problems) = pointsman::config::parse(&text, "test");
+        let (config, problems) = pointsman::config::parse(&text, "test.toml");
         config.unwrap_or_else(|| panic!("{problems:?}"))
     }
 }
