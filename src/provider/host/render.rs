@@ -33,7 +33,10 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<FileRen
     let file: Option<String> = params.need("file");
     let given: Option<BTreeMap<String, Value>> = params.need("set");
     if let Some(file) = &file
-        && (!super::is_plain(file) || !file.starts_with('/') || file.contains([' ', '\n']) || file.contains("/../"))
+        && (!super::is_plain(file)
+            || !file.starts_with('/')
+            || file.contains([' ', '\n'])
+            || file.contains("/../"))
     {
         params.problem(format!("`file`: {file:?} is not a plain absolute path"));
     }
