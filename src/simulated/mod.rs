@@ -4,6 +4,7 @@ mod dns;
 mod hook;
 mod host;
 mod http;
+pub mod postgres;
 
 pub use dns::DnsModel;
 pub use hook::{Calm, Fault, Hook};

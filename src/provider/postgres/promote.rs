@@ -1,9 +1,10 @@
-//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary. NO UNDO.
+//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary.
+//! NO UNDO.
 //!
-//! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After the
-//! fence of a *reachable* primary it first drains, so that nothing is lost. It signals and polls every few
-//! milliseconds, since the server's own waiting looks ten times a second; a signal that was given stands, so a
-//! promotion that was not seen to end is in doubt, never failed.
+//! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After
+//! the fence of a *reachable* primary it first drains, so that nothing is lost. It signals and polls every
+//! few milliseconds, since the server's own waiting looks ten times a second; a signal that was given stands,
+//! so a promotion that was not seen to end is in doubt, never failed.
 
 mod apply;
 mod plan;
@@ -156,7 +157,7 @@ fn risk(state: &State, target: &Seen, old: &Seen, samples: &[Sample], at: Time) 
     let promoted = node.is_some_and(|node| !node.in_recovery);
     let timeline =
         if promoted { state.timeline.map(|timeline| timeline.saturating_sub(1)) } else { state.timeline };
-    let had: Option<Lsn> = node.and_then(|node| if promoted { node.had() } else { node.position });
+    let had: Option<Lsn> = node.and_then(|node| if promoted { node.forked } else { node.position });
     // A fenced primary that answers tells its end itself; `at` is from before it was asked.
     let all_there = |end: &Node| state.old_marked && end.timeline == timeline && end.position <= had;
     let drained = old.primary().filter(|end| end.position.is_some() && all_there(end)).map(|_| at);
