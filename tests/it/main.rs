@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends there, and says where")]
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
+mod dns;
+mod host;
+mod http;
 mod intake;
 mod postgres;
+mod remote;
 mod store;
