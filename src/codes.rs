@@ -1,5 +1,5 @@
-//! Every code that an error can carry, with its page. `pointsman explain` prints the pages; they are compiled in,
-//! so that they can be read when the network is what failed.
+//! Every code that an error can carry, with its page. `pointsman explain` prints the pages; they are
+//! compiled in, so that they can be read when the network is what failed.
 
 pub struct Code {
     pub code: &'static str,
