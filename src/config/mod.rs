@@ -60,3 +60,6 @@ impl Config {
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+#[cfg(test)]
+mod tests;
