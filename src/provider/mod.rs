@@ -4,7 +4,10 @@
 pub mod dns;
 pub mod host;
 pub mod http;
+mod params;
 pub mod postgres;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use registry::{Ports, ProviderRegistry};

@@ -2,8 +2,9 @@
 
 use super::{dns, host, http, postgres};
 use crate::config::Config;
-use crate::kernel::domain::Spec;
+use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 /// The ways out: real clients, or models of them.
@@ -13,6 +14,49 @@ pub struct Ports {
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
     pub http: Arc<dyn http::Port>,
+}
+
+impl Ports {
+    /// The real clients. `config` names the targets of `sql` probes.
+    pub fn real(config: Arc<Config>) -> Ports {
+        let postgres = Arc::new(postgres::Wire::default());
+        let ping = Arc::new(Pinger { config, port: postgres.clone() });
+        Ports {
+            postgres,
+            dns: Arc::new(dns::Wire),
+            host: Arc::new(host::Wire),
+            http: Arc::new(http::Wire::new(Some(ping))),
+        }
+    }
+}
+
+/// `sql` probes: the room of PostgreSQL lends its query to the room of probes.
+struct Pinger {
+    config: Arc<Config>,
+    port: Arc<postgres::Wire>,
+}
+
+impl http::SqlPing for Pinger {
+    fn ping<'a>(&'a self, target: &'a Name, within: Span) -> BoxFuture<'a, http::Pinged> {
+        use postgres::{Layer, Port as _, Trouble};
+        let down = |says: String| http::Pinged::Down(http::Failed { layer: http::Layer::Sql, says });
+        Box::pin(async move {
+            let Some(at) = postgres::Endpoint::of(&self.config, target) else {
+                return http::Pinged::Blind(format!("{target} is not a postgres target"));
+            };
+            match self.port.ping(&at, within).await {
+                Ok(()) => http::Pinged::Up,
+                Err(Trouble::Silent(silent)) if matches!(silent.layer, Layer::Auth | Layer::Tls) => {
+                    http::Pinged::Blind(silent.says)
+                }
+                Err(Trouble::Silent(silent)) => down(format!("{}: {}", silent.layer, silent.says)),
+                Err(Trouble::Doubt { says }) => down(says),
+                Err(trouble @ (Trouble::Denied { .. } | Trouble::Ours { .. })) => {
+                    http::Pinged::Blind(trouble.to_string())
+                }
+            }
+        })
+    }
 }
 
 pub struct ProviderRegistry {

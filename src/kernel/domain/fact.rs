@@ -91,8 +91,11 @@ pub enum Fact {
     Down { site: Name },
     /// Users are served at `site`.
     Serves { site: Name },
-    /// This run changed `file` on `target`; what read it before is not current.
+    /// An earlier step will rewrite `file` on `target`, and has not yet: what reads it will not be current.
+    /// Only ever promised; once proven, checks see it for themselves.
     Rendered { target: Name, file: String },
+    /// This run itself intended `to` at `target` and is finding out whether it happened. Never a need.
+    Ours { target: Name, to: serde_json::Value },
 }
 
 impl Fact {
@@ -125,7 +128,8 @@ impl fmt::Display for Fact {
             Fact::Primary { target, .. } => write!(f, "{target} is the primary"),
             Fact::Down { site } => write!(f, "{site} is down by a majority of vantages"),
             Fact::Serves { site } => write!(f, "{site} serves users"),
-            Fact::Rendered { target, file } => write!(f, "{file} on {target} was rewritten"),
+            Fact::Rendered { target, file } => write!(f, "{file} on {target} is rewritten"),
+            Fact::Ours { target, .. } => write!(f, "this run intended the change of {target}"),
         }
     }
 }

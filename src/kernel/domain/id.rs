@@ -78,7 +78,10 @@ impl RunId {
 #[serde(into = "String", try_from = "String")]
 pub enum Stream {
     Run(RunId),
+    /// Deliveries as they came; they commute, so intake names no sequence here.
     Source(Name),
+    /// What triage made of a source's deliveries: occurrences and why they started nothing. One writer.
+    Alerts(Name),
     Service(Name),
     Playbook(Name),
     Instance,
@@ -89,6 +92,7 @@ impl fmt::Display for Stream {
         match self {
             Stream::Run(id) => write!(f, "run:{id}"),
             Stream::Source(name) => write!(f, "source:{name}"),
+            Stream::Alerts(name) => write!(f, "alerts:{name}"),
             Stream::Service(name) => write!(f, "service:{name}"),
             Stream::Playbook(name) => write!(f, "playbook:{name}"),
             Stream::Instance => f.write_str("instance"),
@@ -109,6 +113,7 @@ impl TryFrom<String> for Stream {
             None if text == "instance" => Ok(Stream::Instance),
             Some(("run", rest)) => Ok(Stream::Run(rest.into())),
             Some(("source", rest)) => Ok(Stream::Source(rest.into())),
+            Some(("alerts", rest)) => Ok(Stream::Alerts(rest.into())),
             Some(("service", rest)) => Ok(Stream::Service(rest.into())),
             Some(("playbook", rest)) => Ok(Stream::Playbook(rest.into())),
             _ => Err(format!("no such stream: {text:?}")),

@@ -1,12 +1,31 @@
-//! Placeholder until its room is built.
+//! DNS by RFC 2136, the one DNS protocol with a true compare-and-set. The registry calls [`bind`].
+
+mod message;
+mod params;
+mod port;
+mod record;
+mod rrset;
+mod wire;
+
+pub use port::{Answers, NoAnswer, Port, Update, Updated};
+pub use rrset::{Question, RrSet, RrType, is_in_zone, normal_name};
+pub use wire::Wire;
 
 use super::Ports;
 use crate::config::Config;
 use crate::kernel::domain::Spec;
 use crate::kernel::port::Bound;
+use std::sync::Arc;
 
-pub trait Port: Send + Sync {}
-
-pub fn bind(_spec: &Spec, _config: &Config, _ports: &Ports) -> Result<Bound, Vec<String>> {
-    Err(vec![])
+/// `dns.record`, with all problems of its parameters at once.
+pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
+    let params::With { zone, wanted, stale_values } = params::read(spec, config)?;
+    let port = Arc::clone(&ports.dns);
+    Ok(Bound::Action(Box::new(record::DnsRecord {
+        target: spec.target.clone(),
+        zone,
+        wanted,
+        stale_values,
+        port,
+    })))
 }

@@ -1,12 +1,39 @@
-//! Placeholder until its room is built.
+//! PostgreSQL: fencing, promotion, lag, and the write that proves it. Called through the registry.
+//!
+//! `port` names the remote verbs, `wire` speaks to real servers, `simulated::postgres` models them; `fence`,
+//! `promote`, `lag` and `write_probe` are written against the port alone. `sampler` is driven by the worker.
+
+mod bind;
+mod fence;
+pub mod hba;
+mod lag;
+mod look;
+mod node;
+mod port;
+mod promote;
+mod rpo;
+pub mod sampler;
+#[cfg(test)]
+pub mod scene;
+mod session;
+mod sql;
+mod sync_names;
+mod tls;
+mod wire;
+mod write_probe;
+
+pub use bind::bind_to;
+pub use look::ALIVE;
+pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
+pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
+pub use wire::Wire;
 
 use super::Ports;
 use crate::config::Config;
 use crate::kernel::domain::Spec;
 use crate::kernel::port::Bound;
 
-pub trait Port: Send + Sync {}
-
-pub fn bind(_spec: &Spec, _config: &Config, _ports: &Ports) -> Result<Bound, Vec<String>> {
-    Err(vec![])
+/// All problems at once: unknown parameters, targets that are not there or not of this kind.
+pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
+    bind_to(spec, config, ports.postgres.clone())
 }

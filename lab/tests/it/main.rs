@@ -1,0 +1,9 @@
+//! The lab proves itself: every part is started for real and broken for real.
+
+mod alerting;
+mod checker;
+mod dns;
+mod ends;
+mod faults;
+mod hosts;
+mod postgres;

@@ -1,0 +1,89 @@
+//! Intake: 200 when the delivery is durable, and not before. Nothing is matched or started in the request.
+
+use super::Problem;
+use super::auth::SourceToken;
+use crate::intake;
+use crate::kernel::domain::{Delivered, Digest, Name, Record, Stream};
+use crate::kernel::journal::{Batch, Row};
+use crate::worker::App;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    token: SourceToken,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Problem> {
+    if path != "alertmanager" {
+        app.metrics.hook_rejected("no such source");
+        return Err(Problem::no_such(format!("hook {path:?}; this version knows /hooks/alertmanager")));
+    }
+    let body = body.map_err(|rejection| unreadable(&app, &rejection))?;
+    let delivery = intake::alertmanager::parse(&body).map_err(|error| {
+        app.metrics.hook_rejected("unparseable");
+        tracing::warn!(source = %path, %error, bytes = body.len(), "a delivery cannot be understood");
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "PM4005",
+            format!("the body is not a webhook of Alertmanager: {error}"),
+            "nothing was kept of it; Alertmanager sends it again with the next group interval",
+            "point only Alertmanager's webhook_configs here, without a `payload:` template",
+        )
+    })?;
+    let source = token.user.unwrap_or_else(|| Name::from("alertmanager"));
+    let digest = Digest::of(&body);
+    let record = Record::Delivered(Delivered {
+        source: source.clone(),
+        format: "alertmanager".into(),
+        digest,
+        bytes: body.len() as u64,
+        alerts: u32::try_from(delivery.alerts.len()).unwrap_or(u32::MAX),
+        truncated: delivery.truncated,
+        peer: String::new(),
+    });
+    let batch = Batch::new(app.world.now())
+        .part(Stream::Source(source), None, vec![record])
+        .row(Row::Content { digest, bytes: body.to_vec() });
+    let appended = app.journal.append(batch).await;
+    app.store_failing.store(appended.is_err(), Ordering::Relaxed);
+    let receipt = appended.map_err(|error| {
+        app.metrics.hook_rejected("not persisted");
+        tracing::error!(%error, "a delivery cannot be kept; the sender is told to send it again");
+        Problem::store(error)
+    })?;
+    let position = receipt.stamped.last().map_or(0, |s| s.position);
+    app.metrics.delivered(&delivery);
+    app.wakes.appended(position);
+    app.wakes.triage.notify_one();
+    Ok(Json(
+        json!({ "schema": "pointsman.delivery/v1", "position": position, "alerts": delivery.alerts.len() }),
+    ))
+}
+
+fn unreadable(app: &App, rejection: &BytesRejection) -> Problem {
+    let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+    app.metrics.hook_rejected(if too_large { "too large" } else { "unreadable" });
+    match too_large {
+        true => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PM4006",
+            format!("the body is larger than {} MiB", super::HOOK_BODY_MAX >> 20),
+            "nothing was kept of it",
+            "group alerts more finely in Alertmanager (group_by); do not set max_alerts, which hides alerts",
+        ),
+        false => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "PM4005",
+            format!("the body could not be read: {rejection}"),
+            "nothing was kept of it",
+            "the sender tries again",
+        ),
+    }
+}

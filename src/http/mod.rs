@@ -1,0 +1,63 @@
+//! The whole API as one list. Handlers are thin: authenticate, ask the journal or the engine, answer.
+
+mod audit;
+mod auth;
+mod error;
+mod events;
+mod health;
+mod hooks;
+mod plans;
+mod runs;
+mod status;
+
+pub use error::Problem;
+
+use crate::worker::App;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+/// A storm of alerts in one body; larger is refused with 413.
+pub const HOOK_BODY_MAX: usize = 8 << 20;
+const API_BODY_MAX: usize = 64 << 10;
+/// A plan observes remotes, each with its own deadline below this.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+pub fn router(app: Arc<App>) -> Router {
+    let hooks = Router::new()
+        .route("/hooks/{source}", post(hooks::receive))
+        .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let api = Router::new()
+        .route("/api/v1/status", get(status::show))
+        .route("/api/v1/plans", post(plans::create))
+        .route("/api/v1/runs", get(runs::list).post(runs::open))
+        .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/decisions", post(runs::decide))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/audit/{position}", get(audit::show))
+        .layer(DefaultBodyLimit::max(API_BODY_MAX))
+        .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
+    let open = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/api/v1/events", get(events::follow));
+    let layers = ServiceBuilder::new()
+        .layer(SetSensitiveRequestHeadersLayer::new([http::header::AUTHORIZATION]))
+        .layer(TraceLayer::new_for_http())
+        .layer(CatchPanicLayer::new());
+    Router::new()
+        .merge(hooks)
+        .merge(api)
+        .merge(open)
+        .fallback(error::no_such_page)
+        .layer(layers)
+        .with_state(app)
+}

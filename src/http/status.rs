@@ -1,0 +1,37 @@
+//! Right now, in one answer: what runs, what is loaded, where the journal stands.
+
+use super::Problem;
+use super::auth::Viewer;
+use crate::worker::App;
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>, Problem> {
+    let head = app.journal.backend().head().await.map_err(Problem::store)?;
+    let runs = app.summaries(50).await.map_err(Problem::store)?;
+    let open = runs.iter().filter(|r| r.outcome.is_none()).count();
+    let playbooks: Vec<Value> = app
+        .playbooks
+        .all()
+        .map(|p| {
+            json!({
+                "name": p.name, "service": p.service(), "mode": p.mode(), "digest": p.digest,
+                "active": p.playbook.is_some(), "problems": p.problems, "warnings": p.warnings, "file": p.file,
+            })
+        })
+        .collect();
+    let active = app.playbooks.active().count();
+    let says = match (&app.frozen, open, active) {
+        (Some(why), _, _) => format!("FROZEN: {why}"),
+        (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
+        (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
+        (None, runs, _) => format!("{runs} runs open"),
+    };
+    Ok(Json(json!({
+        "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
+        "frozen": app.frozen, "runs": runs, "playbooks": playbooks,
+        "head": { "position": head.position, "hash": head.hash }, "says": says,
+    })))
+}

@@ -1,0 +1,34 @@
+//! Why a body was not understood. `http` answers 400 (413 for too large) with this text, which the sender writes into
+//! its own log: it says what is wrong and where, and is short whatever the body holds.
+
+/// Nothing of such a body is taken: a sender that gets no 2xx sends it again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    #[error(
+        "PM3001: the body has {bytes} bytes; at most {limit} are taken. Lower max_alerts or group more finely"
+    )]
+    TooLarge { bytes: usize, limit: usize },
+    #[error("PM3002: the body is not JSON: {why}")]
+    NotJson { why: String },
+    #[error("PM3003: the body is not an Alertmanager webhook of version 4: {why}. Remove a custom payload")]
+    WrongShape { why: String },
+    #[error(
+        "PM3004: the body holds {alerts} alerts; at most {limit} are taken. Set max_alerts or group more finely"
+    )]
+    TooMany { alerts: usize, limit: usize },
+    #[error("PM3005: alert {index} (counted from 1) cannot be taken: {why}")]
+    BadAlert { index: usize, why: String },
+}
+
+impl IntakeError {
+    /// The stable code, for metrics and documentation.
+    pub fn code(&self) -> &'static str {
+        match self {
+            IntakeError::TooLarge { .. } => "PM3001",
+            IntakeError::NotJson { .. } => "PM3002",
+            IntakeError::WrongShape { .. } => "PM3003",
+            IntakeError::TooMany { .. } => "PM3004",
+            IntakeError::BadAlert { .. } => "PM3005",
+        }
+    }
+}

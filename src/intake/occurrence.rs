@@ -1,0 +1,177 @@
+//! Occurrences: one outage of one alert, from its opening to its close, however often and by whomever it is
+//! delivered. Triage folds this from the source streams and asks it about each new delivery.
+//!
+//! | known      | firing                              | resolved                                     |
+//! |------------|-------------------------------------|----------------------------------------------|
+//! | nothing    | opens                               | opened and closed at once: it is over         |
+//! | open       | refreshed, whatever `startsAt` says | closes, unless it ended before this one began |
+//! | closed     | opens if it starts after that end, else a late copy | nothing, or over at once as above |
+//!
+//! A resolved alert of which no firing copy was seen goes on the record too, so that a copy which arrives late
+//! opens nothing.
+
+use super::{Alert, Status};
+use crate::kernel::domain::{Name, OccurrenceId, Position, Record, Time};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The newest occurrence of one alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    pub id: OccurrenceId,
+    /// Counts the occurrences of this alert from 1.
+    pub number: u64,
+    pub started: Time,
+    /// None: open.
+    pub ended: Option<Time>,
+}
+
+/// What an alert of a delivery meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Opened(OccurrenceId),
+    /// A repeat, or the copy of another replica.
+    Refreshed(OccurrenceId),
+    Closed(OccurrenceId),
+    /// It was over before we heard of it; nothing may start for it.
+    OverAlready(OccurrenceId),
+    /// Speaks of an outage that the record already holds as ended.
+    Late(OccurrenceId),
+}
+
+/// Records to append to the source's stream, and what each alert meant, in the delivery's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    pub records: Vec<Record>,
+    pub meanings: Vec<Meaning>,
+}
+
+/// Where and when a delivery came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub source: &'a Name,
+    /// Position of its `Delivered`.
+    pub delivery: Position,
+    pub at: Time,
+}
+
+/// All alerts ever seen, by source and fingerprint.
+#[derive(Clone, Debug, Default)]
+pub struct Occurrences {
+    known: HashMap<(Name, String), Occurrence>,
+    /// Closing records name the occurrence only.
+    fingerprints: HashMap<OccurrenceId, String>,
+}
+
+impl Occurrences {
+    /// Counts one record of the stream `source:NAME`; records of other kinds change nothing.
+    pub fn apply(&mut self, source: &Name, record: &Record) {
+        match record {
+            Record::OccurrenceOpened { occurrence, fingerprint, started, .. } => {
+                let key = (source.clone(), fingerprint.clone());
+                let before = self.known.remove(&key);
+                if let Some(before) = &before {
+                    self.fingerprints.remove(&before.id);
+                }
+                let number = before.map_or(0, |o| o.number) + 1;
+                let opened = Occurrence { id: occurrence.clone(), number, started: *started, ended: None };
+                self.known.insert(key, opened);
+                self.fingerprints.insert(occurrence.clone(), fingerprint.clone());
+            }
+            Record::OccurrenceClosed { occurrence, ended, .. } => {
+                let Some(fingerprint) = self.fingerprints.get(occurrence) else { return };
+                let key = (source.clone(), fingerprint.clone());
+                if let Some(open) = self.known.get_mut(&key).filter(|o| o.id == *occurrence) {
+                    open.ended = Some(*ended);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The newest occurrence of an alert.
+    pub fn newest(&self, source: &Name, fingerprint: &str) -> Option<&Occurrence> {
+        self.known.get(&(source.clone(), fingerprint.to_owned()))
+    }
+
+    /// All open ones, in no order.
+    pub fn open(&self) -> impl Iterator<Item = (&Name, &Occurrence)> {
+        self.known.iter().filter(|(_, o)| o.ended.is_none()).map(|((source, _), o)| (source, o))
+    }
+
+    /// What a delivery means. Changes nothing: the caller appends the records, and then applies them.
+    pub fn decide(&self, arrival: Arrival<'_>, alerts: &[Alert]) -> Decision {
+        let mut decision = Decision::default();
+        // The same alert may stand twice in one body; the second is judged after the first.
+        let mut scratch = Occurrences::default();
+        for alert in alerts {
+            let key = (arrival.source.clone(), alert.fingerprint.clone());
+            if let (false, Some(known)) = (scratch.known.contains_key(&key), self.known.get(&key)) {
+                scratch.fingerprints.insert(known.id.clone(), alert.fingerprint.clone());
+                scratch.known.insert(key.clone(), known.clone());
+            }
+            let (meaning, records) = judge(arrival, alert, scratch.known.get(&key));
+            for record in records {
+                scratch.apply(arrival.source, &record);
+                decision.records.push(record);
+            }
+            decision.meanings.push(meaning);
+        }
+        decision
+    }
+}
+
+fn judge(arrival: Arrival<'_>, alert: &Alert, known: Option<&Occurrence>) -> (Meaning, Vec<Record>) {
+    let over = |o: &Occurrence| o.ended.is_some_and(|ended| alert.starts <= ended);
+    match (alert.status, known) {
+        (Status::Firing, Some(o)) if o.ended.is_none() => (Meaning::Refreshed(o.id.clone()), vec![]),
+        (Status::Resolved, Some(o)) if o.ended.is_none() => close(arrival, alert, o),
+        (Status::Firing | Status::Resolved, Some(o)) if over(o) => (Meaning::Late(o.id.clone()), vec![]),
+        (Status::Firing, known) => {
+            let (id, opened) = open(arrival, alert, known);
+            (Meaning::Opened(id), vec![opened])
+        }
+        (Status::Resolved, known) => {
+            let (id, opened) = open(arrival, alert, known);
+            let says = "it was over before any firing copy was seen";
+            let closed = closed(arrival, alert, &id, alert.starts, says);
+            (Meaning::OverAlready(id), vec![opened, closed])
+        }
+    }
+}
+
+/// A resolved copy of an earlier occurrence must not close the one that is open now.
+fn close(arrival: Arrival<'_>, alert: &Alert, open: &Occurrence) -> (Meaning, Vec<Record>) {
+    if alert.ends.is_some_and(|ended| ended < open.started) {
+        return (Meaning::Late(open.id.clone()), vec![]);
+    }
+    let record = closed(arrival, alert, &open.id, open.started, "the source says that it is resolved");
+    (Meaning::Closed(open.id.clone()), vec![record])
+}
+
+fn open(arrival: Arrival<'_>, alert: &Alert, before: Option<&Occurrence>) -> (OccurrenceId, Record) {
+    let number = before.map_or(0, |o| o.number) + 1;
+    let id = OccurrenceId::new(format!("{}/{}/{number}", arrival.source, alert.fingerprint));
+    let labels = alert.labels.iter().map(|(name, value)| (name.clone(), Value::String(value.clone())));
+    let record = Record::OccurrenceOpened {
+        occurrence: id.clone(),
+        fingerprint: alert.fingerprint.clone(),
+        labels: Value::Object(labels.collect()),
+        started: alert.starts,
+        delivery: arrival.delivery,
+    };
+    (id, record)
+}
+
+/// Without an end of the source's own, the arrival is the end; never before the start.
+fn closed(arrival: Arrival<'_>, alert: &Alert, id: &OccurrenceId, started: Time, says: &str) -> Record {
+    Record::OccurrenceClosed {
+        occurrence: id.clone(),
+        ended: alert.ends.unwrap_or(arrival.at).max(started),
+        delivery: Some(arrival.delivery),
+        says: says.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What people, and triage, may say to a run. Pure: the surface loads, asks here, appends, and tries again on `Moved`.
+
+use super::{Consent, ItemPhase, Run};
+use crate::domain::{Actor, Digest, ItemId, Mode, Name, Record, Role, Time, Told};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    Approve {
+        digest: Digest,
+        accept_unfenced: Vec<Name>,
+    },
+    Reject,
+    Confirm {
+        item: Option<ItemId>,
+    },
+    Retry {
+        item: Option<ItemId>,
+    },
+    Abort,
+    Close,
+    /// Said by triage when the last occurrence is resolved.
+    Resolved,
+}
+
+/// Why a command cannot be taken now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// 404-like: there is no such item.
+    #[error("{0}")]
+    NoSuch(String),
+    /// 403-like.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// 409-like: decided, finished, moved on.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl Run {
+    /// The record to append for `command`, or why not.
+    pub fn decide(&self, command: &Command, by: &Actor, reason: &str, now: Time) -> Result<Record, Refused> {
+        if let Some(outcome) = self.finished {
+            return Err(Refused::Conflict(format!("run {} is finished: {outcome}", self.id())));
+        }
+        let needs_reason = !matches!(command, Command::Resolved | Command::Confirm { .. });
+        if needs_reason && reason.trim().is_empty() {
+            return Err(Refused::NotAllowed("a reason is required".into()));
+        }
+        let told = |what| Record::Told { what, by: by.clone(), reason: reason.to_owned() };
+        match command {
+            Command::Approve { digest, accept_unfenced } => {
+                self.decide_approval(*digest, accept_unfenced, by, reason, now)
+            }
+            Command::Reject => self.decide_rejection(by, reason),
+            Command::Confirm { item } => {
+                let waiting = |s: &ItemPhase| *s == ItemPhase::AwaitingPerson;
+                self.pick(*item, waiting, "waits for a person's confirmation").map(|i| told(Told::Confirm(i)))
+            }
+            Command::Retry { item } => {
+                let parked = |s: &ItemPhase| matches!(s, ItemPhase::Parked { .. });
+                self.pick(*item, parked, "is parked").map(|i| told(Told::Retry(i)))
+            }
+            Command::Abort if self.committed.is_some() => Err(Refused::Conflict(
+                "the run is past its commit point: it can only go forward; `close` ends it as it stands"
+                    .into(),
+            )),
+            Command::Abort if self.aborted.is_some() => {
+                Err(Refused::Conflict("it is already aborted".into()))
+            }
+            Command::Abort => Ok(told(Told::Abort)),
+            Command::Close if self.in_flight() => {
+                Err(Refused::Conflict("a call is in flight; close when it has ended".into()))
+            }
+            Command::Close
+                if self.first_change.is_some() && !self.is_parked() && !self.waits_for_person() =>
+            {
+                Err(Refused::Conflict("the run is at work; abort it, or close it once it is parked".into()))
+            }
+            Command::Close => Ok(told(Told::Close)),
+            Command::Resolved if self.resolved => Err(Refused::Conflict("already known".into())),
+            Command::Resolved => Ok(told(Told::Resolved)),
+        }
+    }
+
+    fn waits_for_person(&self) -> bool {
+        self.items.iter().any(|i| i.phase == ItemPhase::AwaitingPerson)
+    }
+
+    fn decide_approval(
+        &self,
+        digest: Digest,
+        unfenced: &[Name],
+        by: &Actor,
+        reason: &str,
+        now: Time,
+    ) -> Result<Record, Refused> {
+        let decided = Record::Decided {
+            digest,
+            by: by.clone(),
+            yes: true,
+            reason: reason.to_owned(),
+            accept_unfenced: unfenced.to_vec(),
+        };
+        if !unfenced.is_empty() {
+            return self.may_accept_unfenced(unfenced, by).map(|()| decided);
+        }
+        if !by.has(self.spec.approval.role) && !by.has(Role::Admin) {
+            return Err(Refused::NotAllowed(format!(
+                "{by} does not have the role {}",
+                self.spec.approval.role.as_str()
+            )));
+        }
+        match &self.consent {
+            Consent::Asked { digest: asked, .. } if *asked != digest => Err(Refused::Conflict(format!(
+                "the plan changed: {} is offered now, not {}",
+                asked.short(),
+                digest.short()
+            ))),
+            Consent::Asked { until, .. } if now >= *until => {
+                Err(Refused::Conflict("the approval expired; a new plan will be offered".into()))
+            }
+            Consent::Asked { .. } => Ok(decided),
+            Consent::Given { by, .. } => Err(Refused::Conflict(format!("already approved by {by}"))),
+            Consent::Denied { by, .. } => Err(Refused::Conflict(format!("already rejected by {by}"))),
+            Consent::None => Err(Refused::Conflict("no approval is asked for at the moment".into())),
+        }
+    }
+
+    fn may_accept_unfenced(&self, unfenced: &[Name], by: &Actor) -> Result<(), Refused> {
+        for target in unfenced {
+            let found = self.ids().find_map(|id| {
+                let rule = self.item(id).accept_unfenced.as_ref().filter(|r| r.target == *target)?;
+                Some((id, rule))
+            });
+            let Some((id, rule)) = found else {
+                return Err(Refused::NoSuch(format!(
+                    "no step of this run offers to go on with {target} unfenced"
+                )));
+            };
+            if !by.has(rule.role) {
+                return Err(Refused::NotAllowed(format!(
+                    "accepting that {target} is not fenced needs the role {}",
+                    rule.role.as_str()
+                )));
+            }
+            let phase = &self.state(id).phase;
+            if !matches!(phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
+                return Err(Refused::Conflict(format!(
+                    "the run does not ask about the fence of {target} now"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn decide_rejection(&self, by: &Actor, reason: &str) -> Result<Record, Refused> {
+        if !by.has(self.spec.approval.role) && !by.has(Role::Admin) {
+            return Err(Refused::NotAllowed(format!(
+                "{by} does not have the role {}",
+                self.spec.approval.role.as_str()
+            )));
+        }
+        if self.first_change.is_some() {
+            return Err(Refused::Conflict("the first change is made; use abort".into()));
+        }
+        let digest = match (&self.consent, self.spec.mode) {
+            (Consent::Given { by, .. }, Mode::Approve) => {
+                return Err(Refused::Conflict(format!("already approved by {by}; use abort")));
+            }
+            (Consent::Asked { digest, .. }, _) => *digest,
+            _ => self.plan.as_ref().map_or(Digest::ZERO, |p| p.digest),
+        };
+        Ok(Record::Decided {
+            digest,
+            by: by.clone(),
+            yes: false,
+            reason: reason.to_owned(),
+            accept_unfenced: vec![],
+        })
+    }
+
+    /// The named item in the wanted phase, or the only one there is.
+    fn pick(
+        &self,
+        item: Option<ItemId>,
+        wanted: impl Fn(&ItemPhase) -> bool,
+        what: &str,
+    ) -> Result<ItemId, Refused> {
+        let fits: Vec<ItemId> = self.ids().filter(|id| wanted(&self.state(*id).phase)).collect();
+        match (item, fits.as_slice()) {
+            (Some(id), _) if fits.contains(&id) => Ok(id),
+            (Some(id), _) if usize::from(id) >= self.items.len() => {
+                Err(Refused::NoSuch(format!("there is no step {id}")))
+            }
+            (Some(id), _) => {
+                Err(Refused::Conflict(format!("step {id} ({}) is not one that {what}", self.item(id).name)))
+            }
+            (None, [only]) => Ok(*only),
+            (None, []) => Err(Refused::Conflict(format!("no step {what}"))),
+            (None, many) => Err(Refused::Conflict(format!("several steps are possible: {many:?}; name one"))),
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The transition table: a record applied to what is known. Anything the table does not allow is `Illegal`.
+
+use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
+use crate::domain::{
+    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Record, Resolved, Rpo, Settle, Span, Stamped,
+    StepPlan, Time, Told, WhyObserved,
+};
+use std::sync::Arc;
+
+/// A record that cannot follow what stands before it. Both sides are in the message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {kind} (sequence {seq}) cannot follow: {why}")]
+pub struct Illegal {
+    pub kind: &'static str,
+    pub seq: u64,
+    pub why: String,
+}
+
+impl Run {
+    /// Begins a run from its first record.
+    pub fn open(first: &Stamped) -> Result<Run, Illegal> {
+        let Record::Opened(spec) = &first.record else {
+            return Err(Illegal {
+                kind: first.record.kind(),
+                seq: first.seq,
+                why: "a run begins with `opened`".into(),
+            });
+        };
+        let spec: Arc<Resolved> = Arc::new((**spec).clone());
+        Ok(Run {
+            seq: first.seq,
+            at: first.at,
+            opened: first.at,
+            epoch: spec.epoch,
+            owner: spec.owner.clone(),
+            items: spec.items.iter().map(|_| ItemState::new()).collect(),
+            spec,
+            plan: None,
+            consent: Consent::None,
+            hold: None,
+            overrides: Default::default(),
+            aborted: None,
+            closed: None,
+            resolved: false,
+            first_change: None,
+            committed: None,
+            rpo: None,
+            finished: None,
+        })
+    }
+
+    /// The whole fold.
+    pub fn fold(records: &[Stamped]) -> Result<Run, Illegal> {
+        let (first, rest) = records.split_first().ok_or(Illegal {
+            kind: "none",
+            seq: 0,
+            why: "there is no such run".into(),
+        })?;
+        let mut run = Run::open(first)?;
+        rest.iter().try_for_each(|s| run.apply(s))?;
+        Ok(run)
+    }
+
+    pub fn apply(&mut self, stamped: &Stamped) -> Result<(), Illegal> {
+        let illegal = |why: String| Err(Illegal { kind: stamped.record.kind(), seq: stamped.seq, why });
+        if stamped.seq != self.seq + 1 {
+            return illegal(format!("the run stands at sequence {}", self.seq));
+        }
+        if self.finished.is_some() && !matches!(stamped.record, Record::FenceWatch { .. }) {
+            return illegal("the run is finished".into());
+        }
+        let at = stamped.at;
+        let done = match &stamped.record {
+            Record::Taken { epoch, owner, gap } => self.on_taken(*epoch, owner, *gap, at),
+            Record::Observed { item, rung, why, seen, plan } => {
+                if let Ok(seen) = seen {
+                    self.note_loss(&seen.evidence);
+                }
+                self.on_observed(*item, *rung, *why, plan, at)
+            }
+            Record::Planned(sheet) => {
+                self.plan = Some((**sheet).clone());
+                self.hold = None;
+                self.consent = Consent::None;
+                Ok(())
+            }
+            Record::Asked { digest, item, until, .. } => self.on_asked(*digest, *item, *until, at),
+            Record::Decided { digest, by, yes, reason, accept_unfenced } => {
+                self.consent = match (yes, &self.consent) {
+                    (false, _) => Consent::Denied { by: by.clone(), reason: reason.clone() },
+                    (true, Consent::Asked { .. }) => Consent::Given { digest: *digest, by: by.clone() },
+                    (true, other) => other.clone(),
+                };
+                for target in accept_unfenced {
+                    self.overrides.insert(target.clone(), by.clone());
+                }
+                self.skip_overridden(at);
+                Ok(())
+            }
+            Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
+            Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
+            Record::Ended { call, end } => self.on_ended(*call, end, at),
+            Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
+            Record::Held { why, until, .. } => {
+                self.on_held(Hold { why: why.clone(), until: *until });
+                Ok(())
+            }
+            Record::Finished { outcome, .. } => {
+                self.finished = Some(*outcome);
+                Ok(())
+            }
+            Record::FenceWatch { .. } => Ok(()),
+            other => Err(format!("{} is no record of a run", other.kind())),
+        };
+        if let Err(why) = done {
+            return illegal(why);
+        }
+        self.seq = stamped.seq;
+        self.at = at;
+        Ok(())
+    }
+
+    fn at_mut(&mut self, id: ItemId) -> Result<&mut ItemState, String> {
+        self.items.get_mut(usize::from(id)).ok_or_else(|| format!("there is no item {id}"))
+    }
+
+    /// A call in flight under an older runner is in doubt, by definition.
+    fn on_taken(&mut self, epoch: u64, owner: &str, gap: Span, at: Time) -> Result<(), String> {
+        if epoch <= self.epoch {
+            return Err(format!("epoch {epoch} does not rise above {}", self.epoch));
+        }
+        self.epoch = epoch;
+        self.owner = owner.to_owned();
+        for state in &mut self.items {
+            // Time-outs count from the look that the new runner takes, not from before the gap.
+            state.rung_began = state.rung_began.map(|_| at);
+            if let ItemPhase::InFlight { call, change } = &state.phase {
+                state.changed = true;
+                state.phase = ItemPhase::Doubt { call: *call, change: change.clone(), since: at };
+                state.polls = 0;
+            }
+        }
+        if gap > self.spec.limits.resume_within {
+            let acted: Vec<bool> = self.ids().map(|id| matches!(self.form(id), Form::Act(_))).collect();
+            for (state, acted) in self.items.iter_mut().zip(acted) {
+                state.recheck = acted && matches!(state.phase, ItemPhase::Done { .. });
+            }
+            if self.committed.is_none() && matches!(self.consent, Consent::Given { .. }) {
+                self.consent = Consent::None;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_observed(
+        &mut self,
+        id: ItemId,
+        rung: u8,
+        why: WhyObserved,
+        plan: &StepPlan,
+        at: Time,
+    ) -> Result<(), String> {
+        let guard = self.spec.items.get(usize::from(id)).is_some_and(|i| i.role == ItemRole::Guard);
+        let last = self.is_last_rung(id, rung);
+        // A refusal stops the ladder ("must not"); only not knowing, or not being able to, goes on to the next rung.
+        let stepped = !last && matches!(plan, StepPlan::Unknown(_));
+        let planning = why == WhyObserved::Plan;
+        let proves = self.rung(id, rung).proves.clone();
+        let state = self.at_mut(id)?;
+        let seen = Seen { rung, plan: plan.clone(), at };
+        state.polls += 1;
+        if planning {
+            match stepped {
+                true => state.plan_rung = rung + 1,
+                false => state.planned = Some(seen.clone()),
+            }
+        }
+        if guard || planning {
+            state.seen = Some(seen);
+            return Ok(());
+        }
+        if state.recheck {
+            state.recheck = false;
+            if !matches!(plan, StepPlan::Nothing { .. }) {
+                let reason = crate::domain::Reason::new("PM5105", "it is no longer as this run left it");
+                state.phase = ItemPhase::Parked { why: vec![reason], doubt: false };
+            }
+            return Ok(());
+        }
+        state.start(at);
+        state.seen = Some(seen);
+        if state.rung == rung {
+            state.settle(plan, &proves, stepped, at);
+        }
+        self.note_commit(id, at);
+        Ok(())
+    }
+
+    fn on_asked(
+        &mut self,
+        digest: crate::domain::Digest,
+        item: Option<ItemId>,
+        until: Option<Time>,
+        at: Time,
+    ) -> Result<(), String> {
+        match (item, until) {
+            (Some(id), _) => {
+                let state = self.at_mut(id)?;
+                state.phase = ItemPhase::AwaitingPerson;
+                state.start(at);
+                Ok(())
+            }
+            (None, Some(until)) => {
+                self.consent = Consent::Asked { digest, until };
+                Ok(())
+            }
+            (None, None) => Err("an approval is asked for until a time".into()),
+        }
+    }
+
+    fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
+        self.first_change.get_or_insert(at);
+        let state = self.at_mut(call.item)?;
+        if state.phase != ItemPhase::Idle || state.numbered + 1 != call.attempt {
+            return Err(format!("item {} is {:?} after attempt {}", call.item, state.phase, state.numbered));
+        }
+        state.start(at);
+        state.rung = call.rung;
+        state.attempts += 1;
+        state.numbered = call.attempt;
+        state.rejected = None;
+        state.polls = 0;
+        state.phase = ItemPhase::InFlight { call, change: Box::new(change.clone()) };
+        Ok(())
+    }
+
+    fn on_ended(&mut self, call: Call, end: &CallEnd, at: Time) -> Result<(), String> {
+        let (run, retry) = (self.spec.run.clone(), self.item(call.item).retry);
+        let last = self.is_last_rung(call.item, call.rung);
+        let state = self.at_mut(call.item)?;
+        let ItemPhase::InFlight { call: flying, change } = state.phase.clone() else {
+            return Err(format!("item {} has no call in flight", call.item));
+        };
+        if flying != call {
+            return Err(format!("attempt {} is in flight, not {}", flying.attempt, call.attempt));
+        }
+        state.polls = 0;
+        state.phase = match end.result {
+            CallResult::Applied => {
+                state.changed = true;
+                ItemPhase::Applied { call, change, since: at }
+            }
+            CallResult::Indeterminate => {
+                state.changed = true;
+                ItemPhase::Doubt { call, change, since: at }
+            }
+            CallResult::Rejected { retry: again } => {
+                state.seen = None;
+                let says = end.detail.as_str().map_or_else(|| end.detail.to_string(), str::to_owned);
+                let spent = !again || state.attempts >= retry.attempts;
+                if spent && !last {
+                    state.step_up(call.rung);
+                } else {
+                    state.rejected = Some((!spent, says));
+                    state.not_before = Some(at + pace::backoff(&retry, state.attempts, &run));
+                }
+                ItemPhase::Idle
+            }
+        };
+        if let CallResult::Applied = end.result {
+            self.note_commit(call.item, at);
+        }
+        Ok(())
+    }
+
+    fn on_parked(
+        &mut self,
+        item: Option<ItemId>,
+        doubt: bool,
+        why: &[crate::domain::Reason],
+        at: Time,
+    ) -> Result<(), String> {
+        let Some(id) = item else { return Err("a parked record names its item".into()) };
+        let optional = self.item(id).optional;
+        let rung = self.state(id).rung;
+        let last = self.is_last_rung(id, rung);
+        let state = self.at_mut(id)?;
+        if !last {
+            // A ladder goes on: a stronger fence on top of a doubtful weaker one does no harm.
+            state.step_up(rung);
+            state.phase = ItemPhase::Idle;
+            return Ok(());
+        }
+        state.ended = Some(at);
+        let why = why.to_vec();
+        state.phase = match optional {
+            true => ItemPhase::GaveUp { why },
+            false => ItemPhase::Parked { why, doubt },
+        };
+        Ok(())
+    }
+
+    fn on_held(&mut self, hold: Hold) {
+        self.hold = Some(hold);
+        self.plan = None;
+        self.consent = Consent::None;
+        for state in &mut self.items {
+            state.planned = None;
+            state.plan_rung = 0;
+        }
+    }
+
+    fn on_told(
+        &mut self,
+        what: &Told,
+        by: &crate::domain::Actor,
+        reason: &str,
+        at: Time,
+    ) -> Result<(), String> {
+        let said = Some((by.clone(), reason.to_owned()));
+        match what {
+            Told::Abort => self.aborted = said,
+            Told::Close => self.closed = said,
+            Told::Resolved => self.resolved = true,
+            Told::Retry(id) => {
+                let state = self.at_mut(*id)?;
+                let ItemPhase::Parked { .. } = state.phase else {
+                    return Err(format!("item {id} is not parked"));
+                };
+                *state = ItemState { numbered: state.numbered, changed: state.changed, ..ItemState::new() };
+                state.start(at);
+                self.resolved = false;
+            }
+            Told::Confirm(id) => {
+                let rung = self.state(*id).rung;
+                let gives = self.rung(*id, rung).proves.clone();
+                let state = self.at_mut(*id)?;
+                if state.phase != ItemPhase::AwaitingPerson {
+                    return Err(format!("item {id} waits for nobody"));
+                }
+                state.ended = Some(at);
+                state.changed = true;
+                state.phase = ItemPhase::Done { gives };
+            }
+            Told::Pause | Told::Resume | Told::Skip(_) => {
+                return Err("not in this version".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A named override takes the place of the fence step that could not prove its fence.
+    fn skip_overridden(&mut self, at: Time) {
+        for id in self.ids() {
+            let Some(rule) = self.item(id).accept_unfenced.clone() else { continue };
+            let Some(by) = self.overrides.get(&rule.target).cloned() else { continue };
+            let state = &mut self.items[usize::from(id)];
+            if matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
+                state.ended = Some(at);
+                let why = format!("{by} accepted that {} is not fenced", rule.target);
+                state.phase = ItemPhase::Skipped { why };
+            }
+        }
+    }
+
+    fn note_commit(&mut self, id: ItemId, at: Time) {
+        let reached = matches!(self.state(id).phase, ItemPhase::Done { .. } | ItemPhase::Applied { .. });
+        if self.item(id).commit_point && reached {
+            self.committed.get_or_insert(at);
+        }
+    }
+
+    fn note_loss(&mut self, evidence: &serde_json::Value) {
+        if let Some(rpo) = evidence.get("rpo").and_then(|v| serde_json::from_value::<Rpo>(v.clone()).ok()) {
+            self.rpo = Some(rpo);
+        }
+    }
+}
+
+impl ItemState {
+    fn start(&mut self, at: Time) {
+        self.began.get_or_insert(at);
+        self.rung_began.get_or_insert(at);
+    }
+
+    /// Goes on to the rung after `from`.
+    fn step_up(&mut self, from: u8) {
+        self.rung = from + 1;
+        self.attempts = 0;
+        self.rejected = None;
+        self.seen = None;
+        self.not_before = None;
+        self.rung_began = None;
+        self.polls = 0;
+    }
+
+    /// What a fresh look means for an item at work.
+    fn settle(&mut self, plan: &StepPlan, proves: &[crate::domain::Fact], stepped: bool, at: Time) {
+        let done = |gives: &[crate::domain::Fact]| ItemPhase::Done {
+            gives: gives.iter().chain(proves).cloned().collect(),
+        };
+        let rung = self.rung;
+        match (&self.phase, plan) {
+            (
+                ItemPhase::Idle | ItemPhase::Doubt { .. } | ItemPhase::Applied { .. },
+                StepPlan::Nothing { gives, .. },
+            ) => {
+                self.phase = done(gives);
+                self.ended = Some(at);
+            }
+            (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(seen)) if seen.from == change.from => {
+                let proven = match change.settle {
+                    Settle::AtOnce => true,
+                    Settle::After(span) => at.since(*since) >= span,
+                    Settle::Never => false,
+                };
+                if proven {
+                    // The call did nothing: as good as a rejection that may be tried again.
+                    self.attempts = self.attempts.saturating_sub(1);
+                    self.changed = false;
+                    self.not_before = Some(at + Span::millis(200));
+                    self.phase = ItemPhase::Idle;
+                }
+            }
+            (ItemPhase::Idle, StepPlan::Unknown(_)) if stepped => self.step_up(rung),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Which facts a plan may build on: promises while planning, proofs before an intent.
+
+use super::{ItemPhase, Run};
+use crate::domain::{Fact, ItemId, ItemRole, StepPlan};
+
+impl Run {
+    /// Facts for planning item `id` ahead: guards that hold, and what earlier steps promise.
+    pub fn promised(&self, id: ItemId) -> Vec<Fact> {
+        let mut facts = self.guard_facts(id);
+        for earlier in self.ids_of(ItemRole::Step).filter(|e| *e < id) {
+            let state = self.state(earlier);
+            if let ItemPhase::Done { gives } = &state.phase {
+                facts.extend(gives.iter().cloned());
+                continue;
+            }
+            if let Some(planned) = &state.planned {
+                match &planned.plan {
+                    StepPlan::Nothing { gives, .. } => facts.extend(gives.iter().cloned()),
+                    StepPlan::Change(change) => facts.extend(change.gives.iter().cloned()),
+                    StepPlan::Refuse(_) | StepPlan::Unknown(_) => {}
+                }
+            }
+            let rung = state.planned.as_ref().map_or(state.plan_rung, |p| p.rung);
+            facts.extend(self.rung(earlier, rung).proves.iter().cloned());
+        }
+        facts
+    }
+
+    /// Facts for acting on item `id`: guards that hold, what this run has verified, and its own open intent.
+    pub fn proven(&self, id: ItemId) -> Vec<Fact> {
+        let mut facts = self.guard_facts(id);
+        for state in &self.items {
+            if let ItemPhase::Done { gives } = &state.phase {
+                facts.extend(gives.iter().filter(|f| !matches!(f, Fact::Rendered { .. })).cloned());
+            }
+        }
+        let state = self.state(id);
+        let target = self.form(id).spec().map(|s| s.target.clone());
+        let own = state.own_change().map(|c| c.to.clone()).or_else(|| {
+            let planned = state.planned.as_ref().filter(|_| state.changed)?;
+            match &planned.plan {
+                StepPlan::Change(change) => Some(change.to.clone()),
+                StepPlan::Nothing { .. } | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
+            }
+        });
+        if let (Some(target), Some(to)) = (target, own) {
+            facts.push(Fact::Ours { target, to });
+        }
+        facts
+    }
+
+    fn guard_facts(&self, id: ItemId) -> Vec<Fact> {
+        self.ids_of(ItemRole::Guard)
+            .filter(|guard| *guard != id)
+            .filter_map(|guard| match &self.state(guard).seen.as_ref()?.plan {
+                StepPlan::Nothing { gives, .. } => Some(gives.clone()),
+                StepPlan::Change(_) | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// Needs of a change that neither a proof nor a named override meets.
+    pub fn unmet<'a>(&self, needs: &'a [Fact], given: &[Fact]) -> Vec<&'a Fact> {
+        let overridden = |need: &Fact| match need {
+            Fact::Fenced { target, .. } => self.overrides.contains_key(target),
+            _ => false,
+        };
+        needs.iter().filter(|need| !overridden(need) && !given.iter().any(|f| f.meets(need))).collect()
+    }
+}

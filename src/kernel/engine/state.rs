@@ -1,0 +1,207 @@
+//! What is known of a run: the fold of its records, nothing else.
+
+use crate::domain::{
+    Actor, Call, Change, Digest, Epoch, Fact, Form, Item, ItemId, ItemRole, Name, Outcome, PlanSheet, Reason,
+    Resolved, Rpo, Rung, Seq, StepPlan, Time,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub seq: Seq,
+    /// Time of the last record.
+    pub at: Time,
+    pub opened: Time,
+    pub epoch: Epoch,
+    pub owner: String,
+    pub spec: Arc<Resolved>,
+    pub items: Vec<ItemState>,
+    pub plan: Option<PlanSheet>,
+    pub consent: Consent,
+    pub hold: Option<Hold>,
+    /// Targets whose missing fence a person accepted by name.
+    pub overrides: BTreeMap<Name, Actor>,
+    pub aborted: Option<(Actor, String)>,
+    pub closed: Option<(Actor, String)>,
+    /// Every occurrence that caused the run is resolved.
+    pub resolved: bool,
+    /// When the first intent was written: from here on something may have changed.
+    pub first_change: Option<Time>,
+    /// When the commit point's change was known to have happened: from here on only forward.
+    pub committed: Option<Time>,
+    pub rpo: Option<Rpo>,
+    pub finished: Option<Outcome>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Consent {
+    None,
+    Asked { digest: Digest, until: Time },
+    Given { digest: Digest, by: Actor },
+    Denied { by: Actor, reason: String },
+}
+
+/// "No for now": looked at again at `until`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    pub why: Vec<Reason>,
+    pub until: Time,
+}
+
+/// The last look at an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub rung: u8,
+    pub plan: StepPlan,
+    pub at: Time,
+}
+
+#[derive(Clone, Debug)]
+pub struct ItemState {
+    /// The rung being worked on, and the one the plan has got to.
+    pub rung: u8,
+    pub plan_rung: u8,
+    /// The verdict that the shown plan holds. `None` also after a person's `retry`.
+    pub planned: Option<Seen>,
+    pub seen: Option<Seen>,
+    pub phase: ItemPhase,
+    /// Attempts on the present rung.
+    pub attempts: u32,
+    pub numbered: u32,
+    /// Looks since the phase began, for the pace of polling.
+    pub polls: u32,
+    /// A finished item is to be looked at again after a gap.
+    pub recheck: bool,
+    /// The last proven rejection: whether trying again may help, and what the remote said.
+    pub rejected: Option<(bool, String)>,
+    pub not_before: Option<Time>,
+    pub began: Option<Time>,
+    /// When work on the present rung began; its time-out counts from here.
+    pub rung_began: Option<Time>,
+    pub ended: Option<Time>,
+    /// A call of this item took effect, or may have.
+    pub changed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ItemPhase {
+    Idle,
+    InFlight {
+        call: Call,
+        change: Box<Change>,
+    },
+    Doubt {
+        call: Call,
+        change: Box<Change>,
+        since: Time,
+    },
+    Applied {
+        call: Call,
+        change: Box<Change>,
+        since: Time,
+    },
+    AwaitingPerson,
+    Done {
+        gives: Vec<Fact>,
+    },
+    Skipped {
+        why: String,
+    },
+    /// Optional, and it could not be done.
+    GaveUp {
+        why: Vec<Reason>,
+    },
+    Parked {
+        why: Vec<Reason>,
+        doubt: bool,
+    },
+}
+
+impl ItemState {
+    pub fn new() -> ItemState {
+        ItemState {
+            rung: 0,
+            plan_rung: 0,
+            planned: None,
+            seen: None,
+            phase: ItemPhase::Idle,
+            attempts: 0,
+            numbered: 0,
+            polls: 0,
+            recheck: false,
+            rejected: None,
+            not_before: None,
+            began: None,
+            rung_began: None,
+            ended: None,
+            changed: false,
+        }
+    }
+
+    /// Nothing more is to be done here, and what depends on it may go on.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, ItemPhase::Done { .. } | ItemPhase::Skipped { .. } | ItemPhase::GaveUp { .. })
+    }
+
+    /// The change that this run made or may have made here.
+    pub fn own_change(&self) -> Option<&Change> {
+        match &self.phase {
+            ItemPhase::InFlight { change, .. }
+            | ItemPhase::Doubt { change, .. }
+            | ItemPhase::Applied { change, .. } => Some(change),
+            ItemPhase::Idle
+            | ItemPhase::AwaitingPerson
+            | ItemPhase::Done { .. }
+            | ItemPhase::Skipped { .. }
+            | ItemPhase::GaveUp { .. }
+            | ItemPhase::Parked { .. } => None,
+        }
+    }
+}
+
+impl Default for ItemState {
+    fn default() -> Self {
+        ItemState::new()
+    }
+}
+
+impl Run {
+    pub fn item(&self, id: ItemId) -> &Item {
+        &self.spec.items[usize::from(id)]
+    }
+    pub fn state(&self, id: ItemId) -> &ItemState {
+        &self.items[usize::from(id)]
+    }
+    pub fn ids(&self) -> impl Iterator<Item = ItemId> + use<> {
+        0..u16::try_from(self.items.len()).expect("invariant: steps are bounded at check")
+    }
+    pub fn ids_of(&self, role: ItemRole) -> impl Iterator<Item = ItemId> {
+        self.ids().filter(move |id| self.item(*id).role == role)
+    }
+    pub fn rung(&self, id: ItemId, rung: u8) -> &Rung {
+        &self.item(id).rungs[usize::from(rung)]
+    }
+    pub fn form(&self, id: ItemId) -> &Form {
+        &self.rung(id, self.state(id).rung).form
+    }
+    pub fn is_last_rung(&self, id: ItemId, rung: u8) -> bool {
+        usize::from(rung) + 1 >= self.item(id).rungs.len()
+    }
+    /// Something changed, or may have.
+    pub fn changed(&self) -> bool {
+        self.items.iter().any(|i| i.changed)
+    }
+    pub fn parked(&self) -> impl Iterator<Item = (ItemId, &Vec<Reason>, bool)> {
+        self.ids().filter_map(|id| match &self.state(id).phase {
+            ItemPhase::Parked { why, doubt } => Some((id, why, *doubt)),
+            _ => None,
+        })
+    }
+    pub fn in_flight(&self) -> bool {
+        self.items.iter().any(|i| matches!(i.phase, ItemPhase::InFlight { .. }))
+    }
+    pub fn is_parked(&self) -> bool {
+        self.parked().next().is_some() || (self.aborted.is_some() && self.first_change.is_some())
+    }
+}

@@ -1,0 +1,316 @@
+//! Acting: each step a small reconciler, in the order that `after` gives, behind two gates.
+
+use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
+use crate::domain::{
+    Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
+};
+
+/// Whether a gate lets an intent pass.
+enum Gate {
+    Open,
+    /// Guards are being looked at again.
+    Looking,
+    Shut(Vec<Reason>),
+}
+
+impl Run {
+    pub(super) fn next_of_steps(&self, now: Time) -> Next {
+        let mut next = Next::default();
+        if let Some(id) = self.ids().find(|id| self.state(*id).recheck) {
+            let rung = self.state(id).rung;
+            next.acts.push(Act::Observe { item: id, rung, why: WhyObserved::Recheck });
+            return next.says("looking at finished steps again after a gap");
+        }
+        let work: Vec<ItemId> = self.ids_of(ItemRole::Step).chain(self.ids_of(ItemRole::Verify)).collect();
+        for id in &work {
+            self.next_of_item(*id, now, &mut next);
+            if matches!(next.acts.last(), Some(Act::Record(r)) if ends_round(r)) {
+                break;
+            }
+        }
+        if work.iter().all(|id| self.state(*id).is_over()) {
+            let (outcome, says) = self.good_end();
+            next.record(self.finish(outcome, says));
+        }
+        let says = self.where_it_stands();
+        next.says(says)
+    }
+
+    fn good_end(&self) -> (Outcome, String) {
+        let skipped: Vec<String> = self
+            .items
+            .iter()
+            .filter_map(|i| match &i.phase {
+                ItemPhase::Skipped { why } => Some(why.clone()),
+                _ => None,
+            })
+            .collect();
+        match (skipped.is_empty(), self.changed()) {
+            (false, _) => (Outcome::Partial, format!("users are served, but {}", skipped.join("; "))),
+            (true, true) => (
+                Outcome::Succeeded,
+                format!("{} is served from {}, verified", self.spec.service, self.spec.to),
+            ),
+            (true, false) => (Outcome::Unchanged, "already right; nothing was done".to_owned()),
+        }
+    }
+
+    fn next_of_item(&self, id: ItemId, now: Time, next: &mut Next) {
+        let (item, state) = (self.item(id), self.state(id));
+        let expired = state.rung_began.is_some_and(|began| now > began + item.timeout);
+        match &state.phase {
+            ItemPhase::Doubt { .. } if expired => {
+                next.record(park(
+                    id,
+                    true,
+                    "PM5201",
+                    "it could not be established whether the call took effect",
+                ));
+            }
+            ItemPhase::Applied { .. } if expired => {
+                next.record(park(id, true, "PM5202", "it was applied, but is not seen in effect"));
+            }
+            ItemPhase::Doubt { since, .. } => self.poll(id, WhyObserved::Classify, *since, now, next),
+            ItemPhase::Applied { since, .. } => self.poll(id, WhyObserved::Verify, *since, now, next),
+            ItemPhase::Idle if self.may_begin(id) => self.next_of_idle(id, expired, now, next),
+            ItemPhase::Idle
+            | ItemPhase::InFlight { .. }
+            | ItemPhase::AwaitingPerson
+            | ItemPhase::Done { .. }
+            | ItemPhase::Skipped { .. }
+            | ItemPhase::GaveUp { .. }
+            | ItemPhase::Parked { .. } => {}
+        }
+    }
+
+    /// Everything before it is green, nothing is parked, and no other call is in flight at its target.
+    fn may_begin(&self, id: ItemId) -> bool {
+        if self.is_parked() {
+            return false;
+        }
+        let item = self.item(id);
+        let before_ok = match item.role {
+            ItemRole::Verify => self.ids_of(ItemRole::Step).all(|s| self.state(s).is_over()),
+            ItemRole::Step | ItemRole::Guard => item.after.iter().all(|a| self.state(*a).is_over()),
+        };
+        let target = self.form(id).spec().map(|s| &s.target);
+        let busy = self.ids().any(|other| {
+            other != id
+                && self.state(other).own_change().is_some()
+                && self.form(other).spec().map(|s| &s.target) == target
+        });
+        before_ok && !busy
+    }
+
+    /// Looks again at the pace of polling; the first look is at once.
+    fn poll(&self, id: ItemId, why: WhyObserved, since: Time, now: Time, next: &mut Next) {
+        let state = self.state(id);
+        let last = state.seen.as_ref().map(|s| s.at).filter(|at| *at >= since && state.polls > 0);
+        let due = last.map_or(now, |at| at + poll_delay(state.polls));
+        match due <= now {
+            true => next.acts.push(Act::Observe { item: id, rung: state.rung, why }),
+            false => next.wake_at(due),
+        }
+    }
+
+    fn next_of_idle(&self, id: ItemId, expired: bool, now: Time, next: &mut Next) {
+        let (item, state) = (self.item(id), self.state(id));
+        if let Some((false, why)) = &state.rejected {
+            return next.record(park(id, false, "PM5203", &format!("rejected: {why}")));
+        }
+        if expired {
+            let why = self.last_reasons(id);
+            return next.record(Record::Parked { item: Some(id), doubt: false, why });
+        }
+        if let Some(at) = state.not_before.filter(|at| now < *at) {
+            return next.wake_at(at);
+        }
+        if let Form::Manual { text } = self.form(id) {
+            let digest = self.plan.as_ref().map_or(crate::domain::Digest::ZERO, |p| p.digest);
+            return next.record(Record::Asked { digest, item: Some(id), until: None, says: text.clone() });
+        }
+        let fresh = state.seen.as_ref().filter(|s| {
+            s.rung >= state.rung && now.since(s.at) <= self.spec.limits.fresh && s.at >= self.last_change()
+        });
+        let rung = fresh.map_or(state.rung, |s| s.rung);
+        match fresh.map(|s| &s.plan) {
+            None => next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck }),
+            Some(StepPlan::Change(change)) => self.intend(id, rung, change, now, next),
+            Some(StepPlan::Refuse(why)) if matches!(self.form(id), Form::Act(_)) => {
+                self.stop(id, why.clone(), now, next);
+            }
+            Some(StepPlan::Refuse(_) | StepPlan::Unknown(_)) => {
+                let asks = item.accept_unfenced.is_some() && self.is_last_rung(id, rung);
+                match asks {
+                    // No waiting: every second is an outage, and only a person can decide.
+                    true => next.record(Record::Parked {
+                        item: Some(id),
+                        doubt: false,
+                        why: self.last_reasons(id),
+                    }),
+                    false => self.poll(id, WhyObserved::Recheck, Time(0), now, next),
+                }
+            }
+            Some(StepPlan::Nothing { .. }) => {
+                // Planned so ahead of the run; it is only believed when its turn has come.
+                next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck });
+            }
+        }
+    }
+
+    /// The last time that this run changed anything: what was seen before is old.
+    fn last_change(&self) -> Time {
+        self.items.iter().filter(|i| i.changed).filter_map(|i| i.ended).max().unwrap_or(Time(0))
+    }
+
+    fn last_reasons(&self, id: ItemId) -> Vec<Reason> {
+        let seen = self.state(id).seen.as_ref().map(|s| s.plan.reasons().to_vec()).unwrap_or_default();
+        match seen.is_empty() {
+            false => seen,
+            true => vec![Reason::new("PM5204", "it did not come about in its time")],
+        }
+    }
+
+    /// From a fresh, wanted change to its intent: drift, needs, gates; in this order.
+    fn intend(&self, id: ItemId, rung: u8, change: &Change, now: Time, next: &mut Next) {
+        let state = self.state(id);
+        if let Some(why) = self.drift(id, rung, change) {
+            return self.stop(id, vec![Reason::new("PM5104", why)], now, next);
+        }
+        let given = self.proven(id);
+        let unmet = self.unmet(&change.needs, &given);
+        if !unmet.is_empty() {
+            let why =
+                unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
+            return next.record(Record::Parked { item: Some(id), doubt: false, why });
+        }
+        let gated = self.first_change.is_none() || self.item(id).commit_point;
+        if gated && self.resolved && self.first_change.is_some() {
+            let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
+            return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
+        }
+        match if gated { self.gate(id, now, next) } else { Gate::Open } {
+            Gate::Open => {}
+            Gate::Looking => return,
+            Gate::Shut(why) => return self.stop(id, why, now, next),
+        }
+        let Form::Act(spec) = &self.rung(id, rung).form else {
+            return next.record(park(id, false, "PM5101", "a check may not change anything"));
+        };
+        if next.acts.iter().any(|a| matches!(a, Act::Apply { spec: s, .. } if s.target == spec.target)) {
+            return;
+        }
+        let call = Call { item: id, rung, attempt: state.numbered + 1, undo: false };
+        next.acts.push(Act::Apply { call, spec: spec.clone(), change: Box::new(change.clone()) });
+    }
+
+    /// Before the first change there is nothing to park: plan again. After it, a person is needed.
+    fn stop(&self, id: ItemId, why: Vec<Reason>, now: Time, next: &mut Next) {
+        match self.first_change {
+            None => {
+                let until = now + self.spec.limits.fresh;
+                next.record(Record::Held { why, occurrence: None, playbook: None, until });
+            }
+            Some(_) => next.record(Record::Parked { item: Some(id), doubt: false, why }),
+        }
+    }
+
+    /// A fact changed or a bound broken since the plan that was shown. A later rung of the ladder is no drift.
+    fn drift(&self, id: ItemId, rung: u8, change: &Change) -> Option<String> {
+        let (state, item) = (self.state(id), self.item(id));
+        let planned = state.planned.as_ref()?;
+        if rung > planned.rung || state.changed {
+            return None;
+        }
+        match &planned.plan {
+            StepPlan::Change(shown) if planned.rung == rung && change.within(shown) => None,
+            StepPlan::Change(shown) => {
+                Some(format!("{}: planned from {:?}, now it is {:?}", item.name, shown.now, change.now))
+            }
+            StepPlan::Nothing { says, .. } => {
+                Some(format!("{}: it was already right ({says}), now it is {:?}", item.name, change.now))
+            }
+            StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
+        }
+    }
+
+    /// Guards must hold, seen no longer ago than `fresh`. After the first change, a guard that does not know is asked
+    /// again for as long as the step `id` may take; one that says no shuts the gate at once.
+    fn gate(&self, id: ItemId, now: Time, next: &mut Next) -> Gate {
+        let patient = self.first_change.is_some()
+            && self.state(id).rung_began.is_some_and(|began| now <= began + self.item(id).timeout);
+        let mut looking = false;
+        let mut shut = vec![];
+        for guard in self.ids_of(ItemRole::Guard) {
+            let state = self.state(guard);
+            let fresh = state.seen.as_ref().filter(|s| now.since(s.at) <= self.spec.limits.fresh);
+            match fresh.map(|s| (&s.plan, s.at)) {
+                None => {
+                    looking = true;
+                    next.acts.push(Act::Observe { item: guard, rung: 0, why: WhyObserved::Recheck });
+                }
+                Some((StepPlan::Nothing { .. }, _)) => {}
+                Some((StepPlan::Unknown(_), at)) if patient => {
+                    looking = true;
+                    match at + poll_delay(10) {
+                        due if due <= now => {
+                            next.acts.push(Act::Observe { item: guard, rung: 0, why: WhyObserved::Recheck });
+                        }
+                        due => next.wake_at(due),
+                    }
+                }
+                Some((plan, _)) => {
+                    let name = &self.item(guard).name;
+                    shut.extend(
+                        plan.reasons().iter().map(|r| Reason::new(&r.code, format!("{name}: {}", r.says))),
+                    );
+                }
+            }
+        }
+        match (shut.is_empty(), looking) {
+            (false, _) => Gate::Shut(shut),
+            (true, true) => Gate::Looking,
+            (true, false) => Gate::Open,
+        }
+    }
+
+    /// One sentence for the status line.
+    pub(super) fn where_it_stands(&self) -> String {
+        let parked: Vec<String> = self
+            .parked()
+            .map(|(id, why, _)| {
+                let why: Vec<&str> = why.iter().map(|r| r.says.as_str()).collect();
+                format!("{}: {}", self.item(id).name, why.join("; "))
+            })
+            .collect();
+        if !parked.is_empty() {
+            return format!("parked: {}", parked.join(" | "));
+        }
+        if let (Some((by, reason)), Some(_)) = (&self.aborted, self.first_change) {
+            return format!(
+                "aborted by {by} after the first change ({reason}); what stands is listed, nothing is undone"
+            );
+        }
+        let asked = self.ids().find(|id| self.state(*id).phase == ItemPhase::AwaitingPerson);
+        if let Some(id) = asked {
+            return format!("waits for a person: {}", self.item(id).name);
+        }
+        let working: Vec<&str> = self
+            .ids()
+            .filter(|id| self.state(*id).began.is_some() && self.state(*id).ended.is_none())
+            .map(|id| self.item(id).name.as_str())
+            .collect();
+        match working.is_empty() {
+            true => "going on".to_owned(),
+            false => format!("working: {}", working.join(", ")),
+        }
+    }
+}
+
+fn ends_round(record: &Record) -> bool {
+    matches!(record, Record::Held { .. } | Record::Finished { .. })
+}
+
+fn park(id: ItemId, doubt: bool, code: &str, says: &str) -> Record {
+    Record::Parked { item: Some(id), doubt, why: vec![Reason::new(code, says)] }
+}

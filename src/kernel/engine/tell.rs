@@ -1,0 +1,155 @@
+//! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
+
+use crate::domain::{CallResult, Cause, ItemId, Reason, Record, Resolved, StepPlan, Told, WhyObserved};
+
+/// `run` gives names to item numbers; without it they stay numbers.
+pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
+    let item = |id: ItemId| match run.and_then(|r| r.items.get(usize::from(id))) {
+        Some(item) => item.name.to_string(),
+        None => format!("step {id}"),
+    };
+    match record {
+        Record::Opened(spec) => tell_opened(spec),
+        Record::Taken { epoch, gap, .. } => {
+            format!("taken over after {gap} (epoch {epoch}); calls in flight are in doubt until seen")
+        }
+        Record::Observed { item: id, why, seen, plan, .. } => tell_observed(&item(*id), *why, seen, plan),
+        Record::Planned(sheet) => {
+            let changes = sheet.lines.iter().filter(|l| l.verdict == crate::domain::Verdict::Change).count();
+            format!("plan {}: {changes} changes", sheet.digest.short())
+        }
+        Record::Asked { item: Some(id), says, .. } => format!("{}: a person is asked: {says}", item(*id)),
+        Record::Asked { says, .. } => says.clone(),
+        Record::Decided { by, yes, reason, accept_unfenced, digest } => {
+            let verb = if *yes { "approved" } else { "rejected" };
+            let over = match accept_unfenced.is_empty() {
+                true => String::new(),
+                false => format!(", accepting that {accept_unfenced:?} is not fenced"),
+            };
+            format!("{by} {verb} plan {}{over}: {reason}", digest.short())
+        }
+        Record::Told { what, by, reason } => tell_told(what, by.name.as_str(), reason, &item),
+        Record::Intended { call, change, .. } => {
+            format!(
+                "{}: about to change {} to {} (attempt {})",
+                item(call.item),
+                change.now,
+                change.after,
+                call.attempt
+            )
+        }
+        Record::Ended { call, end } => match end.result {
+            CallResult::Applied => format!("{}: the call was applied", item(call.item)),
+            CallResult::Rejected { .. } => {
+                format!("{}: rejected, nothing happened: {}", item(call.item), end.detail)
+            }
+            CallResult::Indeterminate => {
+                format!("{}: no proof whether the call took effect: {}", item(call.item), end.detail)
+            }
+        },
+        Record::Parked { item: id, why, doubt } => {
+            let name = id.map_or_else(|| "the run".to_owned(), item);
+            let doubt = if *doubt { " (its effect is unknown)" } else { "" };
+            format!("{name}: stopped{doubt}: {}", join(why))
+        }
+        Record::FenceWatch { target, says, .. } => format!("fence watch of {target}: {says}"),
+        Record::Finished { outcome, says, .. } => format!("{outcome}: {says}"),
+        other => tell_other(other),
+    }
+}
+
+fn tell_other(record: &Record) -> String {
+    match record {
+        Record::Held { why, .. } => format!("held for now: {}", join(why)),
+        Record::Joined { occurrence, run, says } => {
+            format!("alert {occurrence} belongs to run {run}: {says}")
+        }
+        Record::Claimed { owner, epoch } => format!("{owner} claims the service (epoch {epoch})"),
+        Record::Frozen { service, by, reason, .. } => {
+            format!("{} frozen by {by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        }
+        Record::Thawed { service, reason, .. } => {
+            format!("{} thawed: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        }
+        Record::Delivered(d) => {
+            let cut = match d.truncated {
+                0 => String::new(),
+                n => format!(", {n} more were cut away by the sender"),
+            };
+            format!("{} delivered {} alerts ({} bytes){cut}", d.source, d.alerts, d.bytes)
+        }
+        Record::NotStarted { occurrence, why, .. } => {
+            let why: Vec<String> = why.iter().map(|v| format!("{}: {}", v.playbook, v.why.says)).collect();
+            match why.is_empty() {
+                true => format!("alert {occurrence} started nothing: there is no active playbook"),
+                false => format!("alert {occurrence} started nothing: {}", why.join("; ")),
+            }
+        }
+        Record::OccurrenceOpened { occurrence, labels, .. } => format!("alert {occurrence} fires: {labels}"),
+        Record::OccurrenceClosed { occurrence, says, .. } => format!("alert {occurrence} is over: {says}"),
+        Record::Started { version, site, .. } => {
+            let site = site.as_ref().map_or("no site configured", |s| s.as_str());
+            format!("pointsman {version} started ({site})")
+        }
+        Record::Loaded { playbook, digest, active, problems } => match active {
+            true => format!("playbook {playbook} {} is active", digest.short()),
+            false => format!("playbook {playbook} is NOT active: {} problems", problems.len()),
+        },
+        Record::Sealed { before, .. } => format!("records before {before} were sealed"),
+        Record::Clock { says, .. } => says.clone(),
+        run_record => run_record.kind().to_owned(),
+    }
+}
+
+fn tell_opened(spec: &Resolved) -> String {
+    let why = match &spec.cause {
+        Cause::Alert { occurrences, .. } => {
+            format!("alert {}", occurrences.first().map_or("unknown", |o| o.as_str()))
+        }
+        Cause::Person { by, reason } => format!("{by}: {reason}"),
+    };
+    format!(
+        "run {} opened for {}: {} from {} to {} ({why})",
+        spec.run, spec.service, spec.playbook, spec.from, spec.to
+    )
+}
+
+fn tell_observed(
+    name: &str,
+    why: WhyObserved,
+    seen: &Result<crate::domain::Observation, String>,
+    plan: &StepPlan,
+) -> String {
+    let when = match why {
+        WhyObserved::Plan => "for the plan",
+        WhyObserved::Recheck => "before acting",
+        WhyObserved::Classify => "in doubt",
+        WhyObserved::Verify => "after acting",
+    };
+    if let Err(why) = seen {
+        return format!("{name}: could not look ({when}): {why}");
+    }
+    match plan {
+        StepPlan::Nothing { says, .. } => format!("{name}: right ({when}): {says}"),
+        StepPlan::Change(change) => format!("{name}: {} ({when}); wanted: {}", change.now, change.after),
+        StepPlan::Refuse(why) => format!("{name}: refused ({when}): {}", join(why)),
+        StepPlan::Unknown(why) => format!("{name}: not known ({when}): {}", join(why)),
+    }
+}
+
+fn tell_told(what: &Told, by: &str, reason: &str, item: &dyn Fn(ItemId) -> String) -> String {
+    match what {
+        Told::Abort => format!("{by} aborts: {reason}"),
+        Told::Pause => format!("{by} pauses: {reason}"),
+        Told::Resume => format!("{by} resumes: {reason}"),
+        Told::Retry(id) => format!("{by} lets {} be tried again: {reason}", item(*id)),
+        Told::Skip(id) => format!("{by} skips {}: {reason}", item(*id)),
+        Told::Confirm(id) => format!("{by} confirms that this is done: {} {reason}", item(*id)),
+        Told::Close => format!("{by} closes the run: {reason}"),
+        Told::Resolved => "every alert of this run is resolved".to_owned(),
+    }
+}
+
+fn join(why: &[Reason]) -> String {
+    why.iter().map(|r| r.says.as_str()).collect::<Vec<_>>().join("; ")
+}

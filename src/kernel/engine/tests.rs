@@ -1,0 +1,300 @@
+//! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
+//! no return. The models of real remotes go through the same matrix in the root package's tests.
+
+use crate::domain::*;
+use crate::drive::Mistake;
+use crate::journal::Permit;
+use crate::port::*;
+use crate::sim::{End, Fuse, Schedule, Sim, Strike};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+#[derive(Default)]
+struct Registers {
+    now: BTreeMap<Name, u64>,
+    before: BTreeMap<Name, u64>,
+    changes: BTreeMap<Name, u32>,
+    order: Vec<Name>,
+}
+
+/// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
+struct Toy {
+    fuse: Arc<Fuse>,
+    registers: Arc<Mutex<Registers>>,
+    cas: bool,
+    settle: Settle,
+}
+
+struct Set {
+    spec: Spec,
+    fuse: Arc<Fuse>,
+    registers: Arc<Mutex<Registers>>,
+    cas: bool,
+    settle: Settle,
+}
+
+impl Registry for Toy {
+    fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
+        let set = Set {
+            spec: spec.clone(),
+            fuse: self.fuse.clone(),
+            registers: self.registers.clone(),
+            cas: self.cas,
+            settle: self.settle,
+        };
+        Ok(match spec.kind.as_str() {
+            "toy.set" => Bound::Action(Box::new(set)),
+            _ => Bound::Check(Box::new(set)),
+        })
+    }
+}
+
+impl Check for Set {
+    fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
+        Box::pin(async move {
+            self.fuse.boundary().await;
+            let stale = self.fuse.strike() == Some(Strike::Stale);
+            let registers = self.registers.lock().unwrap();
+            let from = if stale { &registers.before } else { &registers.now };
+            let value = from.get(&self.spec.target).copied().unwrap_or(0);
+            Ok(Observation {
+                identity: json!(null),
+                state: json!(value),
+                evidence: json!(null),
+                at: ctx.now(),
+            })
+        })
+    }
+    fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
+        let fenced =
+            Fact::Fenced { target: self.spec.target.clone(), rung: FenceRung::Stopped, position: None };
+        if self.spec.kind.as_str() == "toy.up" {
+            return StepPlan::nothing("up");
+        }
+        if seen.state == json!(1) {
+            return StepPlan::Nothing { gives: vec![fenced], says: "set".into() };
+        }
+        let mut change = Change::new(seen.state.clone(), json!(1));
+        change.settle = self.settle;
+        change.gives = vec![fenced];
+        if let Some(needed) = self.spec.with.get("needs").and_then(|n| n.as_str()) {
+            change.needs =
+                vec![Fact::Fenced { target: needed.into(), rung: FenceRung::Lockout, position: None }];
+        }
+        StepPlan::Change(Box::new(change))
+    }
+}
+
+impl Action for Set {
+    fn apply<'a>(&'a self, _ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
+        Box::pin(async move {
+            self.fuse.boundary().await;
+            let strike = self.fuse.strike();
+            if strike == Some(Strike::Reject) {
+                return CallEnd::rejected(true, "struck");
+            }
+            {
+                let mut registers = self.registers.lock().unwrap();
+                let target = &self.spec.target;
+                let now = registers.now.get(target).copied().unwrap_or(0);
+                if self.cas && permit.change().from != json!(now) {
+                    return CallEnd::rejected(false, "somebody changed it");
+                }
+                registers.before.insert(target.clone(), now);
+                registers.now.insert(target.clone(), 1);
+                *registers.changes.entry(target.clone()).or_default() += 1;
+                registers.order.push(target.clone());
+            }
+            self.fuse.boundary().await;
+            match strike {
+                Some(Strike::LoseReply) => CallEnd::indeterminate("lost"),
+                _ => CallEnd::applied(json!(null)),
+            }
+        })
+    }
+}
+
+struct NoSamples;
+impl Samples for NoSamples {
+    fn recent(&self, _: &Name) -> Vec<Sample> {
+        vec![]
+    }
+}
+
+fn item(name: &str, kind: &str, role: ItemRole, after: Vec<ItemId>, with: serde_json::Value) -> Item {
+    let spec = Spec { kind: kind.into(), target: name.into(), with };
+    let form = if kind == "toy.set" { Form::Act(spec) } else { Form::Check(spec) };
+    Item {
+        name: name.into(),
+        role,
+        rungs: vec![Rung { form, proves: vec![] }],
+        after,
+        optional: false,
+        commit_point: name == "promote",
+        planned_ahead: role != ItemRole::Verify,
+        accept_unfenced: None,
+        retry: Retry { attempts: 3, ..Retry::default() },
+        timeout: Span::secs(20),
+    }
+}
+
+/// A guard, a fence, a promote that needs it, two parallel steps, one after both, a verification.
+fn spec(mode: Mode) -> Resolved {
+    use ItemRole::{Guard, Step, Verify};
+    let none = || json!({});
+    Resolved {
+        run: "RUN001".into(),
+        playbook: "toy".into(),
+        playbook_digest: Digest::of(b"toy"),
+        text: "toy".into(),
+        service: "shop".into(),
+        kind: RunKind::Failover,
+        mode,
+        from: "a".into(),
+        to: "b".into(),
+        items: vec![
+            item("guard", "toy.up", Guard, vec![], none()),
+            item("fence", "toy.set", Step, vec![], none()),
+            item("promote", "toy.set", Step, vec![1], json!({"needs": "fence"})),
+            item("left", "toy.set", Step, vec![2], none()),
+            item("right", "toy.set", Step, vec![2], none()),
+            item("dns", "toy.set", Step, vec![3, 4], none()),
+            item("probe", "toy.set", Verify, vec![], none()),
+        ],
+        locks: vec![],
+        approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
+        limits: Limits::default(),
+        objective: Objective::default(),
+        cause: Cause::Alert { occurrences: vec![], started: Time(0), delivered: Time(5), labels: json!({}) },
+        epoch: 1,
+        owner: "life 0".into(),
+        fold: 1,
+    }
+}
+
+struct Story {
+    end: Result<End, String>,
+    changes: BTreeMap<Name, u32>,
+    order: Vec<Name>,
+    counted: (u32, u32, u32),
+}
+
+fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Story {
+    let mut sim = Sim::new(schedule, Time(1_000_000_000));
+    sim.mistake = mistake;
+    let registers = Arc::new(Mutex::new(Registers::default()));
+    let toy = Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle };
+    let end = sim.open(spec(Mode::Auto)).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
+    let registers = registers.lock().unwrap();
+    Story {
+        end,
+        changes: registers.changes.clone(),
+        order: registers.order.clone(),
+        counted: sim.fuse.counted(),
+    }
+}
+
+const SET: [&str; 6] = ["fence", "promote", "left", "right", "dns", "probe"];
+
+/// Finished with every change made exactly once and in order; or stopped for a person with none made twice.
+fn judge(story: &Story) -> Result<(), String> {
+    let twice = story.changes.values().any(|n| *n > 1);
+    let at = |name: &str| story.order.iter().position(|n| n.as_str() == name);
+    let disordered = at("promote").is_some() && at("fence").is_none_or(|f| Some(f) > at("promote"));
+    if twice || disordered {
+        return Err(format!("changes {:?} in order {:?}", story.changes, story.order));
+    }
+    match &story.end {
+        Ok(End::Finished(Outcome::Succeeded)) if story.changes.len() == SET.len() => Ok(()),
+        Ok(End::Waits(says)) if says.starts_with("parked") => Ok(()),
+        other => Err(format!("ended {other:?} with {:?}", story.changes)),
+    }
+}
+
+fn schedules() -> Vec<Schedule> {
+    let (boundaries, calls, appends) =
+        story(Schedule::default(), Mistake::None, true, Settle::AtOnce).counted;
+    let mut all = vec![Schedule::default()];
+    let deaths = (0..boundaries + 8).map(|d| Schedule { deaths: vec![d], ..Schedule::default() });
+    all.extend(deaths.clone());
+    all.extend(deaths.map(|s| Schedule { gap: true, ..s }));
+    for strike in [Strike::Reject, Strike::LoseReply, Strike::Stale] {
+        all.extend((0..calls).map(|c| Schedule { strikes: vec![(c, strike)], ..Schedule::default() }));
+    }
+    all.extend((0..appends).map(|a| Schedule { doubtful_appends: vec![a], ..Schedule::default() }));
+    for first in 0..boundaries {
+        let second = (first..boundaries + 8).step_by(5).map(|s| s + 1);
+        all.extend(second.map(|s| Schedule { deaths: vec![first, s], ..Schedule::default() }));
+        let lost = (0..calls).step_by(3).map(|c| (c, Strike::LoseReply));
+        all.extend(lost.map(|l| Schedule { deaths: vec![first], strikes: vec![l], ..Schedule::default() }));
+    }
+    all
+}
+
+#[test]
+fn every_schedule_ends_well_or_stops_for_a_person() {
+    let all = schedules();
+    let mut parked = 0;
+    for schedule in &all {
+        let story = story(schedule.clone(), Mistake::None, true, Settle::AtOnce);
+        if let Err(why) = judge(&story) {
+            panic!("{schedule:?}: {why}");
+        }
+        parked += u32::from(story.end != Ok(End::Finished(Outcome::Succeeded)));
+    }
+    println!("{} schedules, {parked} stopped for a person", all.len());
+    assert!(all.len() > 900, "the space shrank to {}", all.len());
+    assert_eq!(parked, 0, "with compare-and-set and a prompt remote nothing needs a person");
+}
+
+#[test]
+fn where_nothing_settles_doubt_stops_for_a_person() {
+    let mut parked = 0;
+    for schedule in schedules() {
+        let story = story(schedule.clone(), Mistake::None, false, Settle::Never);
+        let stale = schedule.strikes.iter().any(|(_, s)| *s == Strike::Stale);
+        if let Err(why) = judge(&story).map_err(|e| if stale { String::new() } else { e }) {
+            assert!(why.is_empty(), "{schedule:?}: {why}");
+        }
+        parked += u32::from(matches!(story.end, Ok(End::Waits(_))));
+    }
+    assert!(parked > 0, "a death between intent and call must stop when nothing can prove its effect");
+}
+
+fn caught(mistake: Mistake, cas: bool, change: impl Fn(Schedule) -> Schedule) -> bool {
+    schedules().into_iter().any(|s| judge(&story(change(s), mistake, cas, Settle::AtOnce)).is_err())
+}
+
+#[test]
+fn planted_mistakes_are_caught() {
+    assert!(caught(Mistake::ReapplyInDoubt, false, |s| s));
+    assert!(caught(Mistake::CallBeforeIntent, false, |s| s));
+    assert!(caught(Mistake::None, false, |s| Schedule { lying_store: true, ..s }));
+    let two_stale = |s: Schedule| {
+        let strikes = s.strikes.iter().flat_map(|(c, k)| (0..3).map(move |i| (c + i, *k))).collect();
+        Schedule { strikes, ..s }
+    };
+    assert!(caught(Mistake::ReapplyOnStaleVerify, false, two_stale));
+    assert!(!caught(Mistake::None, true, |s| s));
+}
+
+#[test]
+fn an_unproven_need_stops_the_plan_and_its_planted_mistake_is_seen() {
+    let run = |mistake| {
+        let mut sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+        sim.mistake = mistake;
+        let registers = Arc::new(Mutex::new(Registers::default()));
+        let toy =
+            Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas: true, settle: Settle::AtOnce };
+        let mut spec = spec(Mode::Auto);
+        spec.items[2] = item("promote", "toy.set", ItemRole::Step, vec![1], json!({"needs": "nobody"}));
+        let run = sim.open(spec).unwrap();
+        let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
+        (end, registers.lock().unwrap().changes.contains_key(&Name::from("promote")))
+    };
+    let (end, promoted) = run(Mistake::None);
+    assert!(matches!(end, End::Waits(_)) && !promoted, "{end:?}");
+    assert!(run(Mistake::UnprovenNeed).1, "the mistake must be one");
+}

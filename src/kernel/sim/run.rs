@@ -1,0 +1,129 @@
+//! One simulated life after another, until the run waits for a person or ends.
+
+use super::{FaultyBackend, Fuse, Schedule, SimWorld};
+use crate::domain::{Outcome, Record, Resolved, RunId, Span, Stream, Time};
+use crate::drive::{DriveError, Driver, Mistake, Pass};
+use crate::journal::{AppendError, Batch, Journal, Row};
+use crate::port::{Registry, Samples, World};
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Restarts and passes in one simulated story; more is a loop that never ends.
+const MAX_PASSES: u32 = 2_000;
+/// Polls within one pass.
+const MAX_POLLS: u32 = 200_000;
+
+/// Where a story ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    Finished(Outcome),
+    /// It waits for a person: parked, held for ever, or asking.
+    Waits(String),
+}
+
+pub struct Sim {
+    pub fuse: Arc<Fuse>,
+    pub world: SimWorld,
+    pub backend: Arc<FaultyBackend>,
+    pub mistake: Mistake,
+    /// A held run looks again; after this much virtual time the story ends as it stands.
+    pub patience: Span,
+}
+
+impl Sim {
+    pub fn new(schedule: Schedule, now: Time) -> Sim {
+        let fuse = Arc::new(Fuse::new(schedule));
+        let backend = Arc::new(FaultyBackend::new(fuse.clone()));
+        Sim {
+            fuse,
+            world: SimWorld::starting_at(now),
+            backend,
+            mistake: Mistake::None,
+            patience: Span::mins(180),
+        }
+    }
+
+    /// Opens the run as triage would: the record, its locks and its epoch in one batch. After a death the alert is
+    /// delivered again, and the compare of the append finds a run that is open already.
+    pub fn open(&self, spec: Resolved) -> Result<RunId, String> {
+        let run = spec.run.clone();
+        for _ in 0..MAX_PASSES {
+            let mut batch = Batch::new(self.world.now())
+                .row(Row::RaiseEpoch { service: spec.service.clone(), to: spec.epoch })
+                .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec.clone()))]);
+            for target in &spec.locks {
+                batch = batch.row(Row::Lock { key: format!("target:{target}"), run: run.clone() });
+            }
+            match self.block_on(Journal::new(self.backend.clone()).append(batch)) {
+                Some(Ok(_) | Err(AppendError::Moved { .. } | AppendError::Deposed { .. })) => return Ok(run),
+                None | Some(Err(AppendError::Doubt(_))) => self.restart(),
+                Some(Err(other)) => return Err(other.to_string()),
+            }
+        }
+        Err("the run cannot be opened".into())
+    }
+
+    /// Drives to the end, a new process after every death.
+    pub fn finish(
+        &self,
+        run: &RunId,
+        registry: &dyn Registry,
+        samples: Arc<dyn Samples>,
+    ) -> Result<End, String> {
+        let begun = self.world.now();
+        for life in 0..MAX_PASSES {
+            let journal = Journal::new(self.backend.clone());
+            let driver = Driver {
+                journal: &journal,
+                registry,
+                world: Arc::new(self.world.clone()),
+                samples: samples.clone(),
+                owner: format!("life {life}"),
+                mistake: self.mistake,
+            };
+            match self.block_on(driver.drive(run)) {
+                None => self.restart(),
+                Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),
+                Some(Ok(Pass::Observed(_))) => return Ok(End::Waits("observed".into())),
+                Some(Ok(Pass::Waiting { wake: Some(at), says })) => {
+                    if at.since(begun) > self.patience {
+                        return Ok(End::Waits(says));
+                    }
+                    self.world.advance_to(at);
+                }
+                Some(Ok(Pass::Waiting { wake: None, says })) => return Ok(End::Waits(says)),
+                Some(Err(DriveError::Append(
+                    AppendError::Doubt(_) | AppendError::Deposed { .. } | AppendError::Moved { .. },
+                ))) => self.restart(),
+                Some(Err(other)) => return Err(other.to_string()),
+            }
+        }
+        Err("the run does not come to an end".into())
+    }
+
+    fn restart(&self) {
+        self.fuse.revive();
+        self.backend.reopen();
+        self.world.forget_waiting();
+        if self.fuse.schedule().gap {
+            self.world.advance_to(self.world.now() + Span::mins(60));
+        }
+    }
+
+    /// Polls until ready; moves the clock when everything waits. `None`: the process died.
+    pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..MAX_POLLS {
+            match future.as_mut().poll(&mut context) {
+                Poll::Ready(output) => return Some(output),
+                Poll::Pending if self.fuse.is_dead() => return None,
+                Poll::Pending => {
+                    assert!(self.world.advance(), "everything waits and nothing is due: a deadlock")
+                }
+            }
+        }
+        panic!("a pass that never ends");
+    }
+}

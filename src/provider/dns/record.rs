@@ -1,0 +1,275 @@
+//! `dns.record`: several names and types of one zone, swapped in one conditional update and verified at every
+//! authoritative server. DNS is never the fence: resolvers keep old answers for as long as they like.
+
+use super::port::{Answers, NoAnswer, Port, Update, Updated};
+use super::rrset::{Question, RrSet, RrType, show};
+use crate::config::Rfc2136Target;
+use crate::kernel::domain::{
+    CallEnd, Change, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
+};
+use crate::kernel::journal::Permit;
+use crate::kernel::port::{Action, Check, Ctx, ProviderError};
+use futures_util::future::{BoxFuture, FutureExt as _, join, join_all};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+const ASK: Span = Span::secs(5);
+const CALL: Span = Span::secs(10);
+
+pub struct DnsRecord {
+    pub target: Name,
+    /// Its name in normal form.
+    pub zone: Rfc2136Target,
+    /// Sorted.
+    pub wanted: Vec<RrSet>,
+    /// Addresses of the old site; other names that still hold one are a warning.
+    pub stale_values: Vec<String>,
+    pub port: Arc<dyn Port>,
+}
+
+/// What the servers hold of the wanted names. Serials and words are evidence.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    servers: Vec<ServerState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ServerState {
+    server: SocketAddr,
+    /// `None`: it gave no usable answer.
+    holds: Option<Vec<RrSet>>,
+    /// Names among them that are aliases.
+    #[serde(default)]
+    aliases: Vec<String>,
+    /// Where it failed, when it did.
+    silent: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Evidence {
+    serials: BTreeMap<SocketAddr, u32>,
+    negative_ttl: Option<u32>,
+    /// The longest that a resolver may rightly go on giving the old answer, in seconds.
+    old_answers_last: Option<u32>,
+    says: BTreeMap<SocketAddr, String>,
+    /// Other sets of the zone that hold one of the stale values; `None`: could not be listed.
+    siblings: Option<Vec<RrSet>>,
+    siblings_unknown: Option<String>,
+}
+
+impl DnsRecord {
+    /// The wanted sets, and for an alias the data that may not stand beside it.
+    fn questions(&self) -> Vec<Question> {
+        let mut questions: Vec<Question> = self.wanted.iter().map(RrSet::question).collect();
+        for set in self.wanted.iter().filter(|set| set.r#type == RrType::Cname) {
+            let beside = [RrType::A, RrType::Aaaa, RrType::Txt];
+            questions.extend(beside.map(|kind| Question { name: set.name.clone(), r#type: kind }));
+        }
+        questions
+    }
+
+    async fn siblings(&self, ctx: &Ctx) -> (Option<Vec<RrSet>>, Option<String>) {
+        if self.stale_values.is_empty() {
+            return (Some(vec![]), None);
+        }
+        match self.port.list(&self.zone, ctx.now(), ASK.min(ctx.left())).await {
+            Ok(sets) => {
+                let ours = |set: &RrSet| self.wanted.iter().any(|wanted| wanted.question() == set.question());
+                let stale = |set: &RrSet| set.values.iter().any(|v| self.stale_values.contains(v));
+                (Some(sets.into_iter().filter(|set| stale(set) && !ours(set)).collect()), None)
+            }
+            Err(no) => (None, Some(format!("{}: {}", no.layer, no.says))),
+        }
+    }
+
+    fn unknown_servers(&self, state: &State, evidence: &Evidence) -> Option<StepPlan> {
+        let silent: Vec<String> = state
+            .servers
+            .iter()
+            .filter_map(|seen| {
+                let layer = seen.silent.as_ref()?;
+                let says = evidence.says.get(&seen.server).map_or("", String::as_str);
+                Some(format!("{} gave no usable answer ({layer}: {says})", seen.server))
+            })
+            .collect();
+        if silent.is_empty() {
+            return None;
+        }
+        Some(StepPlan::unknown("PM4101", format!("{}; every server must answer alike", silent.join("; "))))
+    }
+
+    fn conflict(&self, seen: &ServerState) -> Option<StepPlan> {
+        let holds = seen.holds.as_deref().unwrap_or_default();
+        for set in &self.wanted {
+            let alias = seen.aliases.contains(&set.name);
+            let data = holds
+                .iter()
+                .any(|held| held.name == set.name && held.r#type != RrType::Cname && held.exists());
+            if set.r#type != RrType::Cname && alias {
+                let says = format!("{} is an alias (CNAME) now; it cannot hold other records", set.name);
+                return Some(StepPlan::refuse("PM4103", says));
+            }
+            if set.r#type == RrType::Cname && data {
+                let says = format!("{} holds other records now; it cannot become an alias (CNAME)", set.name);
+                return Some(StepPlan::refuse("PM4103", says));
+            }
+        }
+        None
+    }
+
+    fn warnings(&self, evidence: &Evidence) -> Vec<String> {
+        let mut warnings = vec![];
+        for set in evidence.siblings.iter().flatten() {
+            warnings.push(format!("{set} stays as it is and still points at the old site"));
+        }
+        if let Some(why) = &evidence.siblings_unknown {
+            warnings.push(format!("whether other names still point at the old site is unknown: {why}"));
+        }
+        warnings
+    }
+
+    fn change(&self, held: Vec<RrSet>, evidence: &Evidence) -> StepPlan {
+        let mut change = Change::new(json!(held), json!(self.wanted));
+        change.now = show(&held);
+        change.after = show(&self.wanted);
+        change.undo = self.undo(&held);
+        // Seeing the old set proves that nothing happened, or makes no difference: an update still on its way
+        // demands the old set, and so does the next; only one of them can ever take effect.
+        change.settle = Settle::AtOnce;
+        change.warnings = self.warnings(evidence);
+        change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last });
+        StepPlan::Change(Box::new(change))
+    }
+
+    fn undo(&self, held: &[RrSet]) -> Undo {
+        let new: Vec<String> = held.iter().filter(|set| !set.exists()).map(|s| s.to_string()).collect();
+        if !new.is_empty() {
+            let text = format!("delete what was added to {} ({} before)", self.zone.zone, new.join("; "));
+            return Undo::ByHand(text);
+        }
+        let record = |set: &RrSet| json!({ "name": set.name, "type": set.r#type, "values": set.values, "ttl": set.ttl });
+        let with = json!({ "records": held.iter().map(record).collect::<Vec<_>>() });
+        Undo::To(Spec { kind: "dns.record".into(), target: self.target.clone(), with })
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value, what: &str) -> Result<T, StepPlan> {
+    T::deserialize(value)
+        .map_err(|e| StepPlan::unknown("PM4100", format!("the {what} of DNS cannot be read: {e}")))
+}
+
+impl Check for DnsRecord {
+    fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
+        async move {
+            let questions = self.questions();
+            let within = ASK.min(ctx.left());
+            let asked = self.zone.servers.iter().map(|server| async {
+                (*server, self.port.ask(&self.zone, *server, &questions, within).await)
+            });
+            let (answers, (siblings, siblings_unknown)) = join(join_all(asked), self.siblings(ctx)).await;
+            let mut evidence = Evidence { siblings, siblings_unknown, ..Evidence::default() };
+            let servers = answers.into_iter().map(|(at, got)| note(at, got, &mut evidence)).collect();
+            Ok(Observation {
+                identity: json!({ "zone": self.zone.zone, "primary": self.zone.servers.first() }),
+                state: json!(State { servers }),
+                evidence: json!(evidence),
+                at: ctx.now(),
+            })
+        }
+        .boxed()
+    }
+
+    fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
+        let (state, evidence): (State, Evidence) =
+            match (read(&seen.state, "state"), read(&seen.evidence, "evidence")) {
+                (Ok(state), Ok(evidence)) => (state, evidence),
+                (Err(plan), _) | (_, Err(plan)) => return plan,
+            };
+        if let Some(unknown) = self.unknown_servers(&state, &evidence) {
+            return unknown;
+        }
+        let Some(first) = state.servers.first() else {
+            return StepPlan::unknown("PM4101", "no server was asked");
+        };
+        if let Some(refusal) = self.conflict(first) {
+            return refusal;
+        }
+        let held = |server: &ServerState| -> Vec<RrSet> {
+            let mine = |set: &&RrSet| self.wanted.iter().any(|wanted| wanted.question() == set.question());
+            let mut sets: Vec<RrSet> = server.holds.iter().flatten().filter(mine).cloned().collect();
+            sets.sort_by_key(RrSet::question);
+            sets
+        };
+        let now = held(first);
+        let mut wanted = self.wanted.clone();
+        wanted.sort_by_key(RrSet::question);
+        let others: Vec<String> = state
+            .servers
+            .iter()
+            .filter(|server| held(server) != now)
+            .map(|server| format!("{} holds {}", server.server, show(&held(server))))
+            .collect();
+        if !others.is_empty() {
+            let follow = if now == wanted { "waiting for it to follow" } else { "the servers disagree" };
+            let says = format!("{} holds {}, but {}: {follow}", first.server, show(&now), others.join("; "));
+            return StepPlan::unknown("PM4102", says);
+        }
+        if now == wanted {
+            return StepPlan::nothing(format!("all {} servers hold {}", state.servers.len(), show(&now)));
+        }
+        self.change(now, &evidence)
+    }
+}
+
+fn note(server: SocketAddr, got: Result<Answers, NoAnswer>, evidence: &mut Evidence) -> ServerState {
+    match got {
+        Ok(answers) => {
+            evidence.serials.insert(server, answers.serial);
+            let negative = Some(answers.negative_ttl);
+            evidence.negative_ttl = evidence.negative_ttl.max(negative);
+            let ttls = answers.sets.iter().map(|set| set.ttl.or(negative));
+            evidence.old_answers_last = ttls.fold(evidence.old_answers_last, Option::max);
+            ServerState { server, holds: Some(answers.sets), aliases: answers.aliases, silent: None }
+        }
+        Err(no) => {
+            evidence.says.insert(server, no.says);
+            ServerState { server, holds: None, aliases: vec![], silent: Some(no.layer.to_owned()) }
+        }
+    }
+}
+
+impl Action for DnsRecord {
+    fn apply<'a>(&'a self, ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
+        async move {
+            let change = permit.change();
+            let sets = |value: &Value| Vec::<RrSet>::deserialize(value);
+            let (before, after) = match (sets(&change.from), sets(&change.to)) {
+                (Ok(before), Ok(after)) if after.iter().all(RrSet::exists) && !after.is_empty() => {
+                    (before, after)
+                }
+                _ => return CallEnd::rejected(false, "PM4104: the change on record is no set of records"),
+            };
+            let update = Update { before, after };
+            match self.port.update(&self.zone, &update, ctx.now(), CALL.min(ctx.left())).await {
+                Updated::Done => {
+                    CallEnd::applied(json!({ "server": self.zone.servers.first(), "rcode": "NOERROR" }))
+                }
+                Updated::Refused { rcode, says } => {
+                    CallEnd::rejected(false, format!("PM4105: {rcode}: {says}"))
+                }
+                Updated::NotSent { retry, says } => {
+                    CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
+                }
+                Updated::Doubt(says) => CallEnd::indeterminate(format!("PM4107: {says}")),
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! The real network: one way to build an HTTP client, bounded in time and size, and a TCP connect.
+
+use super::memory::ProbeMemory;
+use super::port::{Auth, Failed, Get, Layer, MAX_BODY, Pinged, Port, Reply, SqlPing};
+use crate::kernel::domain::{Name, Span};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+const CONNECT: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub struct Wire {
+    memory: ProbeMemory,
+    /// Without it `sql` probes are blind.
+    sql: Option<Arc<dyn SqlPing>>,
+    tls: OnceLock<Result<rustls::ClientConfig, String>>,
+}
+
+impl Wire {
+    pub fn new(sql: Option<Arc<dyn SqlPing>>) -> Wire {
+        Wire { sql, ..Wire::default() }
+    }
+
+    /// Read once, when first needed: the system's authorities take longer to read than everything else at start.
+    fn tls(&self) -> Result<rustls::ClientConfig, Failed> {
+        let made = self.tls.get_or_init(tls_config).clone();
+        made.map_err(|says| Failed { layer: Layer::Local, says })
+    }
+
+    /// A client for one request, so that no answer comes over an old connection or an old resolution.
+    fn client(&self, get: &Get, within: Duration) -> Result<reqwest::Client, Failed> {
+        let local = |says: String| Failed { layer: Layer::Local, says };
+        let url = url::Url::parse(&get.url).map_err(|e| local(format!("{:?}: {e}", get.url)))?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls()?)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT.min(within * 2 / 3))
+            .timeout(within);
+        if let (Some(pin), Some(host)) = (get.pin, url.host_str()) {
+            builder = builder.resolve(host, SocketAddr::new(pin, 0));
+        }
+        builder.build().map_err(|e| local(words(&e)))
+    }
+
+    async fn fetch(&self, get: &Get, within: Duration) -> Result<Reply, Failed> {
+        let mut request = self.client(get, within)?.get(&get.url);
+        for (name, value) in &get.headers {
+            request = request.header(*name, value);
+        }
+        request = match &get.auth {
+            Some(Auth::Basic { user, password }) => {
+                request.basic_auth(user, password.as_ref().map(|secret| secret.expose()))
+            }
+            Some(Auth::Bearer(token)) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = vec![];
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() >= MAX_BODY {
+                body.truncate(MAX_BODY);
+                break;
+            }
+        }
+        Ok(Reply { status, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+impl Port for Wire {
+    fn get<'a>(&'a self, get: &'a Get, within: Span) -> BoxFuture<'a, Result<Reply, Failed>> {
+        async move {
+            let within = within.as_duration();
+            let late = || Failed { layer: Layer::Http, says: format!("no whole answer within {within:?}") };
+            timeout(within, self.fetch(get, within)).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn tcp<'a>(&'a self, address: &'a str, within: Span) -> BoxFuture<'a, Result<(), Failed>> {
+        async move {
+            let within = within.as_duration();
+            let late = || Failed { layer: Layer::Tcp, says: format!("no connection within {within:?}") };
+            timeout(within, connect(address)).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn sql_ping<'a>(&'a self, target: &'a Name, within: Span) -> BoxFuture<'a, Pinged> {
+        match &self.sql {
+            Some(sql) => sql.ping(target, within),
+            None => async { Pinged::Blind("no database client is there to ask with".into()) }.boxed(),
+        }
+    }
+
+    fn memory(&self) -> &ProbeMemory {
+        &self.memory
+    }
+}
+
+async fn connect(address: &str) -> Result<(), Failed> {
+    let addresses: Vec<SocketAddr> = match lookup_host(address).await {
+        Ok(found) => found.collect(),
+        Err(e) => return Err(Failed { layer: Layer::Dns, says: e.to_string() }),
+    };
+    let mut last = Failed { layer: Layer::Dns, says: format!("{address} has no address") };
+    for address in addresses {
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(e)) => last = Failed { layer: Layer::Tcp, says: format!("{address}: {e}") },
+            Err(_) => {
+                last = Failed { layer: Layer::Tcp, says: format!("{address}: no answer in {CONNECT:?}") }
+            }
+        }
+    }
+    Err(last)
+}
+
+fn tls_config() -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (_, _) = roots.add_parsable_certificates(found.certs);
+    // Without authorities every certificate is refused: probes then fail in TLS and are blind, never down.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("TLS: {e}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// Which layer a request failed in. Only what TLS itself said is TLS: a connection closed during the handshake is
+/// what a dying server does.
+fn failed(error: reqwest::Error) -> Failed {
+    let chain = std::iter::successors(error.source(), |e| (*e).source());
+    let mut layer = if error.is_connect() { Layer::Tcp } else { Layer::Http };
+    for cause in chain {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        let is_tls = cause.is::<rustls::Error>() || inner.is_some_and(|e| e.is::<rustls::Error>());
+        if is_tls {
+            layer = Layer::Tls;
+        } else if error.is_connect() && cause.to_string().starts_with("dns error") {
+            layer = Layer::Dns;
+        }
+    }
+    Failed { layer, says: words(&error.without_url()) }
+}
+
+/// The last words of the chain: the cause, not "error sending request".
+fn words(error: &dyn Error) -> String {
+    let mut deepest: &dyn Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    let (first, last) = (error.to_string(), deepest.to_string());
+    if first == last { first } else { format!("{first}: {last}") }
+}

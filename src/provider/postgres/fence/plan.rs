@@ -1,0 +1,151 @@
+//! The verdict over what was seen of a primary that shall be fenced. Pure.
+
+use super::{Evidence, Fence, State};
+use crate::kernel::domain::{Change, Fact, FenceRung, Observation, Settle, Span, StepPlan, Undo};
+use crate::provider::postgres::hba;
+use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
+use crate::provider::postgres::node::Seen;
+use serde::Deserialize;
+use serde_json::json;
+
+/// A statement of ours is given up by the server itself before this.
+const SETTLE: Span = Span::secs(10);
+
+impl Fence {
+    pub(super) fn plan_from(&self, seen: &Observation, given: &[Fact]) -> StepPlan {
+        let (Ok(state), Ok(evidence)) =
+            (State::deserialize(&seen.state), Evidence::deserialize(&seen.evidence))
+        else {
+            return StepPlan::unknown("PM3002", "the observation cannot be read; look again");
+        };
+        let target = &self.target.name;
+        match &evidence.target {
+            Seen::Silent(silent) => {
+                return self.silent(&state, &silent.layer.to_string(), &silent.says, given);
+            }
+            Seen::Answers(node) if node.in_recovery => {
+                return StepPlan::refuse(
+                    "PM3103",
+                    format!(
+                        "{target} is a standby and not the active side: there is nothing to fence, and \
+                        fencing it would take away what can be promoted. Check `from` and `to`."
+                    ),
+                );
+            }
+            Seen::Answers(_) => {}
+        }
+        if let (Some(wanted), Some(found)) = (&state.lineage, &state.system)
+            && wanted != found
+        {
+            return StepPlan::refuse(
+                "PM3106",
+                format!("{target} holds other data: system identifier {found}, and its standby has {wanted}"),
+            );
+        }
+        if let Some(manager) = &state.manager {
+            return StepPlan::refuse(
+                "PM3105",
+                format!("{target} is run by {manager}: fail over through it."),
+            );
+        }
+        if state.proven >= self.min_rung && state.proven > FenceRung::None {
+            let fact =
+                Fact::Fenced { target: target.clone(), rung: state.proven, position: evidence.position };
+            let says = format!("{target} is fenced ({}): a fresh write was refused", state.proven);
+            return StepPlan::Nothing { gives: vec![fact], says };
+        }
+        if !said_down(&self.target, given) {
+            return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
+        }
+        if state.best < self.min_rung {
+            let why = state.why_not_higher.as_deref().unwrap_or("its files cannot be changed by SQL");
+            return StepPlan::refuse(
+                "PM3104",
+                format!(
+                    "by SQL {target} can be fenced to {} and {} is asked for: {why}. The ladder goes on.",
+                    state.best, self.min_rung
+                ),
+            );
+        }
+        self.change(&state, &evidence)
+    }
+
+    /// Refused, timed out, no route: nothing is proven by any of them.
+    fn silent(&self, state: &State, layer: &str, says: &str, given: &[Fact]) -> StepPlan {
+        let target = &self.target.name;
+        let names = |kind: Witness| {
+            let who = state.witnesses.iter().filter(|(_, witness)| *witness == kind);
+            who.map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let (streams, hidden) = (names(Witness::Streams), names(Witness::Hidden));
+        if !streams.is_empty() && !said_down(&self.target, given) {
+            return StepPlan::refuse(
+                ALIVE,
+                alive(
+                    target,
+                    &format!("{streams} streams from it, though we do not reach it ({layer}: {says})"),
+                ),
+            );
+        }
+        if !hidden.is_empty() && !said_down(&self.target, given) {
+            return StepPlan::refuse(
+                ALIVE,
+                alive(
+                    target,
+                    &format!("{hidden} may stream from it and hides that; grant pg_monitor to see"),
+                ),
+            );
+        }
+        StepPlan::unknown(
+            "PM3102",
+            format!(
+                "{target} does not answer ({layer}: {says}): rung none, nothing is proven. The ladder goes \
+                on."
+            ),
+        )
+    }
+
+    fn change(&self, state: &State, evidence: &Evidence) -> StepPlan {
+        let target = &self.target.name;
+        let from = json!({ "role": state.role, "system": state.system, "timeline": state.timeline,
+            "fence": state.proven });
+        let mut change = Change::new(from, json!({ "fence": state.best }));
+        change.gives = vec![Fact::Fenced { target: target.clone(), rung: state.best, position: None }];
+        change.settle = Settle::After(SETTLE);
+        change.now = format!("primary, accepts writes (fence: {})", state.proven);
+        change.after = format!("clients refused (rung: {})", state.best);
+        change.detail = json!({ "rung": state.best, "system": state.system, "hba": evidence.hba });
+        change.undo = Undo::ByHand(self.by_hand(state.best, evidence));
+        let node = evidence.target.node();
+        if let Some(clients) = node.and_then(|node| node.clients).filter(|clients| *clients > 0) {
+            change.warnings.push(format!("{clients} client sessions of {target} will be ended"));
+        }
+        for worker in node.map(|node| node.workers.as_slice()).unwrap_or_default() {
+            change.warnings.push(format!("{target} runs \"{worker}\", which writes without being a client"));
+        }
+        if state.best == FenceRung::ReadOnly {
+            change.warnings.push("read_only is soft: a client can undo it for itself".into());
+        }
+        StepPlan::Change(Box::new(change))
+    }
+
+    fn by_hand(&self, rung: FenceRung, evidence: &Evidence) -> String {
+        let conf = &self.target.conf;
+        let psql = format!("psql -h {} -p {} -U {} -d {}", conf.address, conf.port, conf.user, conf.database);
+        match (&evidence.hba, rung) {
+            (Some(old), FenceRung::Lockout) => format!(
+                "Only if no other server was promoted. On the machine of {}, as the server's user: {}; \
+                then: {psql} -c 'select pg_reload_conf()'",
+                self.target.name,
+                hba::restore_file(&old.path)
+            ),
+            _ => format!(
+                "Only if no other server was promoted: {psql} -c 'alter system reset \
+                default_transaction_read_only' -c 'select pg_reload_conf()'"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

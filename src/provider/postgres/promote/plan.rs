@@ -1,0 +1,255 @@
+//! The verdict over a standby that shall become the primary. Pure.
+
+use super::{Evidence, Promote, State};
+use crate::kernel::domain::{Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, StepPlan, Undo};
+use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
+use crate::provider::postgres::node::Seen;
+use serde::Deserialize;
+use serde_json::json;
+
+/// The given fence of the old primary.
+struct Fence {
+    position: Option<Lsn>,
+}
+
+impl Promote {
+    pub(super) fn plan_from(&self, seen: &Observation, given: &[Fact]) -> StepPlan {
+        let (Ok(state), Ok(evidence)) =
+            (State::deserialize(&seen.state), Evidence::deserialize(&seen.evidence))
+        else {
+            return StepPlan::unknown("PM3002", "the observation cannot be read; look again");
+        };
+        let target = &self.target.name;
+        if let Seen::Silent(silent) = &evidence.target {
+            let says = format!("{target} does not answer ({}: {})", silent.layer, silent.says);
+            return StepPlan::unknown("PM3201", says);
+        }
+        if let Some(manager) = &state.manager {
+            return StepPlan::refuse("PM3207", format!("{target} is run by {manager}: promote through it."));
+        }
+        if let (Some(wanted), Some(found)) = (&state.lineage, &state.system)
+            && wanted != found
+        {
+            return StepPlan::refuse(
+                "PM3202",
+                format!(
+                    "{target} holds other data: system identifier {found}, and {} had {wanted}",
+                    self.old.name
+                ),
+            );
+        }
+        let fence = self.fence(given);
+        if state.role == "primary" {
+            return self.already_primary(&state, fence.as_ref());
+        }
+        let reasons = self.refusals(&state, given, fence.as_ref());
+        if !reasons.is_empty() {
+            return StepPlan::Refuse(reasons);
+        }
+        match (state.timeline, &state.system) {
+            (Some(timeline), Some(system)) => {
+                self.change(&state, &evidence, timeline, system, fence.as_ref())
+            }
+            _ => StepPlan::unknown(
+                "PM3205",
+                format!("{target} does not tell its timeline or system identifier"),
+            ),
+        }
+    }
+
+    fn fence(&self, given: &[Fact]) -> Option<Fence> {
+        given.iter().find_map(|fact| match fact {
+            Fact::Fenced { target, rung, position }
+                if *target == self.old.name && *rung >= self.fence_rung && *rung > FenceRung::None =>
+            {
+                Some(Fence { position: *position })
+            }
+            _ => None,
+        })
+    }
+
+    /// Right already only as the one fork of the recorded timeline; a writable second primary is never right.
+    fn already_primary(&self, state: &State, fence: Option<&Fence>) -> StepPlan {
+        let (target, old) = (&self.target.name, &self.old.name);
+        if state.old_role == "primary" && !state.old_marked {
+            return StepPlan::refuse(
+                "PM3203",
+                format!(
+                    "{target} and {old} both answer as primaries. Fence {old} by hand now: two writers \
+                    diverge."
+                ),
+            );
+        }
+        let follows = match (state.recorded_timeline, state.timeline) {
+            (Some(recorded), Some(found)) => found == recorded + 1,
+            _ => false,
+        };
+        let known = state.lineage.is_some() && state.lineage == state.system;
+        if !follows || !known {
+            return StepPlan::refuse(
+                "PM3211",
+                format!(
+                    "{target} is already a primary, of unknown origin (timeline {}, recorded {}). It was \
+                    not changed; find out who promoted it.",
+                    show(state.timeline),
+                    show(state.recorded_timeline)
+                ),
+            );
+        }
+        if let Some(names) = &state.sync_trap {
+            return StepPlan::refuse(
+                "PM3208",
+                format!(
+                    "{target} is the primary, and every commit waits for a synchronous standby that is not \
+                    connected ({names}). Run on it: alter system set synchronous_standby_names = ''; select \
+                    pg_reload_conf();"
+                ),
+            );
+        }
+        let lineage = state.system.clone().unwrap_or_default();
+        let unfenced = match (fence, state.old_role.as_str()) {
+            (None, "unreachable") => format!("; {old} does not answer, and is not proven to be fenced"),
+            _ => String::new(),
+        };
+        StepPlan::Nothing {
+            gives: vec![Fact::Primary { target: target.clone(), lineage }],
+            says: format!("{target} is the primary on timeline {}{unfenced}", show(state.timeline)),
+        }
+    }
+
+    /// Every reason at once.
+    fn refusals(&self, state: &State, given: &[Fact], fence: Option<&Fence>) -> Vec<Reason> {
+        let (target, old) = (&self.target.name, &self.old.name);
+        let mut reasons = Vec::new();
+        let mut refuse = |code: &str, says: String| reasons.push(Reason::new(code, says));
+        if state.old_role == "primary" && fence.is_none() {
+            refuse(
+                "PM3203",
+                format!("{old} answers as a primary and is not fenced: two writers would diverge"),
+            );
+        }
+        if state.old_role == "primary"
+            && fence.is_some_and(|fence| fence.position.is_some())
+            && !state.old_marked
+        {
+            refuse("PM3204", format!("{old} was fenced and is not any more: somebody took the fence back"));
+        }
+        if fence.is_none() && !said_down(&self.old, given) {
+            for (name, witness) in &state.witnesses {
+                let how = if *witness == Witness::Streams { "streams" } else { "may stream (it hides that)" };
+                refuse(ALIVE, alive(old, &format!("{name} {how} from it")));
+            }
+        }
+        if !state.ahead.is_empty() && fence.is_none_or(|fence| fence.position.is_none()) {
+            let names: Vec<&str> = state.ahead.iter().map(|name| name.as_str()).collect();
+            refuse(
+                "PM3206",
+                format!("{} has more of the log than {target}: promote that one", names.join(", ")),
+            );
+        }
+        if !state.can_promote {
+            let user = &self.target.conf.user;
+            let says = format!("grant execute on function pg_promote(boolean,integer) to {user}");
+            refuse(
+                "PM3210",
+                format!("{user} may not promote {target}. On the primary, while there is one: {says};"),
+            );
+        }
+        if state.read_only {
+            let fix = "alter system reset default_transaction_read_only; select pg_reload_conf();";
+            refuse("PM3209", format!("{target} would be a primary that refuses writes. Run on it: {fix}"));
+        }
+        if let Some(names) = state.sync_trap.as_ref().filter(|_| !state.superuser) {
+            refuse(
+                "PM3208",
+                format!(
+                    "every commit on {target} would wait for a synchronous standby ({names}), and {} may \
+                    not change that. Run on it: alter system set synchronous_standby_names = ''; select \
+                    pg_reload_conf();",
+                    self.target.conf.user
+                ),
+            );
+        }
+        reasons
+    }
+
+    fn change(
+        &self,
+        state: &State,
+        evidence: &Evidence,
+        timeline: u32,
+        system: &str,
+        fence: Option<&Fence>,
+    ) -> StepPlan {
+        let target = &self.target.name;
+        let mut from = json!({ "role": "standby", "timeline": timeline, "system": system });
+        let mut to = json!({ "role": "primary", "timeline": timeline + 1, "system": system });
+        if let Some(names) = &state.sync_trap {
+            from["synchronous_standby_names"] = json!(names);
+            to["synchronous_standby_names"] = json!("");
+        }
+        let mut change = Change::new(from, to);
+        let need = Fact::Fenced { target: self.old.name.clone(), rung: self.fence_rung, position: None };
+        change.needs = vec![need];
+        change.gives = vec![Fact::Primary { target: target.clone(), lineage: system.to_owned() }];
+        change.settle = Settle::Never;
+        change.undo = Undo::None;
+        change.now = format!("standby, timeline {timeline}");
+        change.after = format!("primary, timeline {}", timeline + 1);
+        let drain_to = fence.and_then(|fence| fence.position);
+        change.detail = json!({ "timeline": timeline, "system": system, "drain_to": drain_to,
+            "clear_sync": state.sync_trap.is_some() });
+        change.bounds.insert("data_loss_bytes".into(), bound(drain_to, evidence.rpo.bytes));
+        change.warnings = self.warnings(state, evidence, fence);
+        StepPlan::Change(Box::new(change))
+    }
+
+    fn warnings(&self, state: &State, evidence: &Evidence, fence: Option<&Fence>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        match fence.and_then(|fence| fence.position) {
+            Some(position) => warnings.push(format!(
+                "waits first until {} has all of {} up to {position}: nothing is lost",
+                self.target.name, self.old.name
+            )),
+            None => warnings.push(format!("data at risk: {}", evidence.rpo.says)),
+        }
+        if fence.is_none() {
+            warnings.push(format!(
+                "plus everything {} has accepted since then, if it still runs: it is not proven to be fenced",
+                self.old.name
+            ));
+        }
+        if let Some(names) = &state.sync_trap {
+            warnings.push(format!(
+                "synchronous_standby_names ({names}) is emptied: no standby is connected that would \
+                confirm commits"
+            ));
+        }
+        if state.paused {
+            warnings.push("replay is paused; the promotion ends the pause and replays the rest".into());
+        }
+        if state.lineage.is_none() {
+            warnings.push(
+                "nothing is recorded about this pair: the system identifier could not be compared".into(),
+            );
+        }
+        warnings
+    }
+}
+
+/// Rounded up, so that consent covers a bound and not a moving number. Unknown is without bound.
+fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
+    const LEAST: u64 = 1 << 20;
+    match (drain_to, known) {
+        (Some(_), _) => 0,
+        (None, Some(bytes)) => bytes.max(LEAST).checked_next_power_of_two().unwrap_or(u64::MAX),
+        (None, None) => u64::MAX,
+    }
+}
+
+fn show(timeline: Option<u32>) -> String {
+    timeline.map_or("unknown".into(), |timeline| timeline.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Reading records and the rows beside them. Short statements on the pool of readers; the writer is never waited for.
+
+use super::open::{digest, load_head};
+use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream, Time};
+use crate::kernel::journal::{Entry, Head, ReadError};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+
+fn failed(error: &sqlx::Error) -> ReadError {
+    ReadError(error.to_string())
+}
+
+pub(super) async fn stream(pool: &SqlitePool, name: &Stream, from: Seq) -> Result<Vec<Entry>, ReadError> {
+    let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+               WHERE stream = ?1 AND seq >= ?2 ORDER BY seq";
+    let query = sqlx::query(sql).bind(name.to_string()).bind(signed(from));
+    query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
+}
+
+pub(super) async fn scan(pool: &SqlitePool, from: Position, max: u32) -> Result<Vec<Entry>, ReadError> {
+    let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+               WHERE position >= ?1 ORDER BY position LIMIT ?2";
+    let query = sqlx::query(sql).bind(signed(from)).bind(max);
+    query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
+}
+
+/// A bound beyond what SQLite can count means the same as the largest that it can.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
+    let position: i64 = row.try_get(0).map_err(|e| failed(&e))?;
+    let decode = || -> Result<Entry, String> {
+        let say = |e: sqlx::Error| e.to_string();
+        let seq: i64 = row.try_get(2).map_err(say)?;
+        let version: i64 = row.try_get(5).map_err(say)?;
+        Ok(Entry {
+            position: position.cast_unsigned(),
+            stream: Stream::try_from(row.try_get::<String, _>(1).map_err(say)?)?,
+            seq: seq.cast_unsigned(),
+            at: Time(row.try_get(3).map_err(say)?),
+            kind: row.try_get(4).map_err(say)?,
+            version: u16::try_from(version).map_err(|e| format!("version {version}: {e}"))?,
+            body: row.try_get(6).map_err(say)?,
+            hash: digest(row.try_get(7).map_err(say)?).map_err(say)?,
+        })
+    };
+    decode().map_err(|why| ReadError(format!("the record at position {position} is damaged: {why}")))
+}
+
+pub(super) async fn epoch(pool: &SqlitePool, service: &Name) -> Result<Epoch, ReadError> {
+    number(pool, "SELECT epoch FROM epoch WHERE service = ?1", service).await
+}
+
+pub(super) async fn cursor(pool: &SqlitePool, name: &Name) -> Result<Position, ReadError> {
+    number(pool, "SELECT position FROM cursor WHERE name = ?1", name).await
+}
+
+async fn number(pool: &SqlitePool, sql: &'static str, name: &Name) -> Result<u64, ReadError> {
+    let found: Option<i64> =
+        sqlx::query_scalar(sql).bind(name.to_string()).fetch_optional(pool).await.map_err(|e| failed(&e))?;
+    Ok(found.map_or(0, i64::cast_unsigned))
+}
+
+/// The bytes, checked against their digest: damaged content is an error, not content.
+pub(super) async fn content(pool: &SqlitePool, wanted: Digest) -> Result<Option<Vec<u8>>, ReadError> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM content WHERE digest = ?1")
+        .bind(wanted.0.to_vec())
+        .fetch_optional(pool)
+        .await
+        .map_err(|e| failed(&e))?;
+    match found {
+        Some(bytes) if Digest::of(&bytes) != wanted => {
+            Err(ReadError(format!("the content {wanted} is damaged: its bytes have another digest")))
+        }
+        other => Ok(other),
+    }
+}
+
+pub(super) async fn summaries(
+    pool: &SqlitePool,
+    prefix: &str,
+    max: u32,
+) -> Result<Vec<(Stream, Value)>, ReadError> {
+    // Text compares by bytes, and no name contains the last code point.
+    let sql = "SELECT stream, value FROM summary WHERE stream >= ?1 AND stream < ?2 \
+               ORDER BY position DESC, stream LIMIT ?3";
+    let query = sqlx::query(sql).bind(prefix.to_owned()).bind(format!("{prefix}\u{10FFFF}")).bind(max);
+    let rows = query.fetch_all(pool).await.map_err(|e| failed(&e))?;
+    let decode = |row: &SqliteRow| {
+        let name: String = row.try_get(0).map_err(|e| failed(&e))?;
+        let text: String = row.try_get(1).map_err(|e| failed(&e))?;
+        let value = serde_json::from_str(&text).map_err(|e| ReadError(format!("summary of {name}: {e}")))?;
+        Ok((Stream::try_from(name).map_err(ReadError)?, value))
+    };
+    rows.iter().map(decode).collect()
+}
+
+pub(super) async fn head(pool: &SqlitePool) -> Result<Head, ReadError> {
+    load_head(pool).await.map_err(|e| failed(&e))
+}
+
+pub(super) async fn hash_at(pool: &SqlitePool, position: Position) -> Result<Option<Digest>, ReadError> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM record WHERE position = ?1")
+        .bind(signed(position))
+        .fetch_optional(pool)
+        .await
+        .map_err(|e| failed(&e))?;
+    found.map(digest).transpose().map_err(|e| failed(&e))
+}

@@ -1,0 +1,160 @@
+//! `audit verify`: recomputes the chain over every stored column, with no server and no lock, and names the first
+//! record that is not as it was written.
+
+mod blame;
+mod chain;
+
+use super::head::{Noted, compare, read as read_head};
+use super::open::{database_file, digest, load_head, reader, require_current};
+use super::{HeadState, StoreError, code};
+use crate::kernel::domain::{Digest, Position, Seq};
+use crate::kernel::journal::Head;
+use chain::Chain;
+use sqlx::SqliteConnection;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+/// The columns of a record, as far as a change can be pinned down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// The position itself: a record is missing here, or moved away.
+    Position,
+    Stream,
+    Seq,
+    At,
+    Kind,
+    Version,
+    Body,
+    Hash,
+    /// One of at, kind, version, body, stream or seq; the chain tells that, not which.
+    Covered,
+    /// The raw delivery that the record names by digest.
+    Content,
+}
+
+/// The first record that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    pub position: Position,
+    /// As stored now; empty when the record is missing or the column cannot be read.
+    pub stream: String,
+    pub seq: Option<Seq>,
+    pub column: Column,
+    pub says: String,
+}
+
+impl BadRecord {
+    pub fn error(&self) -> StoreError {
+        let seq = self.seq.map_or("?".to_owned(), |s| s.to_string());
+        let stream = if self.stream.is_empty() { "?" } else { &self.stream };
+        StoreError::new(
+            code::BAD_RECORD,
+            format!(
+                "the record at position {} ({stream}, sequence {seq}) is bad: {}",
+                self.position, self.says
+            ),
+            format!(
+                "every record before position {} is as it was written; later ones prove nothing",
+                self.position
+            ),
+            "keep a copy of the data directory as evidence; compare with the newest backup; do not let this instance \
+             act on it",
+        )
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub at: Position,
+    pub of: Position,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyReport {
+    pub from: Position,
+    /// Last position that was read.
+    pub to: Position,
+    pub checked: u64,
+    /// The end of the chain as stored; none when it cannot even be read.
+    pub head: Option<Head>,
+    pub head_file: HeadState,
+    pub bad: Option<BadRecord>,
+    /// What this check does not prove.
+    pub notes: Vec<String>,
+}
+
+impl VerifyReport {
+    /// No bad record, and the journal is not shorter than it once was.
+    pub fn ok(&self) -> bool {
+        self.bad.is_none() && !matches!(self.head_file, HeadState::Behind(_))
+    }
+}
+
+/// Reads the records of `range` (clipped to what is there) and the head file. Errors are for what could not be
+/// checked at all; a bad record is a report.
+pub async fn verify(
+    dir: &Path,
+    range: RangeInclusive<Position>,
+    mut progress: impl FnMut(Progress),
+) -> Result<VerifyReport, StoreError> {
+    // First the note, then the database: a running server only ever adds.
+    let noted = read_head(dir);
+    let mut conn = open(dir).await?;
+    let head = load_head(&mut conn).await.ok();
+    let last = last_position(&mut conn).await?;
+    let (from, to) = ((*range.start()).max(1), (*range.end()).min(last));
+    let at_noted = match &noted {
+        Noted::File(noted) => hash_at(&mut conn, noted.position).await?,
+        Noted::None | Noted::Unreadable(_) => None,
+    };
+    let mut chain = Chain::start(&mut conn, from).await?;
+    while chain.bad.is_none() && chain.next <= to {
+        chain.take_page(&mut conn, to).await?;
+        progress(Progress { at: chain.next - 1, of: to });
+    }
+    let mut notes = vec![
+        "cached rows (summaries, locks, epochs) are not compared with their fold by this version".to_owned(),
+    ];
+    if from > 1 {
+        notes.push(format!("the hash stored at position {} is taken as true", from - 1));
+    }
+    if matches!(noted, Noted::None) {
+        notes.push("there is no head file: records missing at the end would not show".to_owned());
+    }
+    let (checked, bad) = (chain.checked, chain.bad.take());
+    let head_file = compare(noted, last, at_noted);
+    Ok(VerifyReport { from, to, checked, head, head_file, bad, notes })
+}
+
+async fn open(dir: &Path) -> Result<SqliteConnection, StoreError> {
+    let path = database_file(dir);
+    if !path.exists() {
+        return Err(StoreError::new(
+            code::NO_DATABASE,
+            format!("there is no journal in {}", dir.display()),
+            "nothing was checked",
+            "name the data directory of the server with --data",
+        ));
+    }
+    let mut conn = reader(dir).await.map_err(|e| StoreError::open(&path, &e))?;
+    require_current(dir, &mut conn).await?;
+    Ok(conn)
+}
+
+async fn last_position(conn: &mut SqliteConnection) -> Result<Position, StoreError> {
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM record")
+        .fetch_one(conn)
+        .await
+        .map_err(|e| StoreError::unreadable(&e))?;
+    Ok(last.cast_unsigned())
+}
+
+async fn hash_at(conn: &mut SqliteConnection, position: Position) -> Result<Option<Digest>, StoreError> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM record WHERE position = ?1")
+        .bind(position.cast_signed())
+        .fetch_optional(conn)
+        .await
+        .map_err(|e| StoreError::unreadable(&e))?;
+    // A hash of another length is bad wherever it is compared.
+    Ok(found.map(|bytes| digest(bytes).unwrap_or(Digest::ZERO)))
+}

@@ -1,0 +1,215 @@
+//! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
+
+use super::{Metrics, Playbooks, Wakes};
+use crate::config::Config;
+use crate::kernel::domain::{
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+};
+use crate::kernel::engine::tell::tell;
+use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
+use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
+use crate::kernel::port::World;
+use crate::playbook::{self, AlertView, Opening, Playbook};
+use crate::provider::ProviderRegistry;
+use crate::provider::postgres::sampler::Ring;
+use crate::store::SqliteStore;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Races with the driver and with other people that are tried again before giving up.
+const RACES: u32 = 20;
+pub struct App {
+    pub journal: Journal,
+    pub store: Arc<SqliteStore>,
+    pub config: Arc<Config>,
+    pub registry: Arc<ProviderRegistry>,
+    pub playbooks: Playbooks,
+    pub world: Arc<dyn World>,
+    pub samples: Arc<Ring>,
+    pub wakes: Wakes,
+    pub metrics: Metrics,
+    /// This process, unlike any other and any earlier one.
+    pub owner: String,
+    /// The last append failed; the next one that works clears it.
+    pub store_failing: AtomicBool,
+    /// Why nothing may start until a person has looked.
+    pub frozen: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("frozen: {0}")]
+    Frozen(String),
+    #[error("{key} is locked by run {by}")]
+    Locked { key: String, by: RunId },
+    #[error("{0}")]
+    Store(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("there is no such run")]
+    NoSuchRun,
+    #[error(transparent)]
+    Refused(Refused),
+    #[error("{0}")]
+    Store(String),
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        OpenError::Store(error.to_string())
+    }
+}
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        CommandError::Store(error.to_string())
+    }
+}
+impl From<Illegal> for CommandError {
+    fn from(error: Illegal) -> Self {
+        CommandError::Store(error.to_string())
+    }
+}
+
+impl App {
+    pub async fn run(&self, id: &RunId) -> Result<Option<Run>, CommandError> {
+        let records = self.journal.read(&Stream::Run(id.clone()), 1).await?;
+        match records.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(Run::fold(&records)?)),
+        }
+    }
+
+    /// Newest first.
+    pub async fn summaries(&self, max: u32) -> Result<Vec<Summary>, ReadError> {
+        let rows = self.journal.backend().summaries("run:", max).await?;
+        rows.into_iter()
+            .map(|(stream, value)| {
+                serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}")))
+            })
+            .collect()
+    }
+
+    pub async fn first_record(&self, stream: &Stream) -> Result<Option<Record>, ReadError> {
+        Ok(self.journal.read(stream, 1).await?.into_iter().next().map(|s| s.record))
+    }
+
+    /// Last sequence of a stream that only this task writes to.
+    pub async fn seq(&self, stream: &Stream) -> Result<Seq, ReadError> {
+        Ok(self.journal.read(stream, 1).await?.last().map_or(0, |s| s.seq))
+    }
+
+    /// A playbook made concrete for one run. The run's name is new; its epoch is set when it opens.
+    pub fn resolve(
+        &self,
+        playbook: &Playbook,
+        cause: Cause,
+        alert: Option<&AlertView>,
+    ) -> Result<Resolved, Vec<String>> {
+        let opening = Opening {
+            run: RunId::from_random(self.world.random()),
+            epoch: 0,
+            owner: self.owner.clone(),
+            cause,
+            alert: alert.cloned(),
+        };
+        playbook::resolve(playbook, &self.config, opening)
+            .map_err(|problems| problems.into_iter().map(|p| p.to_string()).collect())
+    }
+
+    /// Opens a run, takes its locks and attaches `occurrences`, all in one batch or not at all.
+    pub async fn open(&self, mut spec: Resolved, occurrences: Vec<OccurrenceId>) -> Result<RunId, OpenError> {
+        if let Some(why) = &self.frozen {
+            return Err(OpenError::Frozen(why.clone()));
+        }
+        let service = Stream::Service(spec.service.clone());
+        for _ in 0..RACES {
+            spec.epoch = self.journal.backend().epoch(&spec.service).await? + 1;
+            spec.owner = self.owner.clone();
+            let (run, now) = (spec.run.clone(), self.world.now());
+            let joined = occurrences
+                .iter()
+                .map(|o| Record::Joined { occurrence: o.clone(), run: run.clone(), says: "opened it".into() })
+                .collect::<Vec<_>>();
+            let mut batch = Batch::new(now)
+                .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec.clone()))])
+                .summary(self.first_summary(&spec, now))
+                .row(Row::RaiseEpoch { service: spec.service.clone(), to: spec.epoch })
+                .row(Row::Lock { key: format!("service:{}", spec.service), run: run.clone() });
+            if !joined.is_empty() {
+                batch = batch.part(service.clone(), Some(self.seq(&service).await?), joined);
+            }
+            for target in &spec.locks {
+                batch = batch.row(Row::Lock { key: format!("target:{target}"), run: run.clone() });
+            }
+            match self.journal.append(batch).await {
+                Ok(receipt) => {
+                    self.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+                    self.wakes.run(run.clone());
+                    return Ok(run);
+                }
+                Err(AppendError::Moved { .. } | AppendError::Deposed { .. }) => {
+                    spec.run = RunId::from_random(self.world.random());
+                }
+                Err(AppendError::Locked { key, by }) => return Err(OpenError::Locked { key, by: by.into() }),
+                Err(error) => return Err(OpenError::Store(error.to_string())),
+            }
+        }
+        Err(OpenError::Store("too many others write at the same time".into()))
+    }
+
+    fn first_summary(&self, spec: &Resolved, now: crate::kernel::domain::Time) -> serde_json::Value {
+        let summary = Summary {
+            run: spec.run.clone(),
+            service: spec.service.clone(),
+            playbook: spec.playbook.clone(),
+            mode: spec.mode,
+            from: spec.from.clone(),
+            to: spec.to.clone(),
+            state: "planning".into(),
+            says: "opened".into(),
+            outcome: None,
+            opened: now,
+            updated: now,
+            plan: None,
+            epoch: spec.epoch,
+        };
+        serde_json::to_value(summary).expect("invariant: a summary is plain data")
+    }
+
+    /// A person's or triage's word to a run: load, ask the engine, append; again when somebody wrote first.
+    pub async fn command(
+        &self,
+        id: &RunId,
+        command: &Command,
+        by: &Actor,
+        reason: &str,
+    ) -> Result<(Position, String), CommandError> {
+        for _ in 0..RACES {
+            let run = self.run(id).await?.ok_or(CommandError::NoSuchRun)?;
+            let now = self.world.now();
+            let record = run.decide(command, by, reason, now).map_err(CommandError::Refused)?;
+            let says = tell(&record, Some(&run.spec));
+            match self.journal.write(now, Stream::Run(id.clone()), Some(run.seq), record).await {
+                Ok(receipt) => {
+                    let position = receipt.stamped.last().map_or(0, |s| s.position);
+                    self.wakes.appended(position);
+                    self.wakes.run(id.clone());
+                    return Ok((position, says));
+                }
+                Err(AppendError::Moved { .. }) => {}
+                Err(error) => return Err(CommandError::Store(error.to_string())),
+            }
+        }
+        Err(CommandError::Store("too many others write to this run at the same time".into()))
+    }
+
+    /// Sites and services that a person may name.
+    pub fn services(&self) -> Vec<Name> {
+        let mut services: Vec<Name> = self.playbooks.active().map(|(_, p)| p.service.clone()).collect();
+        services.sort();
+        services.dedup();
+        services
+    }
+}

@@ -1,0 +1,59 @@
+//! A plan that writes nothing: the real drive over a journal in memory, in mode observe, so that no permit is minted.
+//!
+//! Called by `plan`, before a person's `run`, and by triage for playbooks that only observe.
+
+use super::App;
+use crate::kernel::domain::{Actor, Cause, Mode, PlanSheet, Reason, Record, Resolved, Stream};
+use crate::kernel::drive::{DriveError, Driver, Mistake};
+use crate::kernel::engine::Run;
+use crate::kernel::journal::{Batch, Journal, MemoryBackend, Row};
+use std::sync::Arc;
+
+pub struct DryPlan {
+    pub sheet: PlanSheet,
+    /// Everything that stands against it; empty: it could run.
+    pub blockers: Vec<Reason>,
+}
+
+pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveError> {
+    let started = match &spec.cause {
+        Cause::Alert { started, .. } => Some(*started),
+        Cause::Person { .. } => None,
+    };
+    spec.mode = Mode::Observe;
+    if started.is_none() {
+        spec.cause = Cause::Person { by: Actor::internal(), reason: "plan".into() };
+    }
+    spec.epoch = 1;
+    spec.owner = app.owner.clone();
+    let journal = Journal::new(Arc::new(MemoryBackend::new()));
+    let (run, service) = (spec.run.clone(), spec.service.clone());
+    let opened = Batch::new(app.world.now()).row(Row::RaiseEpoch { service, to: 1 }).part(
+        Stream::Run(run.clone()),
+        Some(0),
+        vec![Record::Opened(Box::new(spec))],
+    );
+    journal.append(opened).await?;
+    let driver = Driver {
+        journal: &journal,
+        registry: app.registry.as_ref(),
+        world: app.world.clone(),
+        samples: app.samples.clone(),
+        owner: app.owner.clone(),
+        mistake: Mistake::None,
+    };
+    driver.drive(&run).await?;
+    let records = journal.read(&Stream::Run(run), 1).await?;
+    // A held plan clears its verdicts for the next look; the look before that is the one to show.
+    let shown: Vec<_> = records.into_iter().filter(|r| !matches!(r.record, Record::Held { .. })).collect();
+    let shown = renumber(shown);
+    let run = Run::fold(&shown)?;
+    Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers() })
+}
+
+fn renumber(mut records: Vec<crate::kernel::domain::Stamped>) -> Vec<crate::kernel::domain::Stamped> {
+    for (seq, stamped) in (1..).zip(&mut records) {
+        stamped.seq = seq;
+    }
+    records
+}

@@ -1,0 +1,189 @@
+//! One running server: opens the store, checks what it was given, starts the tasks, and stops them in order.
+
+use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
+use super::supervise::supervise;
+use super::triage::triage;
+use super::{App, Metrics, Playbooks, SystemWorld, Wakes};
+use crate::config::Config;
+use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
+use crate::kernel::journal::Journal;
+use crate::kernel::port::World;
+use crate::provider::postgres::sampler::Ring;
+use crate::provider::{Ports, ProviderRegistry};
+use crate::store::{HeadState, Opened, SAMPLES_KEPT, SqliteStore};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const HEAD_EVERY: Span = Span::mins(1);
+
+pub struct ServeOptions {
+    pub config: Config,
+    /// The configuration's text, for its digest.
+    pub config_text: String,
+    pub data: PathBuf,
+    pub playbooks: PathBuf,
+    pub listen: SocketAddr,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
+    let Opened { store, head } = SqliteStore::open(&options.data).await?;
+    // The port is taken before anything is written, so that a second start fails early and changes nothing.
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+        anyhow::anyhow!(
+            "PM2101: cannot listen on {}: {error}. Nothing was started. Is another server there?",
+            options.listen
+        )
+    })?;
+    let app = Arc::new(assemble(&options, store.clone(), head).await?);
+    announce(&app, &options, listener.local_addr()?).await?;
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(triage(app.clone(), stop.clone()));
+    tasks.spawn(supervise(app.clone(), stop.clone()));
+    tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
+    tasks.spawn(watch_probes(app.clone(), stop.clone()));
+    tasks.spawn(note_head(app.clone(), stop.clone()));
+    let stopping = stop.clone();
+    let signalled = async move {
+        tokio::select! {
+            () = signal() => tracing::info!("stopping: no new calls are begun, those on their way may end"),
+            () = stopping.cancelled() => {}
+        }
+        stopping.cancel();
+    };
+    let served = axum::serve(listener, crate::http::router(app.clone()).into_make_service())
+        .with_graceful_shutdown(signalled);
+    // Followers of the journal would hold a graceful stop for ever.
+    tokio::select! {
+        result = served => result?,
+        () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(2)).await } => {}
+    }
+    stop.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task ended badly");
+        }
+    }
+    store.flush().await?;
+    store.write_head().await?;
+    store.close().await;
+    Ok(())
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; only SIGKILL stops this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadState) -> anyhow::Result<App> {
+    let frozen = match head {
+        HeadState::Behind(behind) => {
+            let error = behind.error();
+            tracing::error!("{error}");
+            Some(error.to_string())
+        }
+        _ => None,
+    };
+    let config = Arc::new(options.config.clone());
+    let registry = Arc::new(ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) });
+    let playbooks = Playbooks::read(&options.playbooks, &config, registry.as_ref());
+    let world = Arc::new(SystemWorld::new());
+    let owner = format!("{}-{:016x}", std::process::id(), world.random());
+    let journal = Journal::new(store.clone());
+    playbooks.record(&journal, world.as_ref()).await?;
+    let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
+    Ok(App {
+        journal,
+        store,
+        config,
+        registry,
+        playbooks,
+        world,
+        samples,
+        wakes: Wakes::default(),
+        metrics: Metrics::default(),
+        owner,
+        store_failing: AtomicBool::new(false),
+        frozen,
+    })
+}
+
+/// The start is on record, the first token is shown, and where to reach it is said.
+async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> anyhow::Result<()> {
+    for (_, standby) in pairs(app) {
+        app.samples.load(&standby, app.store.samples(&standby).await?);
+    }
+    load_probes(app).await?;
+    let started = Record::Started {
+        version: env!("CARGO_PKG_VERSION").into(),
+        owner: app.owner.clone(),
+        site: app.config.site.clone(),
+        config: Digest::of(options.config_text.as_bytes()),
+    };
+    let seq = app.seq(&Stream::Instance).await?;
+    app.journal.write(app.world.now(), Stream::Instance, Some(seq), started).await?;
+    if app.store.tokens().await?.is_empty() {
+        let token = app.store.insert_token(Role::Admin, &"admin".into(), app.world.now()).await?;
+        say(&format!("admin token, shown only this once: {}", token.expose()));
+    }
+    let active = app.playbooks.active().count();
+    say(&format!(
+        "pointsman {} listens on http://{address} with {active} active playbooks",
+        env!("CARGO_PKG_VERSION")
+    ));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the two lines that a new user has to see")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+/// Every primary and standby whose lag some playbook guards.
+fn pairs(app: &App) -> BTreeSet<Pair> {
+    let mut pairs = BTreeSet::new();
+    for (loaded, playbook) in app.playbooks.active() {
+        let cause = Cause::Person { by: Actor::internal(), reason: "which pairs to sample".into() };
+        let Ok(spec) = app.resolve(playbook, cause, None) else {
+            tracing::warn!(playbook = %loaded.name, "it needs an alert to be resolved; its pairs are not sampled ahead");
+            continue;
+        };
+        let specs = spec.items.iter().flat_map(|i| &i.rungs).filter_map(|r| r.form.spec());
+        for lag in specs.filter(|s| s.kind.as_str() == "postgres.lag") {
+            if let Some(primary) = lag.with.get("primary").and_then(|v| v.as_str()) {
+                pairs.insert((Name::from(primary), lag.target.clone()));
+            }
+        }
+    }
+    pairs
+}
+
+/// Notes the head of the chain outside the database: each minute, and at the end of each run.
+async fn note_head(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = app.store.write_head().await {
+            tracing::warn!(%error, "the head of the chain could not be noted");
+        }
+        let due = app.world.now() + HEAD_EVERY;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.wakes.head_file.notified() => {}
+            () = app.world.sleep_until(due) => {}
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The shell: keeps passes going, turns deliveries into runs, samples, and holds what all surfaces share.
+
+mod app;
+mod confirm;
+mod dry;
+mod instance;
+mod metrics;
+mod occurrence;
+mod playbooks;
+mod sampling;
+mod supervise;
+mod triage;
+mod wakes;
+mod world;
+
+pub use app::{App, CommandError, OpenError};
+pub use dry::{DryPlan, dry_plan};
+pub use instance::{ServeOptions, serve};
+pub use metrics::Metrics;
+pub use playbooks::{Loaded, Playbooks, playbook_files};
+pub use wakes::Wakes;
+pub use world::SystemWorld;

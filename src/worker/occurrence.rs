@@ -1,0 +1,68 @@
+//! What triage knows of one open occurrence of an alert.
+
+use crate::kernel::domain::{Name, OccurrenceId, PlaybookVerdict, Position, Reason, RunId, Span, Time};
+use crate::playbook::AlertView;
+
+#[derive(Clone, Debug)]
+pub struct Open {
+    pub id: OccurrenceId,
+    pub source: Name,
+    pub alert: AlertView,
+    pub labels: serde_json::Value,
+    /// As the source says.
+    pub started: Time,
+    pub delivered: Time,
+    pub delivery: Position,
+    pub state: State,
+}
+
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Nothing was decided yet.
+    New,
+    Confirming(Confirming),
+    /// Looked at again at that time: a lock, a freeze, a store that was busy.
+    Waits {
+        until: Time,
+    },
+    /// A dry plan is under way, for a playbook that only observes.
+    Observing,
+    /// It belongs to this run, for good.
+    Attached(RunId),
+    /// It started nothing, and the reasons are on record.
+    Settled,
+}
+
+#[derive(Clone, Debug)]
+pub struct Confirming {
+    pub playbook: Name,
+    /// Confirmed without a break since.
+    pub since: Time,
+    pub begun: Time,
+    pub hold: Span,
+    pub give_up: Time,
+    pub next_look: Time,
+    pub looking: bool,
+    pub last: String,
+}
+
+impl Open {
+    /// When triage has to look at it even if nothing is delivered.
+    pub fn due(&self) -> Option<Time> {
+        match &self.state {
+            State::New => Some(Time(0)),
+            State::Confirming(c) if !c.looking => Some(c.next_look),
+            State::Waits { until } => Some(*until),
+            State::Confirming(_) | State::Observing | State::Attached(_) | State::Settled => None,
+        }
+    }
+}
+
+/// How often a confirmation looks: five times in the hold, but not more than each second nor less than each five.
+pub fn pace(hold: Span) -> Span {
+    Span((hold.0 / 5).clamp(Span::secs(1).0, Span::secs(5).0))
+}
+
+pub fn verdict(playbook: &Name, matched: bool, code: &str, says: impl Into<String>) -> PlaybookVerdict {
+    PlaybookVerdict { playbook: playbook.clone(), matched, why: Reason::new(code, says) }
+}

@@ -1,0 +1,92 @@
+//! Looks at pairs and probes all the time, so that what was true before an outage is known when it comes.
+
+use super::App;
+use crate::kernel::domain::{Name, Span};
+use crate::kernel::journal::ReadError;
+use crate::provider::http::{self, ProbeMemory};
+use crate::provider::postgres::{Endpoint, sampler};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const SAMPLE_EVERY: Span = Span::secs(1);
+const PROBE_EVERY: Span = Span::secs(10);
+const WITHIN: Span = Span::secs(2);
+
+/// A primary and the standby whose lag is watched.
+pub type Pair = (Name, Name);
+
+/// Samples each pair every second, one task for each, so that a dead one holds up no other.
+pub async fn sample_pairs(app: Arc<App>, pairs: BTreeSet<Pair>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for (primary, standby) in pairs {
+        tasks.spawn(sample_pair(app.clone(), primary, standby, stop.clone()));
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn sample_pair(app: Arc<App>, primary: Name, standby: Name, stop: CancellationToken) {
+    let config = &app.registry.config;
+    let ends = (Endpoint::of(config, &primary), Endpoint::of(config, &standby));
+    let (Some(from), Some(to)) = ends else {
+        tracing::error!(%primary, %standby, "a pair that is not configured cannot be sampled");
+        return;
+    };
+    loop {
+        let at = app.world.now();
+        let sample = sampler::sample(app.registry.ports.postgres.as_ref(), &from, &to, at, WITHIN).await;
+        app.store.put_sample(&standby, sample.clone());
+        app.samples.push(&standby, sample);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.world.sleep_until(at + SAMPLE_EVERY) => {}
+        }
+    }
+}
+
+/// Every probe from every vantage that could be asked of it.
+fn places(app: &App) -> Vec<(Name, Name)> {
+    let vantages: BTreeSet<Name> = app.config.vantages.keys().cloned().chain([http::LOCAL.into()]).collect();
+    let pair = |probe: &Name| vantages.iter().map(|v| (probe.clone(), v.clone())).collect::<Vec<_>>();
+    let askable = |(probe, vantage): &(Name, Name)| {
+        let sql = app.config.probes.get(probe).is_some_and(|p| p.sql.is_some());
+        !sql || app.config.vantages.get(vantage).is_none_or(|v| v.blackbox.is_none())
+    };
+    app.config.probes.keys().flat_map(pair).filter(askable).collect()
+}
+
+/// What was seen up before this process began.
+pub async fn load_probes(app: &App) -> Result<(), ReadError> {
+    for (probe, vantage) in places(app) {
+        let Some(definition) = app.config.probes.get(&probe) else { continue };
+        let key = Name::from(ProbeMemory::key(&probe, definition, &vantage));
+        let seen = app.store.probe_seen(&key).await?;
+        app.registry.ports.http.memory().load(seen.into_iter().map(|(_, at)| (key.to_string(), at)));
+    }
+    Ok(())
+}
+
+/// Asks every probe from every vantage, so that "it was up before" is known; without that a probe is blind.
+pub async fn watch_probes(app: Arc<App>, stop: CancellationToken) {
+    loop {
+        let due = app.world.now() + PROBE_EVERY;
+        let mut looks = JoinSet::new();
+        for (probe, vantage) in places(&app) {
+            let app = app.clone();
+            looks.spawn(async move {
+                let port = app.registry.ports.http.as_ref();
+                let now = app.world.now();
+                http::look(&app.registry.config, port, &probe, &vantage, now, WITHIN).await
+            });
+        }
+        while looks.join_next().await.is_some() {}
+        for (key, at) in app.registry.ports.http.memory().entries() {
+            app.store.put_probe_seen(&key.into(), &http::LOCAL.into(), at);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = app.world.sleep_until(due) => {}
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
+
+use super::App;
+use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
+use crate::kernel::drive::{DriveError, Driver, Mistake, Pass};
+use crate::kernel::engine::Summary;
+use crate::kernel::journal::AppendError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Open runs looked up at start; the number of runs open at once is bounded far below by locks on services.
+const MAX_OPEN: u32 = 10_000;
+/// A pass that failed is tried again after this; doubled up to half a minute.
+const RETRY: Span = Span::secs(1);
+/// How long a stop waits for passes.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+struct Ended {
+    run: RunId,
+    result: Result<Pass, DriveError>,
+}
+
+/// Runs until `stop`; then waits for calls in flight, but not longer than the caller lets it.
+pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
+    let mut passes: JoinSet<Ended> = JoinSet::new();
+    let mut busy: BTreeSet<RunId> = BTreeSet::new();
+    let mut again: BTreeSet<RunId> = BTreeSet::new();
+    let mut due: BTreeMap<RunId, Time> = BTreeMap::new();
+    let mut failures: BTreeMap<RunId, u32> = BTreeMap::new();
+    for run in open_runs(&app).await {
+        due.insert(run, Time(0));
+    }
+    loop {
+        let now = app.world.now();
+        let ready: Vec<RunId> =
+            due.iter().filter(|(_, at)| **at <= now).map(|(run, _)| run.clone()).collect();
+        for run in ready {
+            due.remove(&run);
+            if busy.insert(run.clone()) {
+                passes.spawn(pass(app.clone(), run));
+            } else {
+                again.insert(run);
+            }
+        }
+        let next = due.values().min().copied().unwrap_or(now + Span::mins(10));
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = app.world.sleep_until(next) => {}
+            runs = app.wakes.next_runs() => due.extend(runs.into_iter().map(|run| (run, Time(0)))),
+            Some(joined) = passes.join_next(), if !passes.is_empty() => match joined {
+                Ok(ended) => {
+                    busy.remove(&ended.run);
+                    if again.remove(&ended.run) {
+                        due.insert(ended.run.clone(), Time(0));
+                    }
+                    settle(&app, ended, &mut due, &mut failures);
+                }
+                Err(error) => tracing::error!(%error, "a pass panicked; its run is taken up again at the next wake"),
+            },
+        }
+    }
+    // Calls on their way may end and be written down; what does not end in time is in doubt at the next start.
+    let drained = async { while passes.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("runs are left in the middle; the next start looks first and goes on");
+    }
+    passes.shutdown().await;
+}
+
+async fn pass(app: Arc<App>, run: RunId) -> Ended {
+    let driver = Driver {
+        journal: &app.journal,
+        registry: app.registry.as_ref(),
+        world: app.world.clone(),
+        samples: app.samples.clone(),
+        owner: app.owner.clone(),
+        mistake: Mistake::None,
+    };
+    let result = driver.drive(&run).await;
+    Ended { run, result }
+}
+
+fn settle(app: &App, ended: Ended, due: &mut BTreeMap<RunId, Time>, failures: &mut BTreeMap<RunId, u32>) {
+    let Ended { run, result } = ended;
+    let now = app.world.now();
+    match result {
+        Ok(Pass::Waiting { wake, says }) => {
+            failures.remove(&run);
+            tracing::debug!(%run, %says, "the run waits");
+            if let Some(at) = wake {
+                due.entry(run).or_insert(at);
+            }
+        }
+        Ok(Pass::Finished(outcome)) => {
+            failures.remove(&run);
+            finished(app, &run, outcome);
+        }
+        Ok(Pass::Observed(_)) => {}
+        Err(DriveError::Append(AppendError::Deposed { service, current })) => {
+            tracing::error!(%run, %service, epoch = current, "another runner has taken this run over; leaving it alone");
+        }
+        Err(error) => {
+            let count = failures.entry(run.clone()).or_insert(0);
+            *count += 1;
+            let wait = Span(RETRY.0 << (*count).min(5));
+            tracing::error!(%run, %error, retry_in = %wait, "the run cannot go on now");
+            due.insert(run, now + wait);
+        }
+    }
+}
+
+fn finished(app: &App, run: &RunId, outcome: Outcome) {
+    tracing::info!(%run, %outcome, "the run is finished");
+    app.metrics.run_finished(outcome);
+    app.wakes.triage.notify_one();
+    app.wakes.head_file.notify_one();
+}
+
+async fn open_runs(app: &App) -> Vec<RunId> {
+    let summaries = app.journal.backend().summaries("run:", MAX_OPEN).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "open runs cannot be listed; they are taken up when somebody writes to them");
+        vec![]
+    });
+    let open = |(stream, value): (Stream, serde_json::Value)| {
+        let summary: Summary = serde_json::from_value(value).ok()?;
+        match stream {
+            Stream::Run(run) if summary.outcome.is_none() => Some(run),
+            _ => None,
+        }
+    };
+    summaries.into_iter().filter_map(open).collect()
+}

@@ -1,0 +1,488 @@
+//! Deliveries become occurrences, occurrences become runs, or a record that says why not. One task, so a hundred
+//! duplicates cannot race; matching never happens in a request.
+
+use super::App;
+use super::confirm::{Confirmed, confirm};
+use super::dry::dry_plan;
+use super::occurrence::{Confirming, Open, State, pace, verdict};
+use crate::intake;
+use crate::intake::occurrence::{Arrival, Occurrences};
+use crate::kernel::domain::{
+    Actor, Cause, Delivered, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record,
+    RunId, Seq, Span, Stamped, Stream, Time,
+};
+use crate::kernel::engine::Command;
+use crate::kernel::journal::{Batch, Row};
+use crate::playbook::{self, AlertView, Playbook};
+use crate::worker::{CommandError, OpenError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const CURSOR: &str = "triage";
+const PAGE: u32 = 256;
+/// An alert that cannot be confirmed for that long is not acted upon, unless its playbook says otherwise.
+const UNCONFIRMED: Span = Span::mins(5);
+/// A look again at what waits for a lock, a freeze or the store.
+const LOOK_AGAIN: Span = Span::secs(15);
+
+pub struct Triage {
+    app: Arc<App>,
+    cursor: Position,
+    occurrences: Occurrences,
+    /// Last sequence of each source's stream of alerts; this task is its only writer.
+    seqs: BTreeMap<Name, Seq>,
+    open: BTreeMap<OccurrenceId, Open>,
+    looks: JoinSet<Looked>,
+}
+
+enum Looked {
+    Confirmed(OccurrenceId, Confirmed),
+    Observed(OccurrenceId, Name, Result<PlanSheet, String>),
+}
+
+/// Runs until `stop`. A store that cannot be read is tried again; nothing is skipped.
+pub async fn triage(app: Arc<App>, stop: CancellationToken) {
+    let mut triage = loop {
+        match Triage::load(app.clone()).await {
+            Ok(triage) => break triage,
+            Err(error) => {
+                tracing::error!(%error, "triage cannot read the journal yet");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+                }
+            }
+        }
+    };
+    loop {
+        let mut pause = Span::mins(10);
+        if let Err(error) = triage.round().await {
+            tracing::error!(%error, "triage cannot go on now");
+            pause = Span::secs(1);
+        }
+        let now = triage.app.world.now();
+        let due = triage.open.values().filter_map(Open::due).min().unwrap_or(now + pause);
+        let until = if pause < Span::mins(10) { now + pause } else { due };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = triage.app.wakes.triage.notified() => {}
+            () = triage.app.world.sleep_until(until) => {}
+            Some(looked) = triage.looks.join_next(), if !triage.looks.is_empty() => match looked {
+                Ok(looked) => if let Err(error) = triage.on_looked(looked).await {
+                    tracing::error!(%error, "what triage saw cannot be written down now");
+                },
+                Err(error) => tracing::error!(%error, "a look of triage panicked"),
+            },
+        }
+    }
+}
+
+impl Triage {
+    async fn load(app: Arc<App>) -> anyhow::Result<Triage> {
+        let cursor = app.journal.backend().cursor(&CURSOR.into()).await?;
+        let mut triage = Triage {
+            app: app.clone(),
+            cursor,
+            occurrences: Occurrences::default(),
+            seqs: BTreeMap::new(),
+            open: BTreeMap::new(),
+            looks: JoinSet::new(),
+        };
+        for (stream, _) in app.journal.backend().summaries("alerts:", 1_000).await? {
+            let Stream::Alerts(source) = &stream else { continue };
+            let records = app.journal.read(&stream, 1).await?;
+            triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
+            for stamped in &records {
+                triage.remember(source, stamped);
+            }
+        }
+        for service in app.services() {
+            for stamped in app.journal.read(&Stream::Service(service), 1).await? {
+                let Record::Joined { occurrence, run, .. } = stamped.record else { continue };
+                if let Some(open) = triage.open.get_mut(&occurrence) {
+                    open.state = State::Attached(run);
+                }
+            }
+        }
+        Ok(triage)
+    }
+
+    fn remember(&mut self, source: &Name, stamped: &Stamped) {
+        self.occurrences.apply(source, &stamped.record);
+        match &stamped.record {
+            Record::OccurrenceOpened { occurrence, labels, started, delivery, .. } => {
+                let open = Open {
+                    id: occurrence.clone(),
+                    source: source.clone(),
+                    alert: view(source, labels),
+                    labels: labels.clone(),
+                    started: *started,
+                    delivered: stamped.at,
+                    delivery: *delivery,
+                    state: State::New,
+                };
+                self.open.insert(occurrence.clone(), open);
+            }
+            Record::OccurrenceClosed { occurrence, .. } => drop(self.open.remove(occurrence)),
+            Record::NotStarted { occurrence, .. } => {
+                if let Some(open) = self.open.get_mut(occurrence) {
+                    open.state = State::Settled;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn round(&mut self) -> anyhow::Result<()> {
+        self.take_deliveries().await?;
+        let now = self.app.world.now();
+        let due: Vec<OccurrenceId> = self
+            .open
+            .values()
+            .filter(|o| o.due().is_some_and(|at| at <= now))
+            .map(|o| o.id.clone())
+            .collect();
+        for id in due {
+            self.consider(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_deliveries(&mut self) -> anyhow::Result<()> {
+        loop {
+            let page = self.app.journal.scan(self.cursor + 1, PAGE).await?;
+            let Some(last) = page.last().map(|r| r.position) else { return Ok(()) };
+            for stamped in page {
+                if let Record::Delivered(delivered) = &stamped.record {
+                    self.take(delivered, stamped.position, stamped.at).await?;
+                }
+                self.cursor = stamped.position;
+            }
+            self.cursor = last;
+        }
+    }
+
+    /// One delivery: occurrences open and close, in one batch with the cursor.
+    async fn take(&mut self, delivered: &Delivered, position: Position, at: Time) -> anyhow::Result<()> {
+        let Some(bytes) = self.app.journal.backend().content(delivered.digest).await? else {
+            anyhow::bail!("the body of delivery {position} is not there");
+        };
+        let delivery = intake::alertmanager::parse(&bytes)?;
+        let source = delivered.source.clone();
+        let arrival = Arrival { source: &source, delivery: position, at };
+        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let closed: Vec<(OccurrenceId, Time)> = records
+            .iter()
+            .filter_map(|r| match r {
+                Record::OccurrenceClosed { occurrence, ended, .. } => Some((occurrence.clone(), *ended)),
+                _ => None,
+            })
+            .collect();
+        for (occurrence, _) in &closed {
+            records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
+        }
+        let seq = self.seqs.get(&source).copied().unwrap_or(0);
+        let batch = Batch::new(self.app.world.now())
+            .part(Stream::Alerts(source.clone()), Some(seq), records)
+            .summary(serde_json::json!({ "delivery": position }))
+            .row(Row::Cursor { name: CURSOR.into(), position });
+        let receipt = self.app.journal.append(batch).await?;
+        self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
+        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+        let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
+        for stamped in &receipt.stamped {
+            self.remember(&source, stamped);
+        }
+        for run in attached {
+            self.tell_resolved(&run).await?;
+        }
+        Ok(())
+    }
+
+    fn run_of(&self, id: &OccurrenceId) -> Option<RunId> {
+        match &self.open.get(id)?.state {
+            State::Attached(run) => Some(run.clone()),
+            _ => None,
+        }
+    }
+
+    /// A run hears that its cause is gone when the last of its occurrences closed.
+    async fn tell_resolved(&self, run: &RunId) -> anyhow::Result<()> {
+        let still = self.open.values().any(|o| matches!(&o.state, State::Attached(r) if r == run));
+        if still {
+            return Ok(());
+        }
+        match self.app.command(run, &Command::Resolved, &Actor::internal(), "").await {
+            Ok(_) | Err(CommandError::Refused(_) | CommandError::NoSuchRun) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn consider(&mut self, id: &OccurrenceId) -> anyhow::Result<()> {
+        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
+        match &open.state {
+            State::New | State::Waits { .. } => self.decide(&open).await,
+            State::Confirming(confirming) => {
+                self.look(&open, confirming);
+                Ok(())
+            }
+            State::Observing | State::Attached(_) | State::Settled => Ok(()),
+        }
+    }
+
+    /// Every playbook's verdict; the first that matches starts, or begins to be confirmed.
+    async fn decide(&mut self, open: &Open) -> anyhow::Result<()> {
+        let app = self.app.clone();
+        let mut verdicts: Vec<PlaybookVerdict> = vec![];
+        let mut chosen: Option<(&Playbook, Span)> = None;
+        for rejected in app.playbooks.rejected() {
+            verdicts.push(verdict(&rejected.name, false, "PM5401", "it has problems and is not active"));
+        }
+        for (loaded, candidate) in app.playbooks.active() {
+            match playbook::match_alert(candidate, &open.alert) {
+                Err(why) => {
+                    verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+                }
+                Ok(found) => match chosen {
+                    None => chosen = Some((candidate, found.confirmed_for)),
+                    Some((first, _)) => {
+                        let says = format!("it matches too, but {} comes first", first.name);
+                        verdicts.push(verdict(&loaded.name, true, "PM5402", says));
+                    }
+                },
+            }
+        }
+        match chosen {
+            None => self.not_started(&open.id, verdicts, None).await,
+            Some((_, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
+                let (chosen, hold) = chosen.expect("invariant: just matched");
+                self.begin_confirming(open, chosen, hold).await
+            }
+            Some((chosen, _)) => self.start(open, chosen).await,
+        }
+    }
+
+    async fn begin_confirming(&mut self, open: &Open, chosen: &Playbook, hold: Span) -> anyhow::Result<()> {
+        let now = self.app.world.now();
+        let says = format!("{} must be confirmed for {hold} before it starts", chosen.name);
+        let why = vec![Reason::new("PM5403", says)];
+        self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
+        let confirming = Confirming {
+            playbook: chosen.name.clone(),
+            since: now,
+            begun: now,
+            hold,
+            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
+            next_look: now,
+            looking: false,
+            last: String::new(),
+        };
+        self.set(&open.id, State::Confirming(confirming));
+        Ok(())
+    }
+
+    async fn hold(
+        &self,
+        open: &Open,
+        service: &Name,
+        playbook: &Name,
+        why: Vec<Reason>,
+        until: Time,
+    ) -> anyhow::Result<()> {
+        let stream = Stream::Service(service.clone());
+        let (occurrence, playbook) = (Some(open.id.clone()), Some(playbook.clone()));
+        let record = Record::Held { why, occurrence, playbook, until };
+        let seq = self.app.seq(&stream).await?;
+        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+        Ok(())
+    }
+
+    /// Starts one look in the background; a slow source must not hold up other alerts.
+    fn look(&mut self, open: &Open, confirming: &Confirming) {
+        let app = self.app.clone();
+        let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
+        let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
+        let spec = found.and_then(|p| app.resolve(p, cause(open), Some(&open.alert)).ok());
+        let Some(spec) = spec else { return };
+        let looking = Confirming { looking: true, ..confirming.clone() };
+        self.set(&open.id, State::Confirming(looking));
+        self.looks.spawn(async move {
+            let seen = confirm(&app, &spec, &labels, &source, Span::secs(5)).await;
+            Looked::Confirmed(id, seen)
+        });
+    }
+
+    async fn on_looked(&mut self, looked: Looked) -> anyhow::Result<()> {
+        match looked {
+            Looked::Observed(id, name, Ok(sheet)) => {
+                let why = vec![verdict(
+                    &name,
+                    true,
+                    "PM5404",
+                    "its mode is observe: this is what it would have done",
+                )];
+                self.not_started(&id, why, Some(sheet)).await
+            }
+            Looked::Observed(id, name, Err(error)) => {
+                let says = format!("its mode is observe, and its plan could not be made: {error}");
+                self.not_started(&id, vec![verdict(&name, true, "PM5404", says)], None).await
+            }
+            Looked::Confirmed(id, seen) => self.on_confirmed(&id, seen).await,
+        }
+    }
+
+    async fn on_confirmed(&mut self, id: &OccurrenceId, seen: Confirmed) -> anyhow::Result<()> {
+        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
+        let State::Confirming(mut c) = open.state.clone() else { return Ok(()) };
+        let now = self.app.world.now();
+        c.looking = false;
+        c.next_look = (now + pace(c.hold)).min((c.since + c.hold).max(now + Span::millis(200)));
+        match seen {
+            Confirmed::Yes if now >= c.since + c.hold => {
+                let app = self.app.clone();
+                let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
+                if let Some(found) = found {
+                    return self.start(&open, found).await;
+                }
+            }
+            Confirmed::Yes => {}
+            Confirmed::No(why) => {
+                let says = format!("not confirmed for {}: after {} {why}", c.hold, now.since(c.begun));
+                return self.not_started(id, vec![verdict(&c.playbook, true, "PM5405", says)], None).await;
+            }
+            Confirmed::Unknown(why) => {
+                c.since = now;
+                c.last = why;
+            }
+        }
+        if now > c.give_up {
+            let says = format!("it could not be confirmed within {}: {}", now.since(c.begun), c.last);
+            return self.not_started(id, vec![verdict(&c.playbook, true, "PM5406", says)], None).await;
+        }
+        self.set(id, State::Confirming(c));
+        Ok(())
+    }
+
+    async fn start(&mut self, open: &Open, chosen: &Playbook) -> anyhow::Result<()> {
+        let spec = match self.app.resolve(chosen, cause(open), Some(&open.alert)) {
+            Ok(spec) => spec,
+            Err(problems) => {
+                let says = format!("it cannot be resolved for this alert: {}", problems.join("; "));
+                return self
+                    .not_started(&open.id, vec![verdict(&chosen.name, true, "PM5407", says)], None)
+                    .await;
+            }
+        };
+        if chosen.mode == Mode::Observe {
+            let (app, id, name) = (self.app.clone(), open.id.clone(), chosen.name.clone());
+            self.set(&open.id, State::Observing);
+            self.looks.spawn(async move {
+                let plan = dry_plan(&app, spec).await.map(|dry| dry.sheet).map_err(|e| e.to_string());
+                Looked::Observed(id, name, plan)
+            });
+            return Ok(());
+        }
+        match self.app.open(spec, vec![open.id.clone()]).await {
+            Ok(run) => {
+                tracing::info!(%run, occurrence = %open.id, playbook = %chosen.name, "a run is opened");
+                self.set(&open.id, State::Attached(run));
+                Ok(())
+            }
+            Err(OpenError::Locked { key, by }) if key == format!("service:{}", chosen.service) => {
+                self.join(open, chosen, by).await
+            }
+            Err(error @ (OpenError::Locked { .. } | OpenError::Frozen(_))) => {
+                let first = matches!(open.state, State::New | State::Confirming(_));
+                let until = self.app.world.now() + LOOK_AGAIN;
+                if first {
+                    let why = vec![Reason::new("PM5408", error.to_string())];
+                    self.hold(open, &chosen.service, &chosen.name, why, until).await?;
+                }
+                self.set(&open.id, State::Waits { until });
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The service has an open run: this occurrence belongs to it.
+    async fn join(&mut self, open: &Open, chosen: &Playbook, run: RunId) -> anyhow::Result<()> {
+        let stream = Stream::Service(chosen.service.clone());
+        let says = "the service has an open run".to_owned();
+        let record = Record::Joined { occurrence: open.id.clone(), run: run.clone(), says };
+        let seq = self.app.seq(&stream).await?;
+        self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        self.set(&open.id, State::Attached(run));
+        Ok(())
+    }
+
+    async fn not_started(
+        &mut self,
+        id: &OccurrenceId,
+        why: Vec<PlaybookVerdict>,
+        plan: Option<PlanSheet>,
+    ) -> anyhow::Result<()> {
+        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
+        let record = Record::NotStarted {
+            occurrence: id.clone(),
+            delivery: open.delivery,
+            labels: open.labels,
+            why,
+            plan: plan.map(Box::new),
+        };
+        let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
+        let stream = Stream::Alerts(open.source.clone());
+        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
+        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+        self.set(id, State::Settled);
+        Ok(())
+    }
+
+    fn set(&mut self, id: &OccurrenceId, state: State) {
+        if let Some(open) = self.open.get_mut(id) {
+            open.state = state;
+        }
+    }
+}
+
+fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let labels: BTreeMap<String, String> =
+        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    AlertView {
+        source: source.clone(),
+        format: "alertmanager".into(),
+        name: labels.get("alertname").cloned().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::new(),
+    }
+}
+
+fn cause(open: &Open) -> Cause {
+    Cause::Alert {
+        occurrences: vec![open.id.clone()],
+        started: open.started,
+        delivered: open.delivered,
+        labels: open.labels.clone(),
+    }
+}
+
+/// The reason on record for an alert that was over before anything could start.
+fn told_off(open: &Open, now: Time) -> Option<Record> {
+    let State::Confirming(c) = &open.state else { return None };
+    let says = format!("resolved after {}; it had to be confirmed for {}", now.since(c.begun), c.hold);
+    Some(Record::NotStarted {
+        occurrence: open.id.clone(),
+        delivery: open.delivery,
+        labels: open.labels.clone(),
+        why: vec![verdict(&c.playbook, true, "PM5405", says)],
+        plan: None,
+    })
+}

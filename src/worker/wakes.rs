@@ -1,0 +1,64 @@
+//! Bells between tasks. A bell carries no data: who is woken reads the journal.
+
+use crate::kernel::domain::{Position, RunId};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::{Notify, watch};
+
+pub struct Wakes {
+    runs: Mutex<BTreeSet<RunId>>,
+    runs_bell: Notify,
+    /// Rung when a delivery is durable.
+    pub triage: Notify,
+    /// Rung when the head of the chain should be noted outside the database.
+    pub head_file: Notify,
+    head: watch::Sender<Position>,
+}
+
+impl Default for Wakes {
+    fn default() -> Self {
+        Wakes {
+            runs: Mutex::default(),
+            runs_bell: Notify::new(),
+            triage: Notify::new(),
+            head_file: Notify::new(),
+            head: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Wakes {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
+        self.runs.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// Somebody wrote to this run.
+    pub fn run(&self, run: RunId) {
+        self.lock().insert(run);
+        self.runs_bell.notify_one();
+    }
+
+    /// Runs that were written to since the last call.
+    pub async fn next_runs(&self) -> BTreeSet<RunId> {
+        loop {
+            let runs = std::mem::take(&mut *self.lock());
+            if !runs.is_empty() {
+                return runs;
+            }
+            self.runs_bell.notified().await;
+        }
+    }
+
+    /// The journal has grown to `position`; followers look.
+    pub fn appended(&self, position: Position) {
+        self.head.send_if_modified(|head| {
+            let grown = position > *head;
+            *head = (*head).max(position);
+            grown
+        });
+    }
+
+    pub fn follow(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+}
