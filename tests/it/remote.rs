@@ -43,7 +43,7 @@ pub fn said(values: &[&dyn std::fmt::Debug]) -> String {
 
 impl Remote {
     pub fn new(config: &str) -> Remote {
-        let config: Arc<Config> = Arc::new(toml::from_str(config).expect("a configuration"));
+        let config: Arc<Config> = Arc::new(read(config));
         Remote { registry: ProviderRegistry { ports: Ports::real(config.clone()), config } }
     }
 
@@ -122,4 +122,9 @@ pub fn is_unknown(plan: &StepPlan) -> bool {
 
 pub fn is_nothing(plan: &StepPlan) -> bool {
     matches!(plan, StepPlan::Nothing { .. })
+}
+
+fn read(text: &str) -> Config {
+    let (config, problems) = pointsman::config::parse(text, "test.toml");
+    config.unwrap_or_else(|| panic!("{problems:#?}"))
 }
