@@ -15,6 +15,7 @@ pub mod blackbox;
 mod blackhole;
 pub mod checker;
 pub mod children;
+pub mod demo;
 pub mod dns;
 pub mod faults;
 mod files;
