@@ -7,9 +7,16 @@
 
 pub use pointsman_kernel as kernel;
 
+pub mod cli;
+pub mod codes;
 pub mod config;
+pub mod document;
+pub mod expr;
+pub mod http;
 pub mod intake;
+pub mod playbook;
 pub mod provider;
 pub mod simulated;
 pub mod store;
 pub mod units;
+pub mod worker;

@@ -60,7 +60,10 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "worker" => &["kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "http"],
         "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
         "codes" => &[],
-        "cli" => &["kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker", "http", "codes"],
+        "cli" => &[
+            "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",
+            "http", "codes",
+        ],
         _ => return None,
     })
 }
@@ -78,9 +81,12 @@ fn may_import_in_kernel(room: &str) -> Option<&'static [&'static str]> {
 }
 
 fn imports(text: &str) -> BTreeSet<String> {
-    let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let word =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
     let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
-    code.flat_map(|l| l.split("crate::").skip(1).map(word).collect::<Vec<_>>()).filter(|w| !w.is_empty()).collect()
+    code.flat_map(|l| l.split("crate::").skip(1).map(word).collect::<Vec<_>>())
+        .filter(|w| !w.is_empty())
+        .collect()
 }
 
 #[test]
@@ -126,7 +132,10 @@ fn files_and_functions_stay_small() {
         let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
         for (line, name, length) in functions(&text[..tests]) {
             if length > MAX_FUNCTION {
-                problems.push(format!("{}:{line}: {name} has {length} lines, at most {MAX_FUNCTION}", short(&path)));
+                problems.push(format!(
+                    "{}:{line}: {name} has {length} lines, at most {MAX_FUNCTION}",
+                    short(&path)
+                ));
             }
         }
     }
@@ -140,9 +149,17 @@ fn functions(text: &str) -> Vec<(usize, String, usize)> {
     for (start, line) in lines.iter().enumerate() {
         let code = line.trim_start();
         let indent = line.len() - code.len();
-        let is_fn = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ", "pub(crate) fn ", "pub(super) async fn "]
-            .iter()
-            .any(|p| code.starts_with(p));
+        let is_fn = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(crate) fn ",
+            "pub(super) async fn ",
+        ]
+        .iter()
+        .any(|p| code.starts_with(p));
         if !is_fn {
             continue;
         }
@@ -160,7 +177,13 @@ fn every_module_says_why_it_exists() {
         let opens = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default().starts_with("//!");
         (!opens).then(|| format!("{}: begins without `//!`", short(&path)))
     };
-    report(ours().into_iter().filter(|(p, _)| !p.ends_with("main.rs") || p.starts_with(root().join("src"))).filter_map(missing).collect());
+    report(
+        ours()
+            .into_iter()
+            .filter(|(p, _)| !p.ends_with("main.rs") || p.starts_with(root().join("src")))
+            .filter_map(missing)
+            .collect(),
+    );
 }
 
 #[test]

@@ -91,11 +91,7 @@ impl Alertmanager {
         n: usize,
         options: &AlertingOptions,
     ) -> anyhow::Result<Alertmanager> {
-        let port = if n == 0 {
-            Port::Alertmanager1
-        } else {
-            Port::Alertmanager2
-        };
+        let port = if n == 0 { Port::Alertmanager1 } else { Port::Alertmanager2 };
         let addr = at(Site::Par.ip(9), ports.get(port));
         let dir = lab.join(format!("alertmanager-{n}"));
         std::fs::create_dir_all(&dir)?;
@@ -111,12 +107,7 @@ impl Alertmanager {
         ];
         let log = lab.join(format!("log/alertmanager-{n}.log"));
         let child = Child::spawn(Spec::new("alertmanager", argv.clone(), log.clone()))?;
-        let alertmanager = Alertmanager {
-            addr,
-            child,
-            argv,
-            log,
-        };
+        let alertmanager = Alertmanager { addr, child, argv, log };
         alertmanager.wait_ready().await?;
         Ok(alertmanager)
     }
@@ -142,12 +133,7 @@ impl Alertmanager {
 
     /// An alert that fires since then.
     pub async fn fire(&self, labels: &[(&str, &str)], starts_at: SystemTime) -> anyhow::Result<()> {
-        self.post(
-            labels,
-            starts_at,
-            starts_at.max(SystemTime::now()) + Duration::from_secs(3600),
-        )
-        .await
+        self.post(labels, starts_at, starts_at.max(SystemTime::now()) + Duration::from_secs(3600)).await
     }
 
     /// The same alert (by its labels and start) resolved a second ago.
@@ -166,17 +152,10 @@ impl Alertmanager {
         let alert = json!({
             "labels": labels, "annotations": summary, "startsAt": rfc3339(starts)?, "endsAt": rfc3339(ends)?,
         });
-        let post = http()?
-            .post(format!("{}/api/v2/alerts", self.url()))
-            .json(&json!([alert]))
-            .send();
+        let post = http()?.post(format!("{}/api/v2/alerts", self.url())).json(&json!([alert])).send();
         let answer = post.await.context("posting an alert")?;
         let status = answer.status();
-        anyhow::ensure!(
-            status.is_success(),
-            "Alertmanager said {status}: {}",
-            answer.text().await?
-        );
+        anyhow::ensure!(status.is_success(), "Alertmanager said {status}: {}", answer.text().await?);
         Ok(())
     }
 }
@@ -192,11 +171,7 @@ fn rfc3339(time: SystemTime) -> anyhow::Result<String> {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     Ok(format!(
@@ -268,15 +243,11 @@ impl Prometheus {
     async fn wait_first_scrapes(&self, shops: usize) -> anyhow::Result<()> {
         let url = format!("http://{}/api/v1/targets", self.addr);
         let client = http()?;
-        crate::net::wait_until(
-            "the first scrape of each shop",
-            Duration::from_secs(30),
-            || async {
-                let answer: serde_json::Value = client.get(&url).send().await?.json().await?;
-                let targets = answer["data"]["activeTargets"].as_array().context("no targets")?;
-                Ok(targets.iter().filter(|target| target["health"] == "up").count() == shops)
-            },
-        )
+        crate::net::wait_until("the first scrape of each shop", Duration::from_secs(30), || async {
+            let answer: serde_json::Value = client.get(&url).send().await?.json().await?;
+            let targets = answer["data"]["activeTargets"].as_array().context("no targets")?;
+            Ok(targets.iter().filter(|target| target["health"] == "up").count() == shops)
+        })
         .await
     }
 }

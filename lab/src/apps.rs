@@ -87,14 +87,7 @@ impl App {
         let dir = HostDir::new(lab.join("hosts").join(&host));
         let log = lab.join("log").join(format!("{host}.log"));
         let addr = at(site.app(n), port);
-        let app = App {
-            site,
-            host,
-            addr,
-            dir,
-            supervisor: None,
-            log,
-        };
+        let app = App { site, host, addr, dir, supervisor: None, log };
         let work_dir = app.dir.0.join("work");
         std::fs::create_dir_all(&work_dir)?;
         let env = app.env_file();
@@ -109,27 +102,14 @@ impl App {
         );
         std::fs::write(&env, text)?;
         let helper = files::lab_host_binary()?.display().to_string();
-        let mut command = ["setpriv", "--pdeathsig", "KILL", "--", &helper, "app"]
-            .map(String::from)
-            .to_vec();
+        let mut command = ["setpriv", "--pdeathsig", "KILL", "--", &helper, "app"].map(String::from).to_vec();
         let orders = app.orders_log();
         let own = [("--env", env.display()), ("--log", orders.display())];
-        command.extend(
-            own.iter()
-                .flat_map(|(flag, path)| [(*flag).to_owned(), path.to_string()]),
-        );
-        command.extend([
-            "--listen".into(),
-            addr.to_string(),
-            "--site".into(),
-            site.to_string(),
-        ]);
+        command.extend(own.iter().flat_map(|(flag, path)| [(*flag).to_owned(), path.to_string()]));
+        command.extend(["--listen".into(), addr.to_string(), "--site".into(), site.to_string()]);
         app.dir.write_config(&HostConfig {
             name: app.host.clone(),
-            kind: Kind::App {
-                listen: addr,
-                env: ENV_FILE.into(),
-            },
+            kind: Kind::App { listen: addr, env: ENV_FILE.into() },
             command,
             work_dir,
             log: app.log.clone(),
@@ -140,11 +120,8 @@ impl App {
 
     /// Starts the machine's supervisor, and so the shop.
     pub fn start(&mut self) -> anyhow::Result<()> {
-        let argv = [
-            files::lab_host_binary()?.into_os_string(),
-            "supervise".into(),
-            self.dir.0.clone().into(),
-        ];
+        let argv =
+            [files::lab_host_binary()?.into_os_string(), "supervise".into(), self.dir.0.clone().into()];
         let log = self.log.with_extension("supervisor.log");
         let spec = Spec::new(&format!("supervisor of {}", self.host), argv, log);
         self.supervisor = Some(Child::spawn(spec.stop_with_term(Duration::from_secs(4)))?);
@@ -168,21 +145,13 @@ impl App {
 
     /// What the running process says about itself.
     pub async fn livez(&self) -> anyhow::Result<serde_json::Value> {
-        Ok(http()?
-            .get(format!("http://{}/livez", self.addr))
-            .send()
-            .await?
-            .json()
-            .await?)
+        Ok(http()?.get(format!("http://{}/livez", self.addr)).send().await?.json().await?)
     }
 
     /// The status of the shallow or the deep health page.
     pub async fn healthz(&self, deep: bool) -> anyhow::Result<u16> {
         let query = if deep { "?deep=1" } else { "" };
-        let answer = http()?
-            .get(format!("http://{}/healthz{query}", self.addr))
-            .send()
-            .await?;
+        let answer = http()?.get(format!("http://{}/healthz{query}", self.addr)).send().await?;
         Ok(answer.status().as_u16())
     }
 

@@ -46,22 +46,10 @@ impl Blackbox {
             format!("--web.listen-address={addr}"),
         ];
         let argv: Vec<String> = prefix.into_iter().chain(own).collect();
-        let child = Child::spawn(Spec::new(
-            "blackbox",
-            argv,
-            lab.join(format!("log/blackbox-{site}.log")),
-        ))?;
-        wait_http(
-            "the blackbox exporter",
-            &format!("http://{addr}/-/healthy"),
-            Duration::from_secs(15),
-        )
-        .await?;
-        Ok(Blackbox {
-            site,
-            addr,
-            _child: child,
-        })
+        let child = Child::spawn(Spec::new("blackbox", argv, lab.join(format!("log/blackbox-{site}.log"))))?;
+        wait_http("the blackbox exporter", &format!("http://{addr}/-/healthy"), Duration::from_secs(15))
+            .await?;
+        Ok(Blackbox { site, addr, _child: child })
     }
 
     /// Where a vantage asks.
@@ -73,14 +61,8 @@ impl Blackbox {
     pub async fn probe(&self, module: &str, target: &str, hostname: Option<&str>) -> anyhow::Result<bool> {
         let mut query = vec![("module", module), ("target", target)];
         query.extend(hostname.map(|name| ("hostname", name)));
-        let text = http()?
-            .get(self.probe_url())
-            .query(&query)
-            .send()
-            .await?
-            .error_for_status()?
-            .text()
-            .await?;
+        let text =
+            http()?.get(self.probe_url()).query(&query).send().await?.error_for_status()?.text().await?;
         let line = text.lines().find(|line| line.starts_with("probe_success"));
         Ok(line.context("no verdict")? == "probe_success 1")
     }

@@ -29,10 +29,7 @@ impl Blackhole {
                 match tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(addr)).await {
                     Ok(connected) => queue.push(connected?),
                     Err(_) => {
-                        return Ok(Blackhole {
-                            _listener: listener,
-                            _queue: queue,
-                        });
+                        return Ok(Blackhole { _listener: listener, _queue: queue });
                     }
                 }
             }

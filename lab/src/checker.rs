@@ -55,17 +55,9 @@ impl Checker {
         let started = Instant::now();
         let spawn = |node: Site| {
             let mut config = tokio_postgres::Config::new();
-            config
-                .host(node.postgres().to_string())
-                .port(postgres.port())
-                .dbname(DATABASE);
-            config
-                .user(Role::Shop.user())
-                .password(Role::Shop.password())
-                .application_name("checker");
-            net::runtime()
-                .spawn(write_forever(node, config, started, seen.clone()))
-                .abort_handle()
+            config.host(node.postgres().to_string()).port(postgres.port()).dbname(DATABASE);
+            config.user(Role::Shop.user()).password(Role::Shop.password()).application_name("checker");
+            net::runtime().spawn(write_forever(node, config, started, seen.clone())).abort_handle()
         };
         let tasks = REGIONS.map(spawn).to_vec();
         Checker { seen, tasks }
@@ -99,9 +91,7 @@ impl Checker {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen
-            .lock()
-            .expect("invariant: nobody panics while holding this lock")
+        self.seen.lock().expect("invariant: nobody panics while holding this lock")
     }
 }
 
@@ -118,23 +108,15 @@ fn overlap(writes: &[Write], stretches: &[Stretch]) -> Option<(Write, Stretch)> 
     let within = |write: &Write, stretch: &Stretch| {
         write.node != stretch.node && write.sent > stretch.first.acked && write.acked < stretch.last.sent
     };
-    let pairs = writes
-        .iter()
-        .flat_map(|write| stretches.iter().map(move |stretch| (*write, *stretch)));
+    let pairs = writes.iter().flat_map(|write| stretches.iter().map(move |stretch| (*write, *stretch)));
     pairs.into_iter().find(|(write, stretch)| within(write, stretch))
 }
 
 /// Three writes in certain order: a node, the other node, the first node again.
 fn return_of(writes: &[Write]) -> Option<(Write, Write, Write)> {
     REGIONS.into_iter().find_map(|node| {
-        let first = writes
-            .iter()
-            .filter(|write| write.node == node)
-            .min_by_key(|write| write.acked)?;
-        let last = writes
-            .iter()
-            .filter(|write| write.node == node)
-            .max_by_key(|write| write.sent)?;
+        let first = writes.iter().filter(|write| write.node == node).min_by_key(|write| write.acked)?;
+        let last = writes.iter().filter(|write| write.node == node).max_by_key(|write| write.sent)?;
         let between =
             |write: &&Write| write.node != node && write.sent > first.acked && write.acked < last.sent;
         writes.iter().find(between).map(|write| (*first, *write, *last))
@@ -149,14 +131,8 @@ async fn write_forever(node: Site, config: tokio_postgres::Config, started: Inst
         let sent = started.elapsed();
         let written = tokio::time::timeout(PATIENCE, write(&mut client, &config, node, &id)).await;
         let accepted = matches!(written, Ok(Ok(())));
-        let write = Write {
-            node,
-            sent,
-            acked: started.elapsed(),
-        };
-        seen.lock()
-            .expect("invariant: nobody panics while holding this lock")
-            .note(write, accepted, open);
+        let write = Write { node, sent, acked: started.elapsed() };
+        seen.lock().expect("invariant: nobody panics while holding this lock").note(write, accepted, open);
         if !accepted {
             client = None;
         }
@@ -172,21 +148,13 @@ impl Seen {
             return;
         }
         self.writes.push(write);
-        let last = self
-            .stretches
-            .iter_mut()
-            .rfind(|stretch| stretch.node == write.node);
+        let last = self.stretches.iter_mut().rfind(|stretch| stretch.node == write.node);
         match last.filter(|_| goes_on) {
             Some(stretch) => {
                 stretch.last = write;
                 stretch.writes += 1;
             }
-            None => self.stretches.push(Stretch {
-                node: write.node,
-                first: write,
-                last: write,
-                writes: 1,
-            }),
+            None => self.stretches.push(Stretch { node: write.node, first: write, last: write, writes: 1 }),
         }
     }
 }
@@ -205,12 +173,7 @@ async fn write(
             client.insert(fresh)
         }
     };
-    client
-        .execute(
-            "insert into checker (id, node) values ($1, $2)",
-            &[&id, &node.name()],
-        )
-        .await?;
+    client.execute("insert into checker (id, node) values ($1, $2)", &[&id, &node.name()]).await?;
     Ok(())
 }
 
@@ -224,15 +187,7 @@ mod tests {
         for (node, sent, acked, accepted) in history {
             let [sent, acked] = [*sent, *acked].map(Duration::from_millis);
             let open = &mut open[usize::from(*node != REGIONS[0])];
-            seen.note(
-                Write {
-                    node: *node,
-                    sent,
-                    acked,
-                },
-                *accepted,
-                *open,
-            );
+            seen.note(Write { node: *node, sent, acked }, *accepted, *open);
             *open = *accepted;
         }
         seen
@@ -241,12 +196,7 @@ mod tests {
     #[test]
     fn one_after_the_other_is_fine_and_touching_is_not_proof() {
         use Site::{Gra, Sbg};
-        let seen = seen(&[
-            (Gra, 0, 5, true),
-            (Sbg, 0, 5, false),
-            (Gra, 50, 55, true),
-            (Sbg, 52, 60, true),
-        ]);
+        let seen = seen(&[(Gra, 0, 5, true), (Sbg, 0, 5, false), (Gra, 50, 55, true), (Sbg, 52, 60, true)]);
         assert_eq!(overlap(&seen.writes, &seen.stretches), None);
         assert_eq!(return_of(&seen.writes), None);
         assert_eq!(seen.stretches.len(), 2);
@@ -262,19 +212,10 @@ mod tests {
     #[test]
     fn a_node_that_writes_again_after_the_other_is_found_even_without_overlap() {
         use Site::{Gra, Sbg};
-        let history = [
-            (Gra, 0, 5, true),
-            (Gra, 50, 55, false),
-            (Sbg, 60, 65, true),
-            (Sbg, 100, 105, false),
-        ];
+        let history = [(Gra, 0, 5, true), (Gra, 50, 55, false), (Sbg, 60, 65, true), (Sbg, 100, 105, false)];
         let mut seen_first = seen(&history);
         assert!(return_of(&seen_first.writes).is_none());
-        let again = Write {
-            node: Gra,
-            sent: Duration::from_millis(150),
-            acked: Duration::from_millis(155),
-        };
+        let again = Write { node: Gra, sent: Duration::from_millis(150), acked: Duration::from_millis(155) };
         seen_first.note(again, true, false);
         assert_eq!(overlap(&seen_first.writes, &seen_first.stretches), None);
         assert!(return_of(&seen_first.writes).is_some());

@@ -91,11 +91,7 @@ impl Spec {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
         let log = log.with_context(|| format!("opening the log {}", self.log.display()))?;
         command.stdout(log.try_clone()?).stderr(log);
-        command.stdin(if self.piped_stdin {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        });
+        command.stdin(if self.piped_stdin { Stdio::piped() } else { Stdio::null() });
         Ok(command)
     }
 }
@@ -113,12 +109,7 @@ impl Child {
     pub fn spawn(spec: Spec) -> anyhow::Result<Child> {
         let inner = spawn_on_the_one_thread(spec.command()?);
         let inner = inner.with_context(|| format!("starting {}: {:?}", spec.name, spec.argv))?;
-        Ok(Child {
-            name: spec.name,
-            inner,
-            ended: None,
-            stop: spec.stop,
-        })
+        Ok(Child { name: spec.name, inner, ended: None, stop: spec.stop })
     }
 
     pub fn pid(&self) -> u32 {
@@ -185,10 +176,7 @@ impl Drop for Child {
 
 /// Sends a signal to a process known by its pid (a pid file's, not a guess).
 pub fn send(pid: u32, signal: Signal) -> anyhow::Result<()> {
-    let raw = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .context("not a process id")?;
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
     kill_process(raw, signal).with_context(|| format!("signal {signal:?} to process {pid}"))
 }
 
@@ -210,9 +198,7 @@ fn spawn_on_the_one_thread(command: Command) -> anyhow::Result<std::process::Chi
         to_thread
     });
     let (reply, answer) = mpsc::channel();
-    spawner
-        .send((command, reply))
-        .context("the spawning thread is gone")?;
+    spawner.send((command, reply)).context("the spawning thread is gone")?;
     Ok(answer.recv().context("the spawning thread is gone")??)
 }
 
@@ -224,23 +210,15 @@ pub async fn run(argv: &[&str], env: &[(&str, &str)]) -> anyhow::Result<String> 
 /// As [`run`], with text on stdin.
 pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) -> anyhow::Result<String> {
     let owned: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
-    let env: Vec<(String, String)> = env
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
+    let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let input = input.to_owned();
     let what = argv.join(" ");
     let output = crate::net::on_lab(async move {
         use tokio::io::AsyncWriteExt;
         let mut command = tokio::process::Command::new(&owned[0]);
         command.args(&owned[1..]).envs(env).kill_on_drop(true);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("starting {}", owned[0]))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", owned[0]))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read its input closes the pipe early.
             let _ = stdin.write_all(input.as_bytes()).await;
@@ -251,11 +229,7 @@ pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) ->
     });
     let output = output.await.with_context(|| format!("running {what}"))?;
     if !output.status.success() {
-        bail!(
-            "{what}: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{what}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -61,10 +61,7 @@ pub struct Dns {
 }
 
 async fn key(name: &'static str) -> anyhow::Result<TsigKey> {
-    let secret = run(&["openssl", "rand", "-base64", "32"], &[])
-        .await?
-        .trim()
-        .to_owned();
+    let secret = run(&["openssl", "rand", "-base64", "32"], &[]).await?.trim().to_owned();
     Ok(TsigKey { name, secret })
 }
 
@@ -83,21 +80,10 @@ impl Dns {
             dir.join("knot/knot.conf"),
             knot_conf(&dir, primary, secondary, [&update_key, &transfer_key]),
         )?;
-        std::fs::write(
-            dir.join("bind/named.conf"),
-            named_conf(&dir, primary, secondary, &transfer_key),
-        )?;
+        std::fs::write(dir.join("bind/named.conf"), named_conf(&dir, primary, secondary, &transfer_key))?;
         std::fs::write(dir.join("update.key"), key_clause(&update_key))?;
         let log = lab.join("log");
-        let mut dns = Dns {
-            primary,
-            secondary,
-            update_key,
-            dir,
-            log,
-            knot: None,
-            bind: None,
-        };
+        let mut dns = Dns { primary, secondary, update_key, dir, log, knot: None, bind: None };
         dns.start_primary().await?;
         dns.start_secondary().await?;
         Ok(dns)
@@ -129,10 +115,7 @@ impl Dns {
 
     async fn wait_serving(&self, server: SocketAddr, name: &str) -> anyhow::Result<()> {
         let what = format!("{name} to serve {ZONE} (log: {})", self.log.display());
-        wait_until(&what, Duration::from_secs(10), || async {
-            Ok(self.serial(server).await.is_ok())
-        })
-        .await
+        wait_until(&what, Duration::from_secs(10), || async { Ok(self.serial(server).await.is_ok()) }).await
     }
 
     /// The authoritative values of a name at one server, sorted. An answer without the AA flag is an error.
@@ -144,10 +127,7 @@ impl Dns {
 
     pub async fn serial(&self, server: SocketAddr) -> anyhow::Result<u32> {
         let soa = self.values(server, ZONE, "SOA").await?;
-        let serial = soa
-            .first()
-            .and_then(|soa| soa.split(' ').nth(2))
-            .context("no SOA")?;
+        let serial = soa.first().and_then(|soa| soa.split(' ').nth(2)).context("no SOA")?;
         serial.parse().context("a serial is a number")
     }
 
@@ -171,26 +151,14 @@ pub async fn query(
     authoritative: bool,
 ) -> anyhow::Result<Vec<String>> {
     let (ip, port) = (format!("@{}", server.ip()), server.port().to_string());
-    let argv = [
-        "kdig", &ip, "-p", &port, "+time=1", "+retry=0", "+noall", "+header", "+answer", name, kind,
-    ];
+    let argv = ["kdig", &ip, "-p", &port, "+time=1", "+retry=0", "+noall", "+header", "+answer", name, kind];
     let text = run(&argv, &[]).await?;
-    let header = text
-        .lines()
-        .find(|line| line.starts_with(";; Flags:"))
-        .context("no answer")?;
-    if authoritative
-        && !header
-            .split(';')
-            .any(|part| part.contains("Flags:") && part.contains(" aa"))
-    {
+    let header = text.lines().find(|line| line.starts_with(";; Flags:")).context("no answer")?;
+    if authoritative && !header.split(';').any(|part| part.contains("Flags:") && part.contains(" aa")) {
         bail!("{server} is not authoritative for {name}: {header}");
     }
     if !text.contains("status: NOERROR") && !text.contains("status: NXDOMAIN") {
-        bail!(
-            "{server} answered with an error: {}",
-            text.lines().next().unwrap_or_default()
-        );
+        bail!("{server} answered with an error: {}", text.lines().next().unwrap_or_default());
     }
     let wanted = format!("{}.", name.trim_end_matches('.'));
     let answers = text.lines().filter(|line| !line.starts_with(';'));
@@ -213,10 +181,7 @@ fn knot_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&Tsi
     let keys_text: String = keys
         .iter()
         .map(|key| {
-            format!(
-                "  - id: {}\n    algorithm: hmac-sha256\n    secret: \"{}\"\n",
-                key.name, key.secret
-            )
+            format!("  - id: {}\n    algorithm: hmac-sha256\n    secret: \"{}\"\n", key.name, key.secret)
         })
         .collect();
     let knot = dir.join("knot");
@@ -241,10 +206,7 @@ fn knot_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&Tsi
 }
 
 fn key_clause(key: &TsigKey) -> String {
-    format!(
-        "key \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n",
-        key.name, key.secret
-    )
+    format!("key \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n", key.name, key.secret)
 }
 
 fn named_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, key: &TsigKey) -> String {

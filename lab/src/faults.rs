@@ -31,10 +31,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.path)
-            .status();
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(&self.path).status();
         if !unmounted.is_ok_and(|status| status.success()) {
             eprintln!("lab: {} is still mounted: umount it by hand", self.path.display());
         }
@@ -76,13 +73,9 @@ pub async fn read_only(source: &Path, at: &Path) -> anyhow::Result<Mount> {
     ensure!(source.is_dir(), "{} is no folder", source.display());
     std::fs::create_dir_all(at)?;
     let (from, to) = (source.display().to_string(), at.display().to_string());
-    run(&["mount", "--bind", &from, &to], &[])
-        .await
-        .context("mounting the folder again")?;
+    run(&["mount", "--bind", &from, &to], &[]).await.context("mounting the folder again")?;
     let mount = Mount { path: at.to_owned() };
-    run(&["mount", "-o", "remount,bind,ro", &to], &[])
-        .await
-        .context("making it read-only")?;
+    run(&["mount", "-o", "remount,bind,ro", &to], &[]).await.context("making it read-only")?;
     Ok(mount)
 }
 
@@ -91,16 +84,7 @@ pub async fn read_only(source: &Path, at: &Path) -> anyhow::Result<Mount> {
 /// and its death signal, and the tracer ends with it.
 pub fn strace_prefix(calls: &str, fault: &str, log: &Path) -> Vec<String> {
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
-    let words = [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "--",
-        "strace",
-        "-f",
-        "-qq",
-        "-D",
-    ];
+    let words = ["setpriv", "--pdeathsig", "KILL", "--", "strace", "-f", "-qq", "-D"];
     let mut words: Vec<String> = words.map(str::to_owned).to_vec();
     words.extend([
         "-o".into(),

@@ -42,10 +42,7 @@ pub fn lab_host_binary() -> anyhow::Result<PathBuf> {
     let near = exe.ancestors().skip(1).take(2).map(|dir| dir.join("lab-host"));
     let found = near.into_iter().find(|path| path.is_file());
     found.with_context(|| {
-        format!(
-            "no lab-host beside {}: run `cargo build -p lab` first, or set LAB_HOST_BIN",
-            exe.display()
-        )
+        format!("no lab-host beside {}: run `cargo build -p lab` first, or set LAB_HOST_BIN", exe.display())
     })
 }
 
@@ -56,9 +53,7 @@ pub fn postgres_user() -> anyhow::Result<Option<(u32, u32)>> {
     }
     let passwd = std::fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
     let line = passwd.lines().find(|line| line.starts_with("postgres:"));
-    let Some(line) = line else {
-        bail!("there is no user postgres: install postgresql-15")
-    };
+    let Some(line) = line else { bail!("there is no user postgres: install postgresql-15") };
     let mut ids = line.split(':').skip(2).map(str::parse::<u32>);
     match (ids.next(), ids.next()) {
         (Some(Ok(uid)), Some(Ok(gid))) => Ok(Some((uid, gid))),
@@ -88,21 +83,14 @@ pub fn as_postgres() -> anyhow::Result<Vec<String>> {
         Some(_) => &["--reuid=postgres", "--regid=postgres", "--init-groups"],
         None => &[],
     };
-    let words = ["setpriv"]
-        .into_iter()
-        .chain(user.iter().copied())
-        .chain(["--pdeathsig", "KILL", "--"]);
+    let words = ["setpriv"].into_iter().chain(user.iter().copied()).chain(["--pdeathsig", "KILL", "--"]);
     Ok(words.map(str::to_owned).collect())
 }
 
 /// The last lines of every log in a folder: what a part that did not start has to say.
 pub fn last_lines(logs: &Path) -> String {
     let mut said = String::from("the lab did not start; its logs end with:");
-    for entry in std::fs::read_dir(logs)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-    {
+    for entry in std::fs::read_dir(logs).into_iter().flatten().filter_map(Result::ok) {
         let text = std::fs::read(entry.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.trim_end().lines().collect();

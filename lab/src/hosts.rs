@@ -57,60 +57,26 @@ pub struct Answer {
 
 impl Hosts {
     pub(crate) async fn start(lab: &Path, machines: Vec<Machine>) -> anyhow::Result<Hosts> {
-        ensure!(
-            rustix::process::getuid().is_root(),
-            "machines with sshd need root"
-        );
+        ensure!(rustix::process::getuid().is_root(), "machines with sshd need root");
         let dir = lab.join("ssh");
         std::fs::create_dir_all(&dir)?;
         std::fs::create_dir_all("/run/sshd").context("making sshd's folder")?;
         let namespace = run(&["unshare", "--pid", "--fork", "true"], &[]).await;
         let key = |name: &str| dir.join(name).display().to_string();
         for name in ["id", "host_key"] {
-            run(
-                &[
-                    "ssh-keygen",
-                    "-q",
-                    "-t",
-                    "ed25519",
-                    "-N",
-                    "",
-                    "-C",
-                    name,
-                    "-f",
-                    &key(name),
-                ],
-                &[],
-            )
-            .await?;
+            run(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", &key(name)], &[]).await?;
         }
         write_client_config(&dir, &machines)?;
-        let sshds = machines
-            .into_iter()
-            .map(|machine| Sshd {
-                machine,
-                child: None,
-                hole: None,
-            })
-            .collect();
-        let mut hosts = Hosts {
-            dir,
-            log: lab.join("log"),
-            in_namespace: namespace.is_ok(),
-            sshds,
-        };
+        let sshds = machines.into_iter().map(|machine| Sshd { machine, child: None, hole: None }).collect();
+        let mut hosts = Hosts { dir, log: lab.join("log"), in_namespace: namespace.is_ok(), sshds };
         let names: Vec<String> = hosts.sshds.iter().map(|sshd| sshd.machine.name.clone()).collect();
         for name in &names {
             hosts.write_sshd_config(name)?;
             hosts.spawn(name)?;
         }
         for sshd in &hosts.sshds {
-            wait_tcp(
-                &format!("sshd of {}", sshd.machine.name),
-                sshd.machine.ssh,
-                Duration::from_secs(10),
-            )
-            .await?;
+            wait_tcp(&format!("sshd of {}", sshd.machine.name), sshd.machine.ssh, Duration::from_secs(10))
+                .await?;
         }
         Ok(hosts)
     }
@@ -155,11 +121,7 @@ impl Hosts {
         let namespace: &[&str] = &["unshare", "--pid", "--fork", "--kill-child=KILL", "--"];
         let around = if self.in_namespace { namespace } else { &[] };
         let argv = around.iter().chain(&sshd).map(|word| (*word).to_owned());
-        let spec = Spec::new(
-            &format!("sshd of {name}"),
-            argv,
-            self.log.join(format!("sshd-{name}.log")),
-        );
+        let spec = Spec::new(&format!("sshd of {name}"), argv, self.log.join(format!("sshd-{name}.log")));
         self.sshd(name).child = Some(Child::spawn(spec)?);
         Ok(())
     }
@@ -184,10 +146,7 @@ impl Hosts {
 
     pub fn address(&self, name: &str) -> SocketAddr {
         let found = self.sshds.iter().find(|sshd| sshd.machine.name == name);
-        found
-            .unwrap_or_else(|| panic!("the lab has no machine {name:?}"))
-            .machine
-            .ssh
+        found.unwrap_or_else(|| panic!("the lab has no machine {name:?}")).machine.ssh
     }
 
     /// Takes a machine's SSH away, with all its sessions.
@@ -226,13 +185,9 @@ impl Hosts {
         let (command, input) = (command.to_owned(), input.to_owned());
         net::on_lab(async move {
             let mut ssh = tokio::process::Command::new("ssh");
-            ssh.arg("-F")
-                .arg(config)
-                .args([&name, &command])
-                .kill_on_drop(true);
+            ssh.arg("-F").arg(config).args([&name, &command]).kill_on_drop(true);
             ssh.stdin(std::process::Stdio::piped());
-            ssh.stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped());
+            ssh.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
             let mut child = ssh.spawn().context("starting ssh")?;
             if let Some(mut stdin) = child.stdin.take() {
                 // A command that reads nothing closes the pipe early.

@@ -98,28 +98,13 @@ impl Builder {
         let ports = PortBlock::reserve()?;
         let parts = self.start_parts(dir.path(), &ports).await;
         let parts = parts.map_err(|e| e.context(files::last_lines(&logs)))?;
-        Ok(Lab {
-            alerting: Alerting::default(),
-            parts,
-            ports,
-            dir,
-            _janitor: janitor,
-        })
+        Ok(Lab { alerting: Alerting::default(), parts, ports, dir, _janitor: janitor })
     }
 
     async fn start_parts(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Parts> {
-        let (postgres, (dns, resolver, blackboxes)) = tokio::try_join!(
-            self.start_postgres(dir, ports),
-            self.start_names(dir, ports),
-        )?;
-        let mut parts = Parts {
-            hosts: None,
-            apps: None,
-            postgres,
-            resolver,
-            dns,
-            blackboxes,
-        };
+        let (postgres, (dns, resolver, blackboxes)) =
+            tokio::try_join!(self.start_postgres(dir, ports), self.start_names(dir, ports),)?;
+        let mut parts = Parts { hosts: None, apps: None, postgres, resolver, dns, blackboxes };
         if self.apps > 0 {
             let postgres = parts.postgres.as_ref().context("shops need .postgres()")?;
             let started = Apps::start(dir, ports, postgres, self.apps).await;
@@ -161,15 +146,11 @@ impl Builder {
             ensure!(self.resolver_max_ttl.is_none(), "a resolver needs .dns()");
             return Ok((None, None));
         };
-        let dns = Dns::start(dir, ports, options)
-            .await
-            .context("starting the zone's servers")?;
+        let dns = Dns::start(dir, ports, options).await.context("starting the zone's servers")?;
         let Some(max_ttl) = self.resolver_max_ttl else {
             return Ok((Some(dns), None));
         };
-        let resolver = Resolver::start(dir, ports, &dns, max_ttl)
-            .await
-            .context("starting the resolver")?;
+        let resolver = Resolver::start(dir, ports, &dns, max_ttl).await.context("starting the resolver")?;
         Ok((Some(dns), Some(resolver)))
     }
 
@@ -220,22 +201,14 @@ fn machines(ports: &PortBlock, postgres: Option<&Postgres>, apps: Option<&Apps>)
     }
     for app in apps.map(Apps::all).unwrap_or_default() {
         let ssh = SocketAddr::new(app.addr.ip(), ports.get(Port::AppSsh));
-        machines.push(Machine {
-            name: app.host.clone(),
-            dir: app.host_dir().clone(),
-            ssh,
-        });
+        machines.push(Machine { name: app.host.clone(), dir: app.host_dir().clone(), ssh });
     }
     machines
 }
 
 /// Removes the folder when the harness ends in a way that runs no destructor.
 fn janitor(dir: &Path) -> anyhow::Result<Child> {
-    let argv = [
-        files::lab_host_binary()?.into_os_string(),
-        "janitor".into(),
-        dir.into(),
-    ];
+    let argv = [files::lab_host_binary()?.into_os_string(), "janitor".into(), dir.into()];
     Child::spawn(Spec::new("janitor", argv, dir.join("log/janitor.log")).outlives_until_stdin_closes())
 }
 
@@ -269,45 +242,27 @@ impl Lab {
     }
 
     pub fn postgres(&self) -> &Postgres {
-        self.parts
-            .postgres
-            .as_ref()
-            .expect("this lab was built without .postgres()")
+        self.parts.postgres.as_ref().expect("this lab was built without .postgres()")
     }
 
     pub fn postgres_mut(&mut self) -> &mut Postgres {
-        self.parts
-            .postgres
-            .as_mut()
-            .expect("this lab was built without .postgres()")
+        self.parts.postgres.as_mut().expect("this lab was built without .postgres()")
     }
 
     pub fn hosts(&self) -> &Hosts {
-        self.parts
-            .hosts
-            .as_ref()
-            .expect("this lab was built without .hosts()")
+        self.parts.hosts.as_ref().expect("this lab was built without .hosts()")
     }
 
     pub fn hosts_mut(&mut self) -> &mut Hosts {
-        self.parts
-            .hosts
-            .as_mut()
-            .expect("this lab was built without .hosts()")
+        self.parts.hosts.as_mut().expect("this lab was built without .hosts()")
     }
 
     pub fn apps(&self) -> &Apps {
-        self.parts
-            .apps
-            .as_ref()
-            .expect("this lab was built without .apps()")
+        self.parts.apps.as_ref().expect("this lab was built without .apps()")
     }
 
     pub fn apps_mut(&mut self) -> &mut Apps {
-        self.parts
-            .apps
-            .as_mut()
-            .expect("this lab was built without .apps()")
+        self.parts.apps.as_mut().expect("this lab was built without .apps()")
     }
 
     /// The acknowledged orders that the given server does not have.
@@ -316,33 +271,20 @@ impl Lab {
     }
 
     pub fn dns(&self) -> &Dns {
-        self.parts
-            .dns
-            .as_ref()
-            .expect("this lab was built without .dns()")
+        self.parts.dns.as_ref().expect("this lab was built without .dns()")
     }
 
     pub fn dns_mut(&mut self) -> &mut Dns {
-        self.parts
-            .dns
-            .as_mut()
-            .expect("this lab was built without .dns()")
+        self.parts.dns.as_mut().expect("this lab was built without .dns()")
     }
 
     pub fn resolver(&self) -> &Resolver {
-        self.parts
-            .resolver
-            .as_ref()
-            .expect("this lab was built without .resolver()")
+        self.parts.resolver.as_ref().expect("this lab was built without .resolver()")
     }
 
     /// The exporter in par or in sbg.
     pub fn blackbox(&self, site: Site) -> &Blackbox {
-        let found = self
-            .parts
-            .blackboxes
-            .iter()
-            .find(|blackbox| blackbox.site == site);
+        let found = self.parts.blackboxes.iter().find(|blackbox| blackbox.site == site);
         found.unwrap_or_else(|| panic!("this lab has no blackbox exporter in {site}"))
     }
 
@@ -352,9 +294,7 @@ impl Lab {
         let have = self.alerting.alertmanagers.len();
         for n in have..have + options.alertmanagers {
             let started = Alertmanager::start(self.dir.path(), &self.ports, n, options).await;
-            self.alerting
-                .alertmanagers
-                .push(started.context("starting Alertmanager")?);
+            self.alerting.alertmanagers.push(started.context("starting Alertmanager")?);
         }
         Ok(())
     }
@@ -378,10 +318,7 @@ impl Lab {
     }
 
     pub fn prometheus(&self) -> &Prometheus {
-        self.alerting
-            .prometheus
-            .as_ref()
-            .expect("this lab has no Prometheus: call start_prometheus()")
+        self.alerting.prometheus.as_ref().expect("this lab has no Prometheus: call start_prometheus()")
     }
 
     /// Starts the checker of "never two writers".

@@ -48,11 +48,7 @@ impl PortBlock {
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         for index in 0..BLOCKS {
             let path = dir.join(format!("block-{index}"));
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path);
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
             let file = file.with_context(|| format!("opening {}", path.display()))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -77,11 +73,7 @@ impl PortBlock {
 
     /// The n-th port that the lab itself never uses: for the responder under test, receivers and the like.
     pub fn spare(&self, n: u16) -> u16 {
-        assert!(
-            n < PORTS_PER_BLOCK - FIRST_SPARE,
-            "a lab has {} spare ports",
-            PORTS_PER_BLOCK - FIRST_SPARE
-        );
+        assert!(n < PORTS_PER_BLOCK - FIRST_SPARE, "a lab has {} spare ports", PORTS_PER_BLOCK - FIRST_SPARE);
         self.base() + FIRST_SPARE + n
     }
 
@@ -112,9 +104,7 @@ pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
     RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(2).thread_name("lab-net").enable_all();
-        builder
-            .build()
-            .expect("invariant: a process can start two threads")
+        builder.build().expect("invariant: a process can start two threads")
     })
 }
 
@@ -122,10 +112,7 @@ pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
 pub(crate) async fn on_lab<T: Send + 'static>(
     work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
 ) -> anyhow::Result<T> {
-    runtime()
-        .spawn(work)
-        .await
-        .context("a task of the lab ended badly")?
+    runtime().spawn(work).await.context("a task of the lab ended badly")?
 }
 
 /// Asks until the answer is yes; the error says for what and how long, and the last thing heard.
@@ -152,10 +139,7 @@ where
 pub(crate) fn http() -> anyhow::Result<reqwest::Client> {
     // Installing twice is an error that means "already there".
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
     client.context("building the HTTP client")
 }
 

@@ -31,11 +31,7 @@ pub fn acknowledged(apps: &Apps) -> anyhow::Result<Vec<Lost>> {
             let (Some(id), Some(Ok(at)), Some(site)) = (id, at.map(str::parse), site) else {
                 anyhow::bail!("{}: unreadable line {line:?}", path.display());
             };
-            all.push(Lost {
-                id: id.to_owned(),
-                acked_at_micros: at,
-                site: site.to_owned(),
-            });
+            all.push(Lost { id: id.to_owned(), acked_at_micros: at, site: site.to_owned() });
         }
     }
     all.sort_by_key(|order| order.acked_at_micros);
@@ -47,13 +43,7 @@ pub fn acknowledged(apps: &Apps) -> anyhow::Result<Vec<Lost>> {
 pub async fn lost(apps: &Apps, postgres: &Postgres, server: Site) -> anyhow::Result<Vec<Lost>> {
     let promised = acknowledged(apps)?;
     let client = postgres.client(server, Role::Shop).await?;
-    let rows = client
-        .query("select id from orders", &[])
-        .await
-        .context("reading the orders")?;
+    let rows = client.query("select id from orders", &[]).await.context("reading the orders")?;
     let there: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    Ok(promised
-        .into_iter()
-        .filter(|order| !there.contains(&order.id))
-        .collect())
+    Ok(promised.into_iter().filter(|order| !there.contains(&order.id)).collect())
 }

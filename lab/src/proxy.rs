@@ -36,12 +36,7 @@ pub struct Proxy {
 impl Proxy {
     pub async fn start(listen: SocketAddr, upstream: SocketAddr) -> anyhow::Result<Arc<Proxy>> {
         let mode = watch::Sender::new(Mode::Forward);
-        let proxy = Arc::new(Proxy {
-            listen,
-            upstream,
-            mode,
-            acceptor: Mutex::new(None),
-        });
+        let proxy = Arc::new(Proxy { listen, upstream, mode, acceptor: Mutex::new(None) });
         proxy.listen_again().await?;
         Ok(proxy)
     }
@@ -76,9 +71,7 @@ impl Proxy {
     }
 
     fn acceptor(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
-        self.acceptor
-            .lock()
-            .expect("invariant: nobody panics while holding this lock")
+        self.acceptor.lock().expect("invariant: nobody panics while holding this lock")
     }
 
     fn stop_listening(&self) {
@@ -99,9 +92,7 @@ impl Proxy {
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            bind()
-                .await
-                .with_context(|| format!("listening on {listen} for the proxy"))
+            bind().await.with_context(|| format!("listening on {listen} for the proxy"))
         });
         let listener = listener.await?;
         let task = net::runtime().spawn(accept(listener, upstream, mode));
@@ -125,10 +116,7 @@ async fn accept(listener: TcpListener, upstream: SocketAddr, mode: watch::Receiv
 async fn connect(client: TcpStream, upstream: SocketAddr, mut mode: watch::Receiver<Mode>) {
     let _ = client.set_zero_linger();
     // A stalled road does not even reach the other side.
-    let open = mode
-        .wait_for(|mode| *mode != Mode::Stall)
-        .await
-        .is_ok_and(|mode| *mode == Mode::Forward);
+    let open = mode.wait_for(|mode| *mode != Mode::Stall).await.is_ok_and(|mode| *mode == Mode::Forward);
     if !open {
         return;
     }

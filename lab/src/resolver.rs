@@ -27,10 +27,7 @@ impl Resolver {
         dns: &Dns,
         max_ttl: u32,
     ) -> anyhow::Result<Resolver> {
-        ensure!(
-            rustix::process::getuid().is_root(),
-            "a resolver on port 53 needs root"
-        );
+        ensure!(rustix::process::getuid().is_root(), "a resolver on port 53 needs root");
         let ip = ports.resolver_ip();
         let dir = lab.join("resolver");
         std::fs::create_dir_all(&dir)?;
@@ -39,15 +36,8 @@ impl Resolver {
         let argv = ["unbound".into(), "-d".into(), "-c".into(), conf.into_os_string()];
         let unbound = Child::spawn(Spec::new("unbound", argv, lab.join("log/unbound.log")))?;
         let resolv_conf = dir.join("resolv.conf");
-        std::fs::write(
-            &resolv_conf,
-            format!("nameserver {ip}\noptions timeout:1 attempts:2\n"),
-        )?;
-        let resolver = Resolver {
-            ip,
-            resolv_conf,
-            _unbound: unbound,
-        };
+        std::fs::write(&resolv_conf, format!("nameserver {ip}\noptions timeout:1 attempts:2\n"))?;
+        let resolver = Resolver { ip, resolv_conf, _unbound: unbound };
         let what = format!("the resolver to find {ZONE}");
         let found = || async { Ok(!resolver.lookup(ZONE, "A").await?.is_empty()) };
         wait_until(&what, Duration::from_secs(10), found).await?;
@@ -68,24 +58,10 @@ impl Resolver {
     /// it.
     pub fn prefix(&self) -> Vec<String> {
         let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-        let words = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "--",
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "--",
-        ];
+        let words =
+            ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--propagation", "private", "--"];
         let mut words: Vec<String> = words.map(str::to_owned).to_vec();
-        words.extend([
-            "sh".into(),
-            "-c".into(),
-            script.into(),
-            self.resolv_conf.display().to_string(),
-        ]);
+        words.extend(["sh".into(), "-c".into(), script.into(), self.resolv_conf.display().to_string()]);
         words
     }
 }

@@ -29,34 +29,22 @@ pub async fn make(dir: &Path) -> anyhow::Result<Tls> {
     let ca = format!("req -x509 {NEW_KEY} -subj /CN=lab-ca -out ca.crt -keyout ca.key");
     openssl(dir, &ca).await.context("making the lab's CA")?;
     let addresses = [Site::Gra, Site::Sbg, Site::Par].map(|site| format!("IP:{}", site.postgres()));
-    let names = format!(
-        "{EXTENSIONS}subjectAltName={},IP:127.0.0.1,DNS:localhost\n",
-        addresses.join(",")
-    );
+    let names = format!("{EXTENSIONS}subjectAltName={},IP:127.0.0.1,DNS:localhost\n", addresses.join(","));
     std::fs::write(path("server.ext"), names)?;
     let request = format!("req -new {NEW_KEY} -subj /CN=lab-postgres -out server.csr -keyout server.key");
     openssl(dir, &request).await.context("making the server's key")?;
     let sign =
         "x509 -req -days 30 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile server.ext";
-    openssl(dir, &format!("{sign} -out server.crt"))
-        .await
-        .context("signing the server's certificate")?;
+    openssl(dir, &format!("{sign} -out server.crt")).await.context("signing the server's certificate")?;
     std::fs::set_permissions(path("server.key"), PermissionsExt::from_mode(0o600))?;
     files::give_to_postgres(&path("server.key"))?;
-    Ok(Tls {
-        ca: path("ca.crt"),
-        cert: path("server.crt"),
-        key: path("server.key"),
-    })
+    Ok(Tls { ca: path("ca.crt"), cert: path("server.crt"), key: path("server.key") })
 }
 
 /// Runs openssl in the folder, so that its words are file names without folders.
 async fn openssl(dir: &Path, words: &str) -> anyhow::Result<()> {
     let dir = dir.display().to_string();
-    let argv: Vec<&str> = ["env", "-C", &dir, "openssl"]
-        .into_iter()
-        .chain(words.split(' '))
-        .collect();
+    let argv: Vec<&str> = ["env", "-C", &dir, "openssl"].into_iter().chain(words.split(' ')).collect();
     run(&argv, &[]).await?;
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! `pointsman.toml`: what playbooks only name. One typed struct per concern; credentials by reference only.
 //!
-//! Read by every room that binds a name to a real thing; parsing with all problems at once is in [`parse`].
+//! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
+mod check;
+mod parse;
+mod public;
 mod secret;
 mod target;
 mod watch;
 
+pub use parse::parse;
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
@@ -13,12 +17,10 @@ pub use target::{
 pub use watch::{Person, Probe, Source, Vantage};
 
 use crate::kernel::domain::Name;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The whole configuration. Every table may be missing; an unknown key is an error.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where this instance runs; never a playbook's `from`. Without it only `mode: observe` is allowed.
     pub site: Option<Name>,

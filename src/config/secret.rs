@@ -1,12 +1,10 @@
 //! References to secrets. The value is read when it is needed, and never kept in the configuration.
 
 use crate::kernel::domain::Secret;
-use serde::Deserialize;
 use std::path::PathBuf;
 
 /// `{ env = "…" }`, `{ file = "…" }`, or `{ credential = "…" }` (systemd's `LoadCredential=`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretRef {
     Env(String),
     File(PathBuf),

@@ -1,22 +1,21 @@
 //! Targets: the real things that actions write to.
 
 use super::SecretRef;
+use super::parse::secret;
+use crate::document::{Table, code};
 use crate::kernel::domain::Name;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// The site it stands in.
     pub site: Option<Name>,
-    #[serde(flatten)]
     pub kind: TargetKind,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 pub enum TargetKind {
     Postgres(PostgresTarget),
     Host(HostTarget),
@@ -35,8 +34,7 @@ impl TargetKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsMode {
     /// Only for loopback and private links.
     Disable,
@@ -45,20 +43,17 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct PostgresTarget {
     /// Host name or IP address.
     pub address: String,
-    #[serde(default = "postgres_port")]
     pub port: u16,
     /// The target of kind `host` that it runs on.
     pub host: Option<Name>,
     pub user: String,
     pub password: Option<SecretRef>,
     /// Where Pointsman connects for administration.
-    #[serde(default = "postgres_database")]
     pub database: String,
-    #[serde(default)]
     pub tls: TlsMode,
     /// PEM file of the authority to trust, instead of the system's.
     pub ca: Option<PathBuf>,
@@ -66,29 +61,19 @@ pub struct PostgresTarget {
     pub app_role: Option<AppRole>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct AppRole {
     pub user: String,
     pub password: Option<SecretRef>,
-    #[serde(default = "postgres_database")]
     pub database: String,
 }
 
-fn postgres_port() -> u16 {
-    5432
-}
-fn postgres_database() -> String {
-    "postgres".to_owned()
-}
-
 /// A machine that commands run on and files lie on: over SSH with a forced command, or this machine.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct HostTarget {
     /// `user@address` or `user@address:port`. The system's ssh, strict known_hosts.
     pub ssh: Option<String>,
     /// True for the machine that Pointsman runs on.
-    #[serde(default)]
     pub local: bool,
     /// Identity file; `ssh`'s own choice without it.
     pub key: Option<PathBuf>,
@@ -96,16 +81,15 @@ pub struct HostTarget {
     /// `ssh -F`.
     pub ssh_config: Option<PathBuf>,
     /// For a local host: the argument list of each command that a playbook may name.
-    #[serde(default)]
     pub commands: BTreeMap<Name, Vec<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct HostsTarget {
     pub hosts: Vec<Name>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Rfc2136Target {
     pub zone: String,
     /// The first takes updates; all must answer alike.
@@ -113,12 +97,131 @@ pub struct Rfc2136Target {
     pub tsig: Tsig,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Tsig {
     pub name: String,
     /// `hmac-sha256`
     pub algorithm: String,
     /// Base64, as `tsig-keygen` prints it.
     pub secret: SecretRef,
+}
+
+const KINDS: [&str; 4] = ["postgres", "host", "hosts", "rfc2136"];
+
+/// Reads one table of `[targets]`.
+pub(super) fn read(table: &Table<'_>) -> Option<Target> {
+    let site = table.name("site");
+    table.need("kind");
+    let Some(kind) = table.word("kind", &KINDS) else {
+        table.ignore_rest();
+        return None;
+    };
+    let kind = match kind {
+        "postgres" => TargetKind::Postgres(read_postgres(table)?),
+        "host" => TargetKind::Host(read_host(table)?),
+        "hosts" => TargetKind::Hosts(HostsTarget { hosts: read_hosts(table)? }),
+        "rfc2136" => TargetKind::Rfc2136(read_zone(table)?),
+        other => unreachable!("invariant: {other} is not among the kinds"),
+    };
+    Some(Target { site, kind })
+}
+
+fn read_hosts(table: &Table<'_>) -> Option<Vec<Name>> {
+    table.need("hosts")?;
+    Some(table.names("hosts")?.into_iter().map(|(name, _)| name).collect())
+}
+
+fn read_postgres(table: &Table<'_>) -> Option<PostgresTarget> {
+    let port = table.integer("port", 1, 65_535).and_then(|n| u16::try_from(n).ok());
+    let tls = match table.word("tls", &["disable", "verify-full"]) {
+        Some("disable") => TlsMode::Disable,
+        _ => TlsMode::VerifyFull,
+    };
+    let app_role = table.table("app_role").and_then(|role| {
+        let read = AppRole {
+            user: role.need_text("user").unwrap_or_default().to_owned(),
+            password: secret(&role, "password"),
+            database: role.text("database").unwrap_or("postgres").to_owned(),
+        };
+        role.finish();
+        Some(read)
+    });
+    let (address, user) = (table.need_text("address"), table.need_text("user"));
+    Some(PostgresTarget {
+        address: address.unwrap_or_default().to_owned(),
+        port: port.unwrap_or(5432),
+        host: table.name("host"),
+        user: user.unwrap_or_default().to_owned(),
+        password: secret(table, "password"),
+        database: table.text("database").unwrap_or("postgres").to_owned(),
+        tls,
+        ca: table.text("ca").map(PathBuf::from),
+        app_role,
+    })
+}
+
+fn read_host(table: &Table<'_>) -> Option<HostTarget> {
+    let mut commands = BTreeMap::new();
+    for entry in table.get("commands").map(|node| node.entries()).unwrap_or_default() {
+        let what = format!("commands.{}", entry.key);
+        let words = table.sink.list(&entry.value, &what).unwrap_or_default();
+        let words: Vec<String> =
+            words.iter().filter_map(|word| table.sink.text(word, &what)).map(str::to_owned).collect();
+        if words.is_empty() {
+            let says = format!("{what} must be a list: the program and its arguments");
+            table.sink.error(code::BAD_VALUE, entry.value.at.clone(), says);
+        }
+        commands.insert(Name::from(entry.key.as_str()), words);
+    }
+    table.table("commands");
+    let host = HostTarget {
+        ssh: table.text("ssh").map(str::to_owned),
+        local: table.boolean("local").unwrap_or(false),
+        key: table.text("key").map(PathBuf::from),
+        known_hosts: table.text("known_hosts").map(PathBuf::from),
+        ssh_config: table.text("ssh_config").map(PathBuf::from),
+        commands,
+    };
+    if host.local == host.ssh.is_some() {
+        let says = "a host has either \"ssh\" or \"local = true\"";
+        table.sink.error(code::MISSING, table.at.clone(), says);
+    }
+    if !host.local && !host.commands.is_empty() {
+        let says = "\"commands\" are for a local host; over SSH the other side names its own";
+        table.sink.error(code::BAD_VALUE, table.key_at("commands"), says);
+    }
+    Some(host)
+}
+
+fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
+    let mut servers = vec![];
+    table.need("servers");
+    for node in table.list("servers").unwrap_or_default() {
+        let text = table.sink.text(node, "each of \"servers\"").unwrap_or_default();
+        match text.parse::<SocketAddr>() {
+            Ok(server) => servers.push(server),
+            Err(_) => {
+                let says = "each of \"servers\" must be IP:port";
+                table.sink.error_hint(code::BAD_VALUE, node.at.clone(), says, "for example \"10.9.0.1:53\"");
+            }
+        }
+    }
+    if servers.is_empty() && table.get("servers").is_some() {
+        table.sink.error(
+            code::BAD_VALUE,
+            table.key_at("servers"),
+            "\"servers\" must name at least one server",
+        );
+    }
+    table.need("tsig");
+    let tsig = table.table("tsig").and_then(|tsig| {
+        tsig.need("secret");
+        tsig.need("algorithm");
+        let read =
+            (tsig.need_text("name"), tsig.word("algorithm", &["hmac-sha256"]), secret(&tsig, "secret"));
+        tsig.finish();
+        Some(Tsig { name: read.0?.to_owned(), algorithm: read.1?.to_owned(), secret: read.2? })
+    });
+    let zone = table.need_text("zone");
+    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig? })
 }

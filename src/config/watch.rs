@@ -2,12 +2,10 @@
 
 use super::SecretRef;
 use crate::kernel::domain::{Name, Role};
-use serde::Deserialize;
 use std::net::IpAddr;
 
 /// One question about one thing, asked from every vantage. Exactly one of `http`, `tcp`, `sql`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Probe {
     pub http: Option<String>,
     /// Connect here, keep the URL's name for Host and SNI.
@@ -21,8 +19,7 @@ pub struct Probe {
 }
 
 /// A place to look from, with a declared failure domain. `local` always exists.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Vantage {
     /// `/probe` of a Blackbox exporter. Without it the vantage is this process.
     pub blackbox: Option<String>,
@@ -37,22 +34,17 @@ pub struct Vantage {
 }
 
 /// Where alerts come from, and where to ask whether they still fire.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Source {
     /// Base URLs of every Alertmanager of the source.
-    #[serde(default)]
     pub api: Vec<String>,
     pub user: Option<String>,
     pub password: Option<SecretRef>,
     pub bearer: Option<SecretRef>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Person {
-    #[serde(default)]
     pub roles: Vec<Role>,
-    #[serde(default)]
     pub groups: Vec<Name>,
 }

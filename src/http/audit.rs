@@ -34,7 +34,13 @@ pub async fn list(
     let limit = wanted.limit.unwrap_or(200).clamp(1, LIMIT);
     let stream = match (&wanted.stream, &wanted.run) {
         (Some(text), _) => Some(Stream::try_from(text.clone()).map_err(|why| {
-            Problem::new(StatusCode::BAD_REQUEST, "PM4008", why, "nothing was read", "run:ID, source:NAME, alerts:NAME, service:NAME, playbook:NAME or instance")
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "PM4008",
+                why,
+                "nothing was read",
+                "run:ID, source:NAME, alerts:NAME, service:NAME, playbook:NAME or instance",
+            )
         })?),
         (None, Some(run)) => Some(Stream::Run(run.clone())),
         (None, None) => None,
@@ -82,7 +88,11 @@ impl<'a> Teller<'a> {
     pub async fn tell(&mut self, stamped: Stamped) -> Result<Value, Problem> {
         let run = match &stamped.stream {
             Stream::Run(id) => self.spec(id).await?,
-            Stream::Source(_) | Stream::Alerts(_) | Stream::Service(_) | Stream::Playbook(_) | Stream::Instance => None,
+            Stream::Source(_)
+            | Stream::Alerts(_)
+            | Stream::Service(_)
+            | Stream::Playbook(_)
+            | Stream::Instance => None,
         };
         let says = tell(&stamped.record, run);
         let body = serde_json::to_value(&stamped.record).map_err(Problem::store)?;

@@ -36,7 +36,9 @@ impl FromRequestParts<Arc<App>> for Viewer {
 impl FromRequestParts<Arc<App>> for Decider {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        actor(parts, app, &[Role::Approver, Role::Operator, Role::IncidentLead, Role::Admin]).await.map(Decider)
+        actor(parts, app, &[Role::Approver, Role::Operator, Role::IncidentLead, Role::Admin])
+            .await
+            .map(Decider)
     }
 }
 
@@ -64,7 +66,8 @@ async fn actor(parts: &Parts, app: &App, roles: &[Role]) -> Result<Actor, Proble
 fn credentials(parts: &Parts) -> Result<Given, Problem> {
     let value = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| unauthorised("no token was sent"))?;
     let value = value.to_str().map_err(|_| unauthorised("the Authorization header is not text"))?;
-    let (scheme, rest) = value.split_once(' ').ok_or_else(|| unauthorised("the Authorization header is incomplete"))?;
+    let (scheme, rest) =
+        value.split_once(' ').ok_or_else(|| unauthorised("the Authorization header is incomplete"))?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(Given { user: None, token: rest.trim().to_owned() });
     }

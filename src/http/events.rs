@@ -28,7 +28,8 @@ pub async fn follow(
     Query(query): Query<From>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let last_seen = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Position>().ok());
+    let last_seen =
+        headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Position>().ok());
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let from = last_seen.map(|p| p + 1).or(query.from).unwrap_or(head.position + 1).max(1);
     let bell = app.wakes.follow();
@@ -46,7 +47,8 @@ pub async fn follow(
                 let again = app.journal.backend().head().await.ok()?;
                 if again.position < from {
                     // A look every second also finds what was written without a bell.
-                    let bounded = tokio::time::timeout(std::time::Duration::from_secs(1), bell.changed()).await;
+                    let bounded =
+                        tokio::time::timeout(std::time::Duration::from_secs(1), bell.changed()).await;
                     if matches!(bounded, Ok(Err(_))) {
                         return None;
                     }

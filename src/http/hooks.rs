@@ -62,7 +62,9 @@ pub async fn receive(
     app.metrics.delivered(&delivery);
     app.wakes.appended(position);
     app.wakes.triage.notify_one();
-    Ok(Json(json!({ "schema": "pointsman.delivery/v1", "position": position, "alerts": delivery.alerts.len() })))
+    Ok(Json(
+        json!({ "schema": "pointsman.delivery/v1", "position": position, "alerts": delivery.alerts.len() }),
+    ))
 }
 
 fn unreadable(app: &App, rejection: &BytesRejection) -> Problem {

@@ -35,7 +35,8 @@ pub async fn open(
     if let Some(shown) = wanted.digest {
         let dry = dry_plan(&app, spec.clone()).await.map_err(Problem::store)?;
         if dry.sheet.digest != shown {
-            let says = format!("the plan changed: it is {} now, not {}", dry.sheet.digest.short(), shown.short());
+            let says =
+                format!("the plan changed: it is {} now, not {}", dry.sheet.digest.short(), shown.short());
             return Err(conflict(says, "look at the new plan and decide again"));
         }
     }
@@ -84,19 +85,22 @@ pub async fn decide(
 ) -> Result<Json<Value>, Problem> {
     let Json(decision) = decision.map_err(|e| bad_json(&e))?;
     let command = command(&decision)?;
-    let (position, says) = app.command(&id, &command, &by, &decision.reason).await.map_err(|error| match error {
-        CommandError::NoSuchRun => Problem::no_such(format!("run {id}")),
-        CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),
-        CommandError::Refused(Refused::NotAllowed(why)) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "PM4012",
-            why,
-            "nothing was decided",
-            "somebody with that role has to do it; a reason is always needed",
-        ),
-        CommandError::Refused(Refused::Conflict(why)) => conflict(why, "`pointsman watch` shows where the run stands"),
-        CommandError::Store(error) => Problem::store(error),
-    })?;
+    let (position, says) =
+        app.command(&id, &command, &by, &decision.reason).await.map_err(|error| match error {
+            CommandError::NoSuchRun => Problem::no_such(format!("run {id}")),
+            CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),
+            CommandError::Refused(Refused::NotAllowed(why)) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "PM4012",
+                why,
+                "nothing was decided",
+                "somebody with that role has to do it; a reason is always needed",
+            ),
+            CommandError::Refused(Refused::Conflict(why)) => {
+                conflict(why, "`pointsman watch` shows where the run stands")
+            }
+            CommandError::Store(error) => Problem::store(error),
+        })?;
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
 }
 

@@ -7,5 +7,7 @@ pub mod http;
 mod params;
 pub mod postgres;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use registry::{Ports, ProviderRegistry};

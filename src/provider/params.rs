@@ -30,7 +30,10 @@ impl<'a> Params<'a> {
         if let Some(named) = params.maybe::<String>("target")
             && named != spec.target.as_str()
         {
-            params.problem(format!("`target` is {named:?} here, but the step is for {:?}", spec.target.as_str()));
+            params.problem(format!(
+                "`target` is {named:?} here, but the step is for {:?}",
+                spec.target.as_str()
+            ));
         }
         params
     }
@@ -91,7 +94,11 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let spec = Spec { kind: "x.y".into(), target: "t".into(), with: json!({"ttl": "no", "zzz": 1, "target": "u"}) };
+        let spec = Spec {
+            kind: "x.y".into(),
+            target: "t".into(),
+            with: json!({"ttl": "no", "zzz": 1, "target": "u"}),
+        };
         let mut params = Params::new(&spec);
         let _: Option<u32> = params.need("ttl");
         let _: Option<String> = params.need("name");

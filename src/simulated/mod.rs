@@ -1,1 +1,12 @@
 //! Models of remotes behind the providers' ports: the real observe, plan and apply run against them.
+
+mod dns;
+mod hook;
+mod host;
+mod http;
+pub mod postgres;
+
+pub use dns::DnsModel;
+pub use hook::{Calm, Fault, Hook};
+pub use host::{HostModel, Machine};
+pub use http::{HttpModel, Sights};

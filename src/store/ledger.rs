@@ -101,7 +101,13 @@ impl Ledger {
         for row in &batch.rows {
             match row {
                 Row::Lock { key, run } => {
-                    if let Some(by) = self.locks.get(key).filter(|by| *by != run) {
+                    let rival = |row: &'_ Row| match row {
+                        Row::Lock { key: other, run: by } if other == key && by != run => Some(by.clone()),
+                        _ => None,
+                    };
+                    let held = self.locks.get(key).filter(|by| *by != run).cloned();
+                    // Two runs of one batch cannot share a lock either.
+                    if let Some(by) = held.or_else(|| batch.rows.iter().find_map(rival)) {
                         return Err(AppendError::Locked { key: key.clone(), by: by.to_string() });
                     }
                 }

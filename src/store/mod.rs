@@ -35,9 +35,14 @@ use serde_json::Value;
 use sqlx::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use token::TokenCache;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use writer::{Job, QUEUE, Waiting, Writer};
+
+/// Longest wait for the writer; longer than its own recovery.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// An open store. Dropping it ends the writer; [`SqliteStore::close`] also waits for it.
 pub struct SqliteStore {
@@ -45,6 +50,9 @@ pub struct SqliteStore {
     readers: SqlitePool,
     jobs: mpsc::Sender<Job>,
     buffer: Arc<Buffer>,
+    cache: Arc<TokenCache>,
+    /// The journal ended behind its head file, and nobody has accepted that yet.
+    behind: Mutex<Option<HeadBehind>>,
     /// Taken by `close`; held until then.
     running: Mutex<Option<(JoinHandle<()>, DirLock)>>,
 }
@@ -74,10 +82,13 @@ impl SqliteStore {
         let position = ledger.head.position;
         let (jobs, received) = mpsc::channel(QUEUE);
         let buffer = Arc::new(Buffer::default());
+        let cache = Arc::new(TokenCache::default());
         let writer = Writer {
             dir: dir.to_owned(),
             open: Some((conn, ledger)),
             buffer: buffer.clone(),
+            cache: cache.clone(),
+            seen_version: 0,
             jobs: received,
         };
         let readers = open::readers(dir);
@@ -89,16 +100,36 @@ impl SqliteStore {
         };
         let task = tokio::spawn(writer.work());
         let running = Mutex::new(Some((task, lock)));
-        let store = Arc::new(SqliteStore { dir: dir.to_owned(), readers, jobs, buffer, running });
-        Ok(Opened { store, head: head::compare(noted, position, at_noted) })
+        let head = head::compare(noted, position, at_noted);
+        let behind =
+            Mutex::new(if let HeadState::Behind(behind) = &head { Some(behind.clone()) } else { None });
+        let dir = dir.to_owned();
+        let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, behind, running });
+        Ok(Opened { store, head })
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Notes outside the database where the chain ends: at stop, at the end of a run, and every minute.
+    /// Notes outside the database where the chain ends: at stop, at the end of a run, and every minute. Refused
+    /// while the journal is behind the note: the note is the only trace of what was lost.
     pub async fn write_head(&self) -> Result<(), StoreError> {
+        let behind = self.behind.lock().expect("invariant: no panic while holding the lock").clone();
+        match behind {
+            Some(behind) => Err(behind.error()),
+            None => self.replace_head().await,
+        }
+    }
+
+    /// A person has looked and goes on with the journal as it is: called when they thaw, after their record.
+    pub async fn accept_head(&self) -> Result<(), StoreError> {
+        self.replace_head().await?;
+        *self.behind.lock().expect("invariant: no panic while holding the lock") = None;
+        Ok(())
+    }
+
+    async fn replace_head(&self) -> Result<(), StoreError> {
         let head = self.head().await.map_err(|e| StoreError::unreadable(&e))?;
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || head::write(&dir, head)).await;
@@ -112,10 +143,26 @@ impl SqliteStore {
         let _ = self.jobs.send(Job::Close).await;
         // Readers first: the last connection to close moves the WAL into the file.
         self.readers.close().await;
-        if let Err(e) = task.await {
-            tracing::error!(error = %e, "the store's writer ended badly");
+        match tokio::time::timeout(PATIENCE, task).await {
+            Ok(Ok(())) => drop(lock),
+            Ok(Err(e)) => tracing::error!(error = %e, "the store's writer ended badly"),
+            Err(_) => {
+                tracing::error!(
+                    "the disk does not answer; the directory stays locked until this process ends"
+                );
+                // The writer may still write: the lock must outlive it.
+                std::mem::forget(lock);
+            }
         }
-        drop(lock);
+    }
+
+    /// Waits for the writer's answer, but not for ever: a disk may hang.
+    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, String> {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err("the store's writer ended without an answer".to_owned()),
+            Err(_) => Err(format!("the disk gave no answer within {} s", PATIENCE.as_secs())),
+        }
     }
 
     async fn send(&self, batch: RawBatch) -> Result<Vec<Written>, AppendError> {
@@ -124,10 +171,7 @@ impl SqliteStore {
             mpsc::error::TrySendError::Full(_) => AppendError::Busy(format!("{QUEUE} appends wait already")),
             mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable("the store is closed".into()),
         })?;
-        match answer.await {
-            Ok(answer) => answer,
-            Err(_) => Err(AppendError::Doubt("the store's writer ended without an answer".into())),
-        }
+        self.answer(answer).await.unwrap_or_else(|why| Err(AppendError::Doubt(why)))
     }
 }
 

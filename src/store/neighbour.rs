@@ -181,9 +181,9 @@ impl SqliteStore {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
-        let gone = || ReadError("the store is closed".to_owned());
-        self.jobs.send(Job::Flush(reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(ReadError)
+        let closed = |_| ReadError("the store is closed, or too many wait".to_owned());
+        self.jobs.try_send(Job::Flush(reply)).map_err(closed)?;
+        self.answer(answer).await.map_err(ReadError)?.map_err(ReadError)
     }
 }
 

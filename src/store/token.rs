@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 
@@ -82,6 +83,53 @@ fn decode(row: &SqliteRow) -> Result<Token, StoreError> {
     token().map_err(|e| StoreError::token(&e))
 }
 
+/// The token table as last read: a request must not cost a query.
+#[derive(Default)]
+pub(super) struct TokenCache(Mutex<Cached>);
+
+#[derive(Default)]
+struct Cached {
+    /// Raised by `clear`, so that a list read before it is not put in after it.
+    generation: u64,
+    tokens: Option<Arc<Vec<Token>>>,
+}
+
+impl TokenCache {
+    fn lock(&self) -> MutexGuard<'_, Cached> {
+        self.0.lock().expect("invariant: no panic while holding the lock")
+    }
+    fn get(&self) -> Option<Arc<Vec<Token>>> {
+        self.lock().tokens.clone()
+    }
+    fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+    fn put(&self, generation: u64, tokens: Arc<Vec<Token>>) {
+        let mut cached = self.lock();
+        if cached.generation == generation {
+            cached.tokens = Some(tokens);
+        }
+    }
+    /// The writer calls this when another process has written to the database.
+    pub fn clear(&self) {
+        let mut cached = self.lock();
+        cached.generation += 1;
+        cached.tokens = None;
+    }
+}
+
+/// Every hash is compared, and in full: the time tells nothing about how much was right.
+fn search(tokens: &[Token], hash: Digest) -> Option<Token> {
+    let mut found = None;
+    for token in tokens {
+        let same: bool = token.hash.0.ct_eq(&hash.0).into();
+        if same && token.revoked.is_none() {
+            found = Some(token);
+        }
+    }
+    found.cloned()
+}
+
 impl SqliteStore {
     /// Returned once; it cannot be shown again.
     pub async fn insert_token(&self, role: Role, name: &Name, now: Time) -> Result<Secret, StoreError> {
@@ -90,16 +138,17 @@ impl SqliteStore {
         Ok(secret)
     }
 
-    /// The live token that was presented. Reads the table, so that a token made or revoked beside this process
-    /// counts at once. Every hash is compared in full: the time tells nothing about how much was right.
+    /// The live token that was presented. One made beside this process counts at once, one revoked beside it
+    /// within two seconds, one revoked here at once.
     pub async fn authenticate(&self, presented: &str, now: Time) -> Result<Option<Token>, StoreError> {
         let hash = Digest::of(presented.as_bytes());
-        let mut found = None;
-        for token in self.tokens().await? {
-            let same: bool = token.hash.0.ct_eq(&hash.0).into();
-            if same && token.revoked.is_none() {
-                found = Some(token);
-            }
+        let known = self.cache.get();
+        let mut found = known.as_ref().and_then(|known| search(known, hash));
+        if found.is_none() {
+            let generation = self.cache.generation();
+            let fresh = Arc::new(self.tokens().await?);
+            self.cache.put(generation, fresh.clone());
+            found = search(&fresh, hash);
         }
         if let Some(token) = &found {
             self.buffer.used(token.hash, now);
@@ -116,14 +165,17 @@ impl SqliteStore {
 
     /// False: there is no such live token.
     pub async fn revoke_token(&self, hash: Digest, now: Time) -> Result<bool, StoreError> {
-        Ok(self.token_deed(TokenDeed::Revoke { hash, at: now }).await? > 0)
+        let revoked = self.token_deed(TokenDeed::Revoke { hash, at: now }).await;
+        self.cache.clear();
+        Ok(revoked? > 0)
     }
 
     async fn token_deed(&self, deed: TokenDeed) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::token(&"the store is closed");
-        self.jobs.send(Job::Token(deed, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|why| StoreError::token(&why))
+        let closed = |_| StoreError::token(&"the store is closed, or too many wait");
+        self.jobs.try_send(Job::Token(deed, reply)).map_err(closed)?;
+        let failed = |why: String| StoreError::token(&why);
+        self.answer(answer).await.map_err(failed)?.map_err(failed)
     }
 }
 

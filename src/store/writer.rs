@@ -7,7 +7,7 @@ use super::group::{GroupError, write_group};
 use super::ledger::{Admitted, Ledger};
 use super::neighbour::{Buffer, flush};
 use super::open::{load_ledger, writer as connect};
-use super::token::{TokenDeed, TokenReply, carry_out};
+use super::token::{TokenCache, TokenDeed, TokenReply, carry_out};
 use crate::kernel::journal::{AppendError, RawBatch, Written};
 use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
@@ -44,6 +44,9 @@ pub(super) struct Writer {
     /// None: lost to doubt; nothing is written before a recovery has succeeded.
     pub open: Option<(SqliteConnection, Ledger)>,
     pub buffer: Arc<Buffer>,
+    pub cache: Arc<TokenCache>,
+    /// SQLite's count of what other connections have written.
+    pub seen_version: i64,
     pub jobs: mpsc::Receiver<Job>,
 }
 
@@ -95,11 +98,24 @@ impl Writer {
             tokio::select! {
                 received = self.jobs.recv_many(jobs, GROUP) => return received > 0,
                 _ = tick.tick() => {
+                    self.look_for_guests().await;
                     if let Err(why) = self.flush().await {
                         tracing::warn!(%why, "samples wait in memory");
                     }
                 }
             }
+        }
+    }
+
+    /// `token create` writes beside us; whatever it was, tokens are read anew.
+    async fn look_for_guests(&mut self) {
+        let Some((conn, _)) = self.open.as_mut() else { return };
+        let version: Result<i64, _> = sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await;
+        if let Ok(version) = version
+            && version != self.seen_version
+        {
+            self.seen_version = version;
+            self.cache.clear();
         }
     }
 

@@ -3,13 +3,13 @@
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Digest, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
 };
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
 use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
 use crate::kernel::port::World;
-use crate::playbook::{AlertView, Playbook};
+use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::SqliteStore;
@@ -18,9 +18,6 @@ use std::sync::atomic::AtomicBool;
 
 /// Races with the driver and with other people that are tried again before giving up.
 const RACES: u32 = 20;
-/// The fold that runs opened by this version begin with.
-const FOLD: u16 = 1;
-
 pub struct App {
     pub journal: Journal,
     pub store: Arc<SqliteStore>,
@@ -88,7 +85,9 @@ impl App {
     pub async fn summaries(&self, max: u32) -> Result<Vec<Summary>, ReadError> {
         let rows = self.journal.backend().summaries("run:", max).await?;
         rows.into_iter()
-            .map(|(stream, value)| serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}"))))
+            .map(|(stream, value)| {
+                serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}")))
+            })
             .collect()
     }
 
@@ -108,15 +107,15 @@ impl App {
         cause: Cause,
         alert: Option<&AlertView>,
     ) -> Result<Resolved, Vec<String>> {
-        let request = crate::playbook::Request {
+        let opening = Opening {
             run: RunId::from_random(self.world.random()),
-            cause,
             epoch: 0,
             owner: self.owner.clone(),
-            fold: FOLD,
+            cause,
+            alert: alert.cloned(),
         };
-        crate::playbook::resolve(playbook, &self.config, alert, request)
-            .map_err(|problems| problems.into_iter().map(|p| p.says).collect())
+        playbook::resolve(playbook, &self.config, opening)
+            .map_err(|problems| problems.into_iter().map(|p| p.to_string()).collect())
     }
 
     /// Opens a run, takes its locks and attaches `occurrences`, all in one batch or not at all.

@@ -16,7 +16,13 @@ pub enum Confirmed {
 }
 
 /// Asks once, bounded by `within`.
-pub async fn confirm(app: &App, spec: &Resolved, labels: &serde_json::Value, source: &str, within: Span) -> Confirmed {
+pub async fn confirm(
+    app: &App,
+    spec: &Resolved,
+    labels: &serde_json::Value,
+    source: &str,
+    within: Span,
+) -> Confirmed {
     let guards = || spec.items.iter().filter(|i| i.role == ItemRole::Guard);
     let of_kind = |item: &Item, kind: &str| match &item.rungs[0].form {
         Form::Check(spec) if spec.kind.as_str() == kind => Some(spec.clone()),

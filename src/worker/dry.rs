@@ -28,9 +28,11 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     spec.owner = app.owner.clone();
     let journal = Journal::new(Arc::new(MemoryBackend::new()));
     let (run, service) = (spec.run.clone(), spec.service.clone());
-    let opened = Batch::new(app.world.now())
-        .row(Row::RaiseEpoch { service, to: 1 })
-        .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec))]);
+    let opened = Batch::new(app.world.now()).row(Row::RaiseEpoch { service, to: 1 }).part(
+        Stream::Run(run.clone()),
+        Some(0),
+        vec![Record::Opened(Box::new(spec))],
+    );
     journal.append(opened).await?;
     let driver = Driver {
         journal: &journal,
@@ -49,9 +51,7 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers() })
 }
 
-fn renumber(
-    mut records: Vec<crate::kernel::domain::Stamped>,
-) -> Vec<crate::kernel::domain::Stamped> {
+fn renumber(mut records: Vec<crate::kernel::domain::Stamped>) -> Vec<crate::kernel::domain::Stamped> {
     for (seq, stamped) in (1..).zip(&mut records) {
         stamped.seq = seq;
     }

@@ -36,7 +36,10 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let Opened { store, head } = SqliteStore::open(&options.data).await?;
     // The port is taken before anything is written, so that a second start fails early and changes nothing.
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
-        anyhow::anyhow!("PM2101: cannot listen on {}: {error}. Nothing was started. Is another server there?", options.listen)
+        anyhow::anyhow!(
+            "PM2101: cannot listen on {}: {error}. Nothing was started. Is another server there?",
+            options.listen
+        )
     })?;
     let app = Arc::new(assemble(&options, store.clone(), head).await?);
     announce(&app, &options, listener.local_addr()?).await?;
@@ -76,7 +79,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be received; only SIGKILL stops this process");
         return std::future::pending().await;
     };
@@ -102,7 +106,7 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
     let owner = format!("{}-{:016x}", std::process::id(), world.random());
     let journal = Journal::new(store.clone());
     playbooks.record(&journal, world.as_ref()).await?;
-    let samples = Arc::new(Ring::new(SAMPLES_KEPT));
+    let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
     Ok(App {
         journal,
         store,
@@ -138,7 +142,10 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
         say(&format!("admin token, shown only this once: {}", token.expose()));
     }
     let active = app.playbooks.active().count();
-    say(&format!("pointsman {} listens on http://{address} with {active} active playbooks", env!("CARGO_PKG_VERSION")));
+    say(&format!(
+        "pointsman {} listens on http://{address} with {active} active playbooks",
+        env!("CARGO_PKG_VERSION")
+    ));
     Ok(())
 }
 

@@ -17,6 +17,6 @@ pub use app::{App, CommandError, OpenError};
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use metrics::Metrics;
-pub use playbooks::{Loaded, Playbooks};
+pub use playbooks::{Loaded, Playbooks, playbook_files};
 pub use wakes::Wakes;
 pub use world::SystemWorld;

@@ -22,7 +22,9 @@ pub enum State {
     New,
     Confirming(Confirming),
     /// Looked at again at that time: a lock, a freeze, a store that was busy.
-    Waits { until: Time },
+    Waits {
+        until: Time,
+    },
     /// A dry plan is under way, for a playbook that only observes.
     Observing,
     /// It belongs to this run, for good.

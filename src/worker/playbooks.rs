@@ -37,7 +37,9 @@ impl Playbooks {
     /// Reads every playbook of a folder. A missing folder is an empty one, said aloud.
     pub fn read(dir: &Path, config: &Config, registry: &dyn Registry) -> Playbooks {
         let mut files: Vec<PathBuf> = match std::fs::read_dir(dir) {
-            Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).take(MAX_FILES).collect(),
+            Ok(entries) => {
+                entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).take(MAX_FILES).collect()
+            }
             Err(error) => {
                 tracing::warn!(dir = %dir.display(), %error, "there are no playbooks: alerts are recorded, nothing can start");
                 vec![]
@@ -48,8 +50,12 @@ impl Playbooks {
         refuse_twins(&mut all);
         for loaded in &all {
             match &loaded.playbook {
-                Some(p) => tracing::info!(playbook = %loaded.name, mode = ?p.mode, digest = %loaded.digest.short(), "playbook is active"),
-                None => tracing::error!(file = %loaded.file.display(), problems = ?loaded.problems, "playbook is NOT active"),
+                Some(p) => {
+                    tracing::info!(playbook = %loaded.name, mode = ?p.mode, digest = %loaded.digest.short(), "playbook is active")
+                }
+                None => {
+                    tracing::error!(file = %loaded.file.display(), problems = ?loaded.problems, "playbook is NOT active")
+                }
             }
             for warning in &loaded.warnings {
                 tracing::warn!(playbook = %loaded.name, "{warning}");
@@ -94,6 +100,24 @@ impl Playbooks {
     }
 }
 
+/// The playbook files among `paths`; a folder stands for those in it.
+pub fn playbook_files(paths: &[PathBuf]) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path)?;
+            let mut found: Vec<PathBuf> =
+                entries.flatten().map(|e| e.path()).filter(|p| is_playbook(p)).collect();
+            found.sort();
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.truncate(MAX_FILES);
+    Ok(files)
+}
+
 fn is_playbook(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let test = name.contains(".test.");
@@ -108,11 +132,20 @@ fn load(file: PathBuf, config: &Config, registry: &dyn Registry) -> Loaded {
         Err(error) => {
             let problems = vec![format!("PM1200: {} cannot be read: {error}", file.display())];
             let (name, digest) = (stem.into(), Digest::of(b""));
-            return Loaded { name, file, text: String::new(), digest, playbook: None, problems, warnings: vec![] };
+            return Loaded {
+                name,
+                file,
+                text: String::new(),
+                digest,
+                playbook: None,
+                problems,
+                warnings: vec![],
+            };
         }
     };
     let (checked, found) = playbook::check(&text, &file.display().to_string(), config, registry);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(playbook::Problem::is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|p| p.severity == playbook::Severity::Error);
     let show = |list: Vec<playbook::Problem>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let name = checked.as_ref().map_or_else(|| stem.into(), |p| p.name.clone());
     let digest = playbook::digest(&text);
@@ -126,7 +159,7 @@ fn refuse_twins(all: &mut [Loaded]) {
     for loaded in all {
         if names.iter().filter(|n| **n == loaded.name).count() > 1 {
             loaded.playbook = None;
-            loaded.problems.push(format!("PM1201: another file also defines the playbook {}", loaded.name));
+            loaded.problems.push(format!("PM1235: another file also defines the playbook {}", loaded.name));
         }
     }
 }

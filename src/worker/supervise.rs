@@ -34,7 +34,8 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
     }
     loop {
         let now = app.world.now();
-        let ready: Vec<RunId> = due.iter().filter(|(_, at)| **at <= now).map(|(run, _)| run.clone()).collect();
+        let ready: Vec<RunId> =
+            due.iter().filter(|(_, at)| **at <= now).map(|(run, _)| run.clone()).collect();
         for run in ready {
             due.remove(&run);
             if busy.insert(run.clone()) {

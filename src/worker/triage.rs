@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 const CURSOR: &str = "triage";
 const PAGE: u32 = 256;
+/// An alert that cannot be confirmed for that long is not acted upon, unless its playbook says otherwise.
+const UNCONFIRMED: Span = Span::mins(5);
 /// A look again at what waits for a lock, a freeze or the store.
 const LOOK_AGAIN: Span = Span::secs(15);
 
@@ -114,7 +116,7 @@ impl Triage {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: AlertView::new("alertmanager", source, labels),
+                    alert: view(source, labels),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -136,8 +138,12 @@ impl Triage {
     async fn round(&mut self) -> anyhow::Result<()> {
         self.take_deliveries().await?;
         let now = self.app.world.now();
-        let due: Vec<OccurrenceId> =
-            self.open.values().filter(|o| o.due().is_some_and(|at| at <= now)).map(|o| o.id.clone()).collect();
+        let due: Vec<OccurrenceId> = self
+            .open
+            .values()
+            .filter(|o| o.due().is_some_and(|at| at <= now))
+            .map(|o| o.id.clone())
+            .collect();
         for id in due {
             self.consider(&id).await?;
         }
@@ -239,7 +245,9 @@ impl Triage {
         }
         for (loaded, candidate) in app.playbooks.active() {
             match playbook::match_alert(candidate, &open.alert) {
-                Err(why) => verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why }),
+                Err(why) => {
+                    verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+                }
                 Ok(found) => match chosen {
                     None => chosen = Some((candidate, found.confirmed_for)),
                     Some((first, _)) => {
@@ -269,7 +277,7 @@ impl Triage {
             since: now,
             begun: now,
             hold,
-            give_up: now + chosen.unconfirmed_after.max(hold),
+            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
             next_look: now,
             looking: false,
             last: String::new(),
@@ -313,7 +321,12 @@ impl Triage {
     async fn on_looked(&mut self, looked: Looked) -> anyhow::Result<()> {
         match looked {
             Looked::Observed(id, name, Ok(sheet)) => {
-                let why = vec![verdict(&name, true, "PM5404", "its mode is observe: this is what it would have done")];
+                let why = vec![verdict(
+                    &name,
+                    true,
+                    "PM5404",
+                    "its mode is observe: this is what it would have done",
+                )];
                 self.not_started(&id, why, Some(sheet)).await
             }
             Looked::Observed(id, name, Err(error)) => {
@@ -361,7 +374,9 @@ impl Triage {
             Ok(spec) => spec,
             Err(problems) => {
                 let says = format!("it cannot be resolved for this alert: {}", problems.join("; "));
-                return self.not_started(&open.id, vec![verdict(&chosen.name, true, "PM5407", says)], None).await;
+                return self
+                    .not_started(&open.id, vec![verdict(&chosen.name, true, "PM5407", says)], None)
+                    .await;
             }
         };
         if chosen.mode == Mode::Observe {
@@ -434,6 +449,19 @@ impl Triage {
         if let Some(open) = self.open.get_mut(id) {
             open.state = state;
         }
+    }
+}
+
+fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let labels: BTreeMap<String, String> =
+        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    AlertView {
+        source: source.clone(),
+        format: "alertmanager".into(),
+        name: labels.get("alertname").cloned().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::new(),
     }
 }
 

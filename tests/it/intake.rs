@@ -5,6 +5,7 @@ use pointsman::intake::alertmanager::{fingerprint, parse};
 use pointsman::intake::occurrence::{Arrival, Meaning, Occurrences};
 use pointsman::intake::{Delivery, Status};
 use pointsman::kernel::domain::{Name, Time};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -128,4 +129,26 @@ fn everything_in_one_group_and_with_a_bearer_token() {
     let headers = std::fs::read_to_string(folder().join("auth-001.headers.txt")).unwrap();
     assert!(headers.to_lowercase().contains("authorization: bearer "), "{headers}");
     assert!(tell("group_all")[0].0 >= 1);
+}
+
+proptest! {
+    /// A body that was damaged on the way is refused or read; it never brings the process down.
+    #[test]
+    fn damaged_bodies_are_answered(
+        which in prop_oneof![Just("grouped-002"), Just("prom-001"), Just("single-002")],
+        hits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        keep in any::<prop::sample::Index>(),
+    ) {
+        let mut damaged = body(which);
+        let whole = parse(&damaged).unwrap();
+        for (at, byte) in hits {
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+        }
+        if let Ok(delivery) = parse(&damaged) {
+            prop_assert!(delivery.alerts.len() <= whole.alerts.len());
+        }
+        let cut = keep.index(damaged.len());
+        prop_assert!(parse(&body(which)[..cut]).is_err() || cut + 1 >= damaged.len());
+    }
 }

@@ -1,4 +1,5 @@
 //! One binary for all integration tests: one link, and one place where they can be listed.
 
 mod intake;
+mod postgres;
 mod store;

@@ -116,24 +116,13 @@ impl Postgres {
         let pointsman = Proxy::start(at(middle, ports.get(Port::PointsmanProxy)), primary).await?;
         let tls = tls::make(&dir.join("tls")).await?;
         let data = Node::data_dir(dir, Site::Gra);
-        template::copy_to(&data, options.own_cluster)
-            .await
-            .context("making the primary's data")?;
+        template::copy_to(&data, options.own_cluster).await.context("making the primary's data")?;
         node::configure(&data, &tls, options)?;
         let gra = Node::start(dir, Site::Gra, port, options)?;
-        let mut pair = Postgres {
-            sbg: Node::absent(dir, Site::Sbg),
-            gra,
-            replication,
-            pointsman,
-            tls,
-            port,
-        };
+        let mut pair = Postgres { sbg: Node::absent(dir, Site::Sbg), gra, replication, pointsman, tls, port };
         pair.wait_ready(Site::Gra).await?;
         let copy = Node::data_dir(dir, Site::Sbg);
-        node::base_backup(pair.replication.addr(), &copy)
-            .await
-            .context("making the standby's data")?;
+        node::base_backup(pair.replication.addr(), &copy).await.context("making the standby's data")?;
         pair.sbg = Node::start(dir, Site::Sbg, port, options)?;
         pair.wait_ready(Site::Sbg).await?;
         pair.wait_streaming(Site::Gra).await?;
@@ -186,11 +175,7 @@ impl Postgres {
     /// As [`Postgres::client`], to a named database.
     pub async fn client_to(&self, site: Site, role: Role, database: &str) -> anyhow::Result<Client> {
         let mut config = tokio_postgres::Config::new();
-        config
-            .port(self.port)
-            .user(role.user())
-            .dbname(database)
-            .application_name("lab");
+        config.port(self.port).user(role.user()).dbname(database).application_name("lab");
         match role {
             Role::Admin => config.host_path(&self.node(site).socket),
             _ => config.host(site.postgres().to_string()).password(role.password()),
@@ -202,9 +187,7 @@ impl Postgres {
             tokio::spawn(connection);
             Ok(client)
         };
-        net::on_lab(connecting)
-            .await
-            .with_context(|| format!("connecting to pg-{site} as {}", role.user()))
+        net::on_lab(connecting).await.with_context(|| format!("connecting to pg-{site} as {}", role.user()))
     }
 
     /// Asks the harness's own connection one thing.
@@ -225,20 +208,14 @@ impl Postgres {
     /// Waits until the server answers the harness.
     pub async fn wait_ready(&self, site: Site) -> anyhow::Result<()> {
         let what = format!("pg-{site} to answer (log: {})", self.node(site).log.display());
-        wait_until(&what, READY, || async {
-            Ok(self.ask(site, "select 1").await? == "1")
-        })
-        .await
+        wait_until(&what, READY, || async { Ok(self.ask(site, "select 1").await? == "1") }).await
     }
 
     /// Waits until the given primary has a streaming standby.
     pub async fn wait_streaming(&self, primary: Site) -> anyhow::Result<()> {
         let sql = "select count(*) from pg_stat_replication where state = 'streaming'";
         let what = format!("a standby streaming from pg-{primary}");
-        wait_until(&what, READY, || async {
-            Ok(self.ask(primary, sql).await? != "0")
-        })
-        .await
+        wait_until(&what, READY, || async { Ok(self.ask(primary, sql).await? != "0") }).await
     }
 
     /// How many bytes of the primary's WAL the other side has not yet written down.
@@ -246,8 +223,7 @@ impl Postgres {
         let end = self.ask(primary, "select pg_current_wal_lsn()").await?;
         let sql = format!("select ('{end}'::pg_lsn - pg_last_wal_receive_lsn())::bigint");
         let lag = self.ask(primary.other(), &sql).await?;
-        lag.parse()
-            .with_context(|| format!("the standby gave no position: {lag:?}"))
+        lag.parse().with_context(|| format!("the standby gave no position: {lag:?}"))
     }
 
     /// Starts a server that is down, or gives up with its log's place. A masked one does not come.
@@ -279,9 +255,6 @@ pub struct SupervisorLine {
 impl SupervisorLine {
     fn parse(line: &str) -> Option<SupervisorLine> {
         let (at, text) = line.split_once(' ')?;
-        Some(SupervisorLine {
-            at: at.parse().ok()?,
-            text: text.to_owned(),
-        })
+        Some(SupervisorLine { at: at.parse().ok()?, text: text.to_owned() })
     }
 }

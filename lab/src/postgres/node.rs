@@ -94,16 +94,9 @@ impl Node {
             old.kill9();
             self.wait_gone(Duration::from_secs(5))?;
         }
-        let argv = [
-            files::lab_host_binary()?.into_os_string(),
-            "supervise".into(),
-            self.host.0.clone().into(),
-        ];
-        let spec = Spec::new(
-            &format!("supervisor of pg-{}", self.site),
-            argv,
-            self.supervisor_log.clone(),
-        );
+        let argv =
+            [files::lab_host_binary()?.into_os_string(), "supervise".into(), self.host.0.clone().into()];
+        let spec = Spec::new(&format!("supervisor of pg-{}", self.site), argv, self.supervisor_log.clone());
         self.supervisor = Some(Child::spawn(spec.stop_with_term(Duration::from_secs(4)))?);
         Ok(())
     }
@@ -112,16 +105,10 @@ impl Node {
     pub fn postmaster(&self) -> anyhow::Result<u32> {
         let path = self.data.join("postmaster.pid");
         let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let pid = text
-            .lines()
-            .next()
-            .and_then(|line| line.parse().ok())
-            .context("postmaster.pid is unreadable")?;
+        let pid =
+            text.lines().next().and_then(|line| line.parse().ok()).context("postmaster.pid is unreadable")?;
         if !self.processes().contains(&pid) {
-            bail!(
-                "pg-{} does not run: process {pid} of its pid file is gone",
-                self.site
-            );
+            bail!("pg-{} does not run: process {pid} of its pid file is gone", self.site);
         }
         Ok(pid)
     }
@@ -144,11 +131,7 @@ impl Node {
         let started = std::time::Instant::now();
         while !self.processes().is_empty() {
             if started.elapsed() > limit {
-                bail!(
-                    "pg-{}: processes {:?} are still there after {limit:?}",
-                    self.site,
-                    self.processes()
-                );
+                bail!("pg-{}: processes {:?} are still there after {limit:?}", self.site, self.processes());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -169,9 +152,7 @@ pub(super) fn configure(data: &Path, tls: &Tls, options: &PostgresOptions) -> an
         tls.key.display(),
         options.conf.join("\n"),
     );
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(data.join("postgresql.conf"))?;
+    let mut file = OpenOptions::new().append(true).open(data.join("postgresql.conf"))?;
     file.write_all(conf.as_bytes())?;
     let hba = "local all postgres trust\nhost replication repl 127.0.0.0/8 scram-sha-256\n\
                host all all 127.0.0.0/8 scram-sha-256\n";
@@ -181,10 +162,7 @@ pub(super) fn configure(data: &Path, tls: &Tls, options: &PostgresOptions) -> an
 
 /// Copies the primary through the replication proxy, with a slot, as a standby of it.
 pub(super) async fn base_backup(primary: SocketAddr, data: &Path) -> anyhow::Result<()> {
-    files::postgres_dir(
-        data.parent().context("a data folder is in a machine's folder")?,
-        0o755,
-    )?;
+    files::postgres_dir(data.parent().context("a data folder is in a machine's folder")?, 0o755)?;
     let from = format!(
         "host={} port={} user={} password={} application_name=pg_sbg",
         primary.ip(),
@@ -193,27 +171,8 @@ pub(super) async fn base_backup(primary: SocketAddr, data: &Path) -> anyhow::Res
         Role::Replication.password(),
     );
     let mut words = files::as_postgres()?;
-    words.extend([
-        program("pg_basebackup"),
-        "-D".into(),
-        data.display().to_string(),
-        "-d".into(),
-        from,
-    ]);
-    words.extend(
-        [
-            "-R",
-            "-X",
-            "stream",
-            "-C",
-            "-S",
-            "pg_sbg",
-            "-c",
-            "fast",
-            "--no-sync",
-        ]
-        .map(String::from),
-    );
+    words.extend([program("pg_basebackup"), "-D".into(), data.display().to_string(), "-d".into(), from]);
+    words.extend(["-R", "-X", "stream", "-C", "-S", "pg_sbg", "-c", "fast", "--no-sync"].map(String::from));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     children::run(&words, &[]).await?;
     Ok(())

@@ -53,11 +53,7 @@ impl Postgres {
         let slot = format!("pg_{old}");
         let exists = format!("select count(*) from pg_replication_slots where slot_name = '{slot}'");
         if self.ask(new, &exists).await? == "0" {
-            self.ask(
-                new,
-                &format!("select pg_create_physical_replication_slot('{slot}')"),
-            )
-            .await?;
+            self.ask(new, &format!("select pg_create_physical_replication_slot('{slot}')")).await?;
         }
         let source = format!(
             "host={} port={} user={} password={} dbname=postgres",
@@ -68,16 +64,9 @@ impl Postgres {
         );
         let mut words = files::as_postgres()?;
         let data = node.data.display().to_string();
-        words.extend([
-            program("pg_rewind"),
-            "-D".into(),
-            data,
-            format!("--source-server={source}"),
-        ]);
+        words.extend([program("pg_rewind"), "-D".into(), data, format!("--source-server={source}")]);
         words.extend(["--no-sync"].map(String::from));
-        run(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[])
-            .await
-            .context("rewinding")?;
+        run(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await.context("rewinding")?;
         let upstream = format!(
             "\nprimary_conninfo = 'host={} port={} user={} password={} application_name={slot}'\n\
              primary_slot_name = '{slot}'\n",
@@ -88,9 +77,7 @@ impl Postgres {
         );
         let auto = node.data.join("postgresql.auto.conf");
         let kept = std::fs::read_to_string(&auto)?;
-        let kept = kept
-            .lines()
-            .filter(|line| !line.starts_with("primary_") && !line.contains("read_only"));
+        let kept = kept.lines().filter(|line| !line.starts_with("primary_") && !line.contains("read_only"));
         std::fs::write(&auto, kept.collect::<Vec<_>>().join("\n") + &upstream)?;
         let signal = node.data.join("standby.signal");
         std::fs::write(&signal, "")?;

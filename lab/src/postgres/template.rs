@@ -24,11 +24,7 @@ const GRANTS: &str =
 
 fn roles() -> String {
     let role = |role: Role, what: &str| {
-        format!(
-            "create role {} {what} login password '{}';",
-            role.user(),
-            role.password()
-        )
+        format!("create role {} {what} login password '{}';", role.user(), role.password())
     };
     [
         role(Role::Pointsman, "superuser"),
@@ -51,11 +47,7 @@ pub(super) async fn copy_to(data: &Path, own: bool) -> anyhow::Result<()> {
         return make(data).await;
     }
     let source = shared().await?.display().to_string();
-    run(
-        &["cp", "-a", "--reflink=auto", &source, &data.display().to_string()],
-        &[],
-    )
-    .await?;
+    run(&["cp", "-a", "--reflink=auto", &source, &data.display().to_string()], &[]).await?;
     Ok(())
 }
 
@@ -67,9 +59,7 @@ async fn shared() -> anyhow::Result<PathBuf> {
     let done = dir.join(&name);
     let lock = File::create(dir.join(format!("{name}.lock")))?;
     let locked = move || lock.lock().map(|()| lock);
-    let _lock = tokio::task::spawn_blocking(locked)
-        .await
-        .context("waiting for the template")??;
+    let _lock = tokio::task::spawn_blocking(locked).await.context("waiting for the template")??;
     if !done.exists() {
         let half = dir.join(format!("{name}.{}", std::process::id()));
         make(&half).await.context("making the template cluster")?;
@@ -88,15 +78,7 @@ async fn make(data: &Path) -> anyhow::Result<()> {
     run(&words.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await?;
     // The socket lies in the data folder: short enough, and private.
     let mut words = files::as_postgres()?;
-    let options = [
-        "-c",
-        "listen_addresses=",
-        "-c",
-        "fsync=off",
-        "-c",
-        "unix_socket_permissions=0777",
-        "-k",
-    ];
+    let options = ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "unix_socket_permissions=0777", "-k"];
     words.extend([program("postgres"), "-D".into(), folder.clone()]);
     words.extend(options.map(String::from));
     words.push(folder);
@@ -132,16 +114,10 @@ async fn fill(data: &Path, server: &mut Child) -> anyhow::Result<()> {
     for _ in 0..500 {
         server.must_run()?;
         if sql("template1", Vec::new()).await.is_ok() {
-            sql("template1", vec![roles(), GRANTS.to_owned()])
-                .await
-                .context("making roles")?;
+            sql("template1", vec![roles(), GRANTS.to_owned()]).await.context("making roles")?;
             let create = format!("create database {DATABASE} owner shop");
-            sql("postgres", vec![GRANTS.to_owned(), create])
-                .await
-                .context("making the database")?;
-            return sql(DATABASE, vec![TABLES.to_owned()])
-                .await
-                .context("making tables");
+            sql("postgres", vec![GRANTS.to_owned(), create]).await.context("making the database")?;
+            return sql(DATABASE, vec![TABLES.to_owned()]).await.context("making tables");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -11,37 +11,20 @@ async fn an_update_reaches_the_second_server_and_a_failed_condition_changes_noth
     let lab = Lab::builder().dns().start().await.expect("a zone");
     let dns = lab.dns();
     for server in [dns.primary, dns.secondary] {
-        assert_eq!(
-            dns.values(server, ZONE, "A").await.expect("an answer"),
-            ["127.0.1.80"]
-        );
-        assert_eq!(
-            dns.values(server, ZONE, "AAAA").await.expect("an answer"),
-            [Site::Gra.ipv6()]
-        );
-        assert_eq!(
-            dns.values(server, SIBLING, "A").await.expect("an answer"),
-            ["127.0.1.80"]
-        );
+        assert_eq!(dns.values(server, ZONE, "A").await.expect("an answer"), ["127.0.1.80"]);
+        assert_eq!(dns.values(server, ZONE, "AAAA").await.expect("an answer"), [Site::Gra.ipv6()]);
+        assert_eq!(dns.values(server, SIBLING, "A").await.expect("an answer"), ["127.0.1.80"]);
     }
     let serial = dns.serial(dns.secondary).await.expect("a serial");
     let swap = format!(
         "prereq yxrrset {ZONE}. A 127.0.1.80\nupdate delete {ZONE}. A\nupdate add {ZONE}. 60 A 127.0.2.80"
     );
     dns.nsupdate(&swap).await.expect("updated");
-    assert_eq!(
-        dns.values(dns.primary, ZONE, "A").await.expect("an answer"),
-        ["127.0.2.80"]
-    );
+    assert_eq!(dns.values(dns.primary, ZONE, "A").await.expect("an answer"), ["127.0.2.80"]);
     let arrived = || async { Ok(dns.values(dns.secondary, ZONE, "A").await? == ["127.0.2.80"]) };
-    wait_until("the second server", Duration::from_secs(5), arrived)
-        .await
-        .expect("NOTIFY and transfer");
+    wait_until("the second server", Duration::from_secs(5), arrived).await.expect("NOTIFY and transfer");
     assert!(dns.serial(dns.secondary).await.expect("a serial") > serial);
-    let error = dns
-        .nsupdate(&swap)
-        .await
-        .expect_err("the condition no longer holds");
+    let error = dns.nsupdate(&swap).await.expect_err("the condition no longer holds");
     assert!(format!("{error:#}").contains("NXRRSET"), "{error:#}");
 }
 
@@ -62,10 +45,7 @@ async fn a_program_behind_the_prefix_sees_only_the_lab() {
     };
     let found = getent(ZONE).await.expect("the name resolves");
     assert!(found.starts_with("127.0.1.80"), "{found}");
-    assert!(
-        getent("www.example.com").await.is_err(),
-        "nothing leaves the machine"
-    );
+    assert!(getent("www.example.com").await.is_err(), "nothing leaves the machine");
     let mut words = prefix.clone();
     words.extend(["sh", "-c", "exec cat /etc/resolv.conf"].map(String::from));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -76,13 +56,9 @@ async fn a_program_behind_the_prefix_sees_only_the_lab() {
     let swap = format!("update delete {ZONE}. A\nupdate add {ZONE}. 60 A 127.0.2.80");
     lab.dns().nsupdate(&swap).await.expect("updated");
     let moved = || async { Ok(lab.resolver().lookup(ZONE, "A").await? == ["127.0.2.80"]) };
-    wait_until("the cache to expire", Duration::from_secs(6), moved)
-        .await
-        .expect("the new address");
+    wait_until("the cache to expire", Duration::from_secs(6), moved).await.expect("the new address");
     lab.dns_mut().stop_primary();
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let served = || async { Ok(lab.resolver().lookup(ZONE, "A").await? == ["127.0.2.80"]) };
-    wait_until("the second server to serve", Duration::from_secs(6), served)
-        .await
-        .expect("still served");
+    wait_until("the second server to serve", Duration::from_secs(6), served).await.expect("still served");
 }

@@ -74,7 +74,8 @@ fn every_state_meets_every_alert() {
     let nothing: &[Alert] = &[];
     let open = &[firing(100)][..];
     let closed = &[firing(100), resolved(100, 200)][..];
-    let table: Vec<(&[Alert], Alert, Meaning, Vec<(i64, Option<i64>)>)> = vec![
+    type History = Vec<(i64, Option<i64>)>;
+    let table: Vec<(&[Alert], Alert, Meaning, History)> = vec![
         (nothing, firing(100), Meaning::Opened(id(1)), vec![(100, None)]),
         (nothing, resolved(100, 200), Meaning::OverAlready(id(1)), vec![(100, Some(200))]),
         (open, firing(100), Meaning::Refreshed(id(1)), vec![(100, None)]),

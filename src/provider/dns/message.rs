@@ -49,8 +49,11 @@ pub(super) fn update(zone: &str, update: &Update) -> Result<Message, String> {
     }
     for set in &update.after {
         // An alias beside other data is not written by the server, silently: make it say no instead.
-        let rivals: &[RrType] =
-            if set.r#type == RrType::Cname { &[RrType::A, RrType::Aaaa, RrType::Txt] } else { &[RrType::Cname] };
+        let rivals: &[RrType] = if set.r#type == RrType::Cname {
+            &[RrType::A, RrType::Aaaa, RrType::Txt]
+        } else {
+            &[RrType::Cname]
+        };
         for rival in rivals {
             let rival = Question { name: set.name.clone(), r#type: *rival };
             if !update.before.iter().any(|old| old.question() == rival) {
@@ -168,8 +171,10 @@ pub(super) fn judge_update(reply: &Message, signed: bool) -> Updated {
     match reply.response_code {
         ResponseCode::NotAuth => {
             let tsig = reply.signature().and_then(|record| record.data.error);
-            let why = tsig.map_or("it is not authoritative, or the key is not allowed".into(), |e| format!("{e:?}"));
-            let says = format!("the server does not accept our signature or is not the zone's primary: {why}");
+            let why = tsig
+                .map_or("it is not authoritative, or the key is not allowed".into(), |e| format!("{e:?}"));
+            let says =
+                format!("the server does not accept our signature or is not the zone's primary: {why}");
             Updated::Refused { rcode: "NOTAUTH".into(), says }
         }
         ResponseCode::Refused => refused("the key may not change these names or types"),

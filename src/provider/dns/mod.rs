@@ -21,5 +21,11 @@ use std::sync::Arc;
 pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
     let params::With { zone, wanted, stale_values } = params::read(spec, config)?;
     let port = Arc::clone(&ports.dns);
-    Ok(Bound::Action(Box::new(record::DnsRecord { target: spec.target.clone(), zone, wanted, stale_values, port })))
+    Ok(Bound::Action(Box::new(record::DnsRecord {
+        target: spec.target.clone(),
+        zone,
+        wanted,
+        stale_values,
+        port,
+    })))
 }

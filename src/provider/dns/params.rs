@@ -68,7 +68,8 @@ fn read_zone(spec: &Spec, config: &Config, params: &mut Params<'_>) -> Option<Rf
         params.problem("its zone has no `servers`");
     }
     if zone.tsig.algorithm != "hmac-sha256" {
-        params.problem(format!("its TSIG algorithm is {:?}; only hmac-sha256 is spoken", zone.tsig.algorithm));
+        params
+            .problem(format!("its TSIG algorithm is {:?}; only hmac-sha256 is spoken", zone.tsig.algorithm));
     }
     Some(zone.clone())
 }

@@ -36,9 +36,15 @@ pub struct Update {
 pub enum Updated {
     Done,
     /// The server answered and proved that nothing was changed.
-    Refused { rcode: String, says: String },
+    Refused {
+        rcode: String,
+        says: String,
+    },
     /// No byte of the update left. `retry`: trying again may help.
-    NotSent { retry: bool, says: String },
+    NotSent {
+        retry: bool,
+        says: String,
+    },
     /// The bytes left; what they did is not known.
     Doubt(String),
 }

@@ -105,9 +105,9 @@ impl DnsRecord {
         let holds = seen.holds.as_deref().unwrap_or_default();
         for set in &self.wanted {
             let alias = seen.aliases.contains(&set.name);
-            let data = holds.iter().any(|held| {
-                held.name == set.name && held.r#type != RrType::Cname && held.exists()
-            });
+            let data = holds
+                .iter()
+                .any(|held| held.name == set.name && held.r#type != RrType::Cname && held.exists());
             if set.r#type != RrType::Cname && alias {
                 let says = format!("{} is an alias (CNAME) now; it cannot hold other records", set.name);
                 return Some(StepPlan::refuse("PM4103", says));
@@ -157,7 +157,8 @@ impl DnsRecord {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value, what: &str) -> Result<T, StepPlan> {
-    T::deserialize(value).map_err(|e| StepPlan::unknown("PM4100", format!("the {what} of DNS cannot be read: {e}")))
+    T::deserialize(value)
+        .map_err(|e| StepPlan::unknown("PM4100", format!("the {what} of DNS cannot be read: {e}")))
 }
 
 impl Check for DnsRecord {
@@ -246,13 +247,19 @@ impl Action for DnsRecord {
             let change = permit.change();
             let sets = |value: &Value| Vec::<RrSet>::deserialize(value);
             let (before, after) = match (sets(&change.from), sets(&change.to)) {
-                (Ok(before), Ok(after)) if after.iter().all(RrSet::exists) && !after.is_empty() => (before, after),
+                (Ok(before), Ok(after)) if after.iter().all(RrSet::exists) && !after.is_empty() => {
+                    (before, after)
+                }
                 _ => return CallEnd::rejected(false, "PM4104: the change on record is no set of records"),
             };
             let update = Update { before, after };
             match self.port.update(&self.zone, &update, ctx.now(), CALL.min(ctx.left())).await {
-                Updated::Done => CallEnd::applied(json!({ "server": self.zone.servers.first(), "rcode": "NOERROR" })),
-                Updated::Refused { rcode, says } => CallEnd::rejected(false, format!("PM4105: {rcode}: {says}")),
+                Updated::Done => {
+                    CallEnd::applied(json!({ "server": self.zone.servers.first(), "rcode": "NOERROR" }))
+                }
+                Updated::Refused { rcode, says } => {
+                    CallEnd::rejected(false, format!("PM4105: {rcode}: {says}"))
+                }
                 Updated::NotSent { retry, says } => {
                     CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
                 }

@@ -1,1 +1,191 @@
+//! Every verdict of `dns.record`, over a modelled zone.
+
+use super::super::params;
 use super::*;
+use crate::kernel::domain::CallResult;
+use crate::provider::testing::{apply, change, config, plan, spec, why};
+use crate::simulated::{Calm, DnsModel, Fault, Hook};
+
+const CONFIG: &str = r#"
+[targets.zone]
+kind = "rfc2136"
+zone = "Shop.Test"
+servers = ["192.0.2.1:53", "192.0.2.2:53"]
+tsig = { name = "k", algorithm = "hmac-sha256", secret = { env = "NOT_READ_HERE" } }
+"#;
+
+fn set(name: &str, kind: RrType, ttl: u32, values: &[&str]) -> RrSet {
+    let question = Question { name: name.into(), r#type: kind };
+    RrSet::new(&question, ttl, values.iter().map(|v| (*v).to_owned()).collect())
+}
+
+fn old() -> Vec<RrSet> {
+    vec![
+        set("shop.test.", RrType::A, 60, &["198.51.100.10"]),
+        set("shop.test.", RrType::Aaaa, 60, &["2001:db8:a::10"]),
+        set("admin.shop.test.", RrType::A, 60, &["198.51.100.10"]),
+    ]
+}
+
+fn wanted() -> serde_json::Value {
+    json!({ "ttl": 30, "stale_values": ["198.51.100.10"], "records": [
+        { "name": "SHOP.test", "type": "A", "values": ["203.0.113.20"] },
+        { "name": "shop.test.", "type": "AAAA", "values": ["2001:DB8:b::20"] } ] })
+}
+
+fn bound(model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
+    let spec = spec("dns.record", "zone", with);
+    let params::With { zone, wanted, stale_values } = params::read(&spec, &config(CONFIG)).unwrap();
+    DnsRecord { target: spec.target, zone, wanted, stale_values, port: Arc::clone(model) as Arc<dyn Port> }
+}
+
+fn model(sets: Vec<RrSet>) -> Arc<DnsModel> {
+    Arc::new(DnsModel::new(Arc::new(Calm), sets))
+}
+
+fn secondary() -> SocketAddr {
+    "192.0.2.2:53".parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_swap_of_two_types_is_one_change_and_then_nothing() {
+    let model = model(old());
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(planned.from, json!([old()[0], old()[1]]));
+    assert_eq!(planned.to[0]["values"], json!(["203.0.113.20"]));
+    assert_eq!(planned.to[1]["values"], json!(["2001:db8:b::20"]));
+    assert!(planned.warnings.iter().any(|w| w.contains("admin.shop.test.")), "{:?}", planned.warnings);
+    let Undo::To(back) = planned.undo.clone() else { panic!("{:?}", planned.undo) };
+    assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
+    assert!(matches!(plan(&action).await, StepPlan::Nothing { .. }));
+    assert_eq!(model.updates(), 1);
+    let undo = bound(&model, back.with);
+    let undone = change(&undo).await;
+    assert_eq!(apply(&undo, undone).await.result, CallResult::Applied);
+    assert_eq!(model.holds(&old()[0].question()), old()[0]);
+}
+
+#[tokio::test]
+async fn a_lagging_or_silent_server_is_unknown_never_done() {
+    let model = model(old());
+    model.lag(100);
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
+    let waiting = plan(&action).await;
+    assert!(matches!(waiting, StepPlan::Unknown(_)) && why(&waiting).contains("waiting for it to follow"));
+    model.silence(secondary(), true);
+    let silent = plan(&action).await;
+    assert!(matches!(silent, StepPlan::Unknown(_)) && why(&silent).contains("192.0.2.2:53"), "{silent:?}");
+}
+
+#[tokio::test]
+async fn servers_that_disagree_beforehand_are_unknown() {
+    let model = model(old());
+    model.lag(100);
+    let other = bound(
+        &model,
+        json!({ "ttl": 60, "records": [{ "name": "shop.test", "type": "A", "values": ["192.0.2.9"] }] }),
+    );
+    let planned = change(&other).await;
+    apply(&other, planned).await;
+    let seen = plan(&bound(&model, wanted())).await;
+    assert!(matches!(seen, StepPlan::Unknown(_)) && why(&seen).contains("disagree"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_changed_meanwhile_is_left_alone() {
+    let model = model(old());
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    let theirs = set("shop.test.", RrType::Aaaa, 60, &["2001:db8::99"]);
+    model.by_hand(theirs.clone());
+    let end = apply(&action, planned).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: false });
+    assert_eq!(model.holds(&old()[0].question()), old()[0], "nothing of it was written");
+    assert_eq!(model.holds(&theirs.question()), theirs);
+}
+
+#[tokio::test]
+async fn a_ttl_alone_is_a_change_and_a_new_name_has_no_automatic_undo() {
+    let model = model(old());
+    let ttl = bound(
+        &model,
+        json!({ "ttl": 30, "records": [{ "name": "shop.test", "type": "A", "values": ["198.51.100.10"] }] }),
+    );
+    assert_eq!(change(&ttl).await.from[0]["ttl"], 60);
+    let new = bound(
+        &model,
+        json!({ "ttl": 30, "records": [{ "name": "new.shop.test", "type": "TXT", "values": ["v=1"] }] }),
+    );
+    let planned = change(&new).await;
+    assert!(matches!(&planned.undo, Undo::ByHand(text) if text.contains("new.shop.test.")));
+    assert_eq!(planned.from[0]["values"], json!([]));
+    assert_eq!(apply(&new, planned).await.result, CallResult::Applied);
+}
+
+#[tokio::test]
+async fn an_alias_and_data_never_share_a_name() {
+    let model = model(vec![set("www.shop.test.", RrType::Cname, 60, &["shop.test."]), old()[2].clone()]);
+    let data = bound(
+        &model,
+        json!({ "ttl": 30, "records": [{ "name": "www.shop.test", "type": "A", "values": ["192.0.2.9"] }] }),
+    );
+    let alias = bound(
+        &model,
+        json!({ "ttl": 30, "records": [{ "name": "admin.shop.test", "type": "CNAME", "values": ["x.test"] }] }),
+    );
+    for action in [data, alias] {
+        let refused = plan(&action).await;
+        assert!(matches!(refused, StepPlan::Refuse(_)) && why(&refused).contains("PM4103"), "{refused:?}");
+    }
+}
+
+#[test]
+fn all_problems_of_the_parameters_are_told_at_once() {
+    let with = json!({ "records": [
+        { "name": "shop.test", "type": "A", "values": [] },
+        { "name": "elsewhere.test", "type": "A", "values": ["192.0.2.1"], "ttl": 5 },
+        { "name": "shop.test", "type": "CNAME", "values": ["a.test"], "ttl": 5 },
+        { "name": "shop.test", "type": "AAAA", "values": ["192.0.2.1"], "ttl": 0 } ], "tll": 3 });
+    let said = params::read(&spec("dns.record", "zone", with), &config(CONFIG)).err().unwrap().join("\n");
+    for part in [
+        "has no values",
+        "has no `ttl`",
+        "is not in the zone",
+        "cannot be an alias",
+        "not an IPv6 address",
+        "`tll`",
+        "ttl 0",
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    let unknown =
+        params::read(&spec("dns.record", "nope", json!({ "ttl": 3, "records": [] })), &config(CONFIG));
+    let said = unknown.err().unwrap().join("\n");
+    assert!(said.contains("no target of kind rfc2136") && said.contains("`records` is empty"), "{said}");
+}
+
+/// Plants one fault into the update.
+struct Planted(Fault);
+impl Hook for Planted {
+    fn before<'a>(&'a self, _verb: &'a str, mutates: bool) -> BoxFuture<'a, Fault> {
+        let fault = if mutates { self.0 } else { Fault::None };
+        async move { fault }.boxed()
+    }
+    fn after<'a>(&'a self, _verb: &'a str, _mutates: bool) -> BoxFuture<'a, ()> {
+        async {}.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_doubt_and_a_dead_primary_is_a_rejection() {
+    let model = Arc::new(DnsModel::new(Arc::new(Planted(Fault::LoseReply)), old()));
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned.clone()).await.result, CallResult::Indeterminate);
+    assert!(matches!(plan(&action).await, StepPlan::Nothing { .. }), "it had happened");
+    model.silence("192.0.2.1:53".parse().unwrap(), true);
+    assert_eq!(apply(&action, planned).await.result, CallResult::Rejected { retry: true });
+}

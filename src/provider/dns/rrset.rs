@@ -32,7 +32,9 @@ impl RrType {
         let bad = |what: &str| Err(format!("{value:?} is not {what}"));
         match self {
             RrType::A => value.parse::<Ipv4Addr>().map(|a| a.to_string()).or_else(|_| bad("an IPv4 address")),
-            RrType::Aaaa => value.parse::<Ipv6Addr>().map(|a| a.to_string()).or_else(|_| bad("an IPv6 address")),
+            RrType::Aaaa => {
+                value.parse::<Ipv6Addr>().map(|a| a.to_string()).or_else(|_| bad("an IPv6 address"))
+            }
             RrType::Cname => normal_name(value),
             RrType::Txt if value.len() <= 255 && value.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
                 Ok(value.to_owned())

@@ -105,7 +105,11 @@ async fn exchange(server: SocketAddr, question: Message) -> Result<Message, NoAn
         match timeout(UDP_WAIT, answer(&socket, &question)).await {
             Ok(reply) => {
                 let reply = reply.map_err(broken("udp"))?;
-                return if reply.truncation { exchange_tcp(server, &question, &bytes).await } else { Ok(reply) };
+                return if reply.truncation {
+                    exchange_tcp(server, &question, &bytes).await
+                } else {
+                    Ok(reply)
+                };
             }
             Err(_) => continue,
         }
@@ -190,8 +194,7 @@ async fn transfer(zone: &Rfc2136Target, now: Time) -> Result<Vec<RrSet>, NoAnswe
             return Err(NoAnswer { layer: "dns", says: "the zone is too large to list".into() });
         }
         let frame = read_frame(&mut stream).await.map_err(broken("tcp"))?;
-        let reply =
-            Message::from_vec(&frame).map_err(|e| NoAnswer { layer: "dns", says: e.to_string() })?;
+        let reply = Message::from_vec(&frame).map_err(|e| NoAnswer { layer: "dns", says: e.to_string() })?;
         if reply.id != question.id {
             return Err(NoAnswer { layer: "dns", says: "the answer is for another question".into() });
         }

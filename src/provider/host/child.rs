@@ -13,7 +13,11 @@ pub enum Ended {
     NotStarted(String),
     /// Not ended in time; it was killed.
     Late,
-    Exit { status: ExitStatus, stdout: Vec<u8>, tail: Tail },
+    Exit {
+        status: ExitStatus,
+        stdout: Vec<u8>,
+        tail: Tail,
+    },
 }
 
 /// `keep` is how much of the output is kept, counted from its end.
@@ -36,8 +40,7 @@ pub async fn run(mut command: Command, input: Option<&str>, keep: usize, within:
         }
     };
     // On the heap so that it can be dropped before its buffers are read.
-    let mut drains =
-        Box::pin(async { tokio::join!(feed, drain(stdout, &mut out), drain(stderr, &mut err)) });
+    let mut drains = Box::pin(async { tokio::join!(feed, drain(stdout, &mut out), drain(stderr, &mut err)) });
     let status = {
         let ended = async {
             tokio::select! {

@@ -3,9 +3,7 @@
 
 use super::port::{Host, Port, Ran};
 use crate::config::Config;
-use crate::kernel::domain::{
-    CallEnd, Change, Fact, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
-};
+use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Settle, Span, Spec, StepPlan, Time, Undo};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use crate::provider::params::Params;
@@ -39,7 +37,9 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Command
     let irreversible = params.maybe("irreversible").unwrap_or(false);
     let timeout = params.span("timeout").unwrap_or(Span::secs(60));
     if undo.is_some() == irreversible {
-        params.problem("say how it is taken back with `undo: COMMAND`, or that it cannot be with `irreversible: true`");
+        params.problem(
+            "say how it is taken back with `undo: COMMAND`, or that it cannot be with `irreversible: true`",
+        );
     }
     if timeout == Span::ZERO {
         params.problem("`timeout` is zero");
@@ -73,7 +73,10 @@ impl CommandRun {
             }
             Ran::Exit { code, tail } => {
                 let says = format!("{} answered exit {code}", self.check);
-                ("unknown", json!({ "says": says, "exit": code, "stdout": tail.stdout, "stderr": tail.stderr }))
+                (
+                    "unknown",
+                    json!({ "says": says, "exit": code, "stdout": tail.stdout, "stderr": tail.stderr }),
+                )
             }
             Ran::NotStarted { layer, says } => ("unknown", json!({ "layer": layer, "says": says })),
             Ran::Unknown { says } => ("unknown", json!({ "says": says })),
@@ -122,8 +125,9 @@ impl Check for CommandRun {
     /// While an earlier step's rewrite of a file on this machine is only promised, the check still speaks of the old
     /// file: the run will change that, so it is planned as the change it is going to be.
     fn plan(&self, seen: &Observation, given: &[Fact], _now: Time) -> StepPlan {
-        let rewritten =
-            given.iter().any(|fact| matches!(fact, Fact::Rendered { target, .. } if *target == self.host.name));
+        let rewritten = given
+            .iter()
+            .any(|fact| matches!(fact, Fact::Rendered { target, .. } if *target == self.host.name));
         match seen.state["check"].as_str() {
             Some("done") if !rewritten => StepPlan::nothing(format!("{}: already done", self.check)),
             Some("done" | "not done") => self.change(),
@@ -131,7 +135,10 @@ impl Check for CommandRun {
                 let says = seen.evidence["says"].as_str().unwrap_or("the check gave no answer");
                 let layer = seen.state["layer"].as_str().map(|l| format!(" ({l})")).unwrap_or_default();
                 let host = &self.host.name;
-                StepPlan::unknown("PM4201", format!("whether {} is done on {host} is unknown{layer}: {says}", self.run))
+                StepPlan::unknown(
+                    "PM4201",
+                    format!("whether {} is done on {host} is unknown{layer}: {says}", self.run),
+                )
             }
         }
     }
@@ -155,7 +162,10 @@ impl Action for CommandRun {
                 }
                 Ran::NotStarted { layer, says } => {
                     let retry = layer != "configuration";
-                    CallEnd::rejected(retry, format!("PM4205: {} was not started ({layer}): {says}", self.run))
+                    CallEnd::rejected(
+                        retry,
+                        format!("PM4205: {} was not started ({layer}): {says}", self.run),
+                    )
                 }
                 Ran::Unknown { says } => CallEnd::indeterminate(format!("PM4206: {}: {says}", self.run)),
             }

@@ -16,17 +16,23 @@ pub fn values(text: &str, keys: &[&str]) -> Result<BTreeMap<String, String>, Vec
             continue;
         }
         if part.quote.is_none() && (part.value.contains(['#', '\'', '"', '\\', '`', '$'])) {
-            problems.push(format!("line {number}: the value of {} may hold a comment or an escape", part.key));
+            problems
+                .push(format!("line {number}: the value of {} may hold a comment or an escape", part.key));
         }
         if part.quote.is_some() && part.value.contains(['\\', '`', '$']) {
             problems.push(format!("line {number}: the value of {} holds an escape or a variable", part.key));
         }
         if found.insert(part.key.to_owned(), part.value.to_owned()).is_some() {
-            problems.push(format!("{} is set twice, again in line {number}; readers differ in which one counts", part.key));
+            problems.push(format!(
+                "{} is set twice, again in line {number}; readers differ in which one counts",
+                part.key
+            ));
         }
     }
     for key in keys.iter().filter(|key| !found.contains_key(**key)) {
-        problems.push(format!("{key} is not set in it; add it once by hand, a misspelt key is never added silently"));
+        problems.push(format!(
+            "{key} is not set in it; add it once by hand, a misspelt key is never added silently"
+        ));
     }
     if problems.is_empty() { Ok(found) } else { Err(problems) }
 }
@@ -39,7 +45,8 @@ pub fn rewrite(text: &str, set: &BTreeMap<String, String>) -> String {
         match Assignment::of(line).and_then(|part| Some((set.get(part.key)?, part))) {
             Some((new, part)) => {
                 let needs = new.contains([' ', '\t', '#', ';', '&', '|', '(', ')', '<', '>', '*', '?']);
-                let quote = part.quote.map_or(if needs { "\"" } else { "" }, |q| if q == '"' { "\"" } else { "'" });
+                let quote =
+                    part.quote.map_or(if needs { "\"" } else { "" }, |q| if q == '"' { "\"" } else { "'" });
                 out.push_str(part.head);
                 out.push_str(quote);
                 out.push_str(new);

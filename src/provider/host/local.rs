@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub async fn run(host: &Host, name: &str, within: Duration) -> Ran {
-    let Some((program, arguments)) = host.target.commands.get(&name.into()).and_then(|argv| argv.split_first())
+    let Some((program, arguments)) =
+        host.target.commands.get(&name.into()).and_then(|argv| argv.split_first())
     else {
         let says = format!("host {} has no command {name:?}", host.name);
         return Ran::NotStarted { layer: "configuration", says };
@@ -115,7 +116,8 @@ fn replace(real: &Path, temporary: &Path, expected: Digest) -> FileWritten {
     if let Err(e) = fs::rename(temporary, real) {
         return FileWritten::Refused { retry: false, says: format!("cannot take its name: {e}") };
     }
-    let flushed = real.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()));
+    let flushed =
+        real.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()));
     match flushed {
         Ok(()) => FileWritten::Done { window: "compared right before the rename" },
         Err(e) => FileWritten::Unknown { says: format!("renamed, but its folder could not be flushed: {e}") },

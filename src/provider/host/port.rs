@@ -33,18 +33,32 @@ pub enum FileRead {
     Text(String),
     Missing,
     /// The machine answered, but this file cannot be worked on.
-    Unusable { says: String },
-    Unreachable { layer: &'static str, says: String },
+    Unusable {
+        says: String,
+    },
+    Unreachable {
+        layer: &'static str,
+        says: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileWritten {
     /// `window`: whether the old text was compared in the same breath as the replacement, or shortly before.
-    Done { window: &'static str },
+    Done {
+        window: &'static str,
+    },
     /// The file is not what was expected; it was left alone.
-    Moved { says: String },
-    Refused { retry: bool, says: String },
-    Unknown { says: String },
+    Moved {
+        says: String,
+    },
+    Refused {
+        retry: bool,
+        says: String,
+    },
+    Unknown {
+        says: String,
+    },
 }
 
 pub trait Port: Send + Sync {

@@ -33,7 +33,10 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<FileRen
     let file: Option<String> = params.need("file");
     let given: Option<BTreeMap<String, Value>> = params.need("set");
     if let Some(file) = &file
-        && !(super::is_plain(file) && file.starts_with('/') && !file.contains(' ') && !file.contains("/../"))
+        && (!super::is_plain(file)
+            || !file.starts_with('/')
+            || file.contains([' ', '\n'])
+            || file.contains("/../"))
     {
         params.problem(format!("`file`: {file:?} is not a plain absolute path"));
     }
@@ -47,7 +50,8 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<FileRen
                 continue;
             }
         };
-        for says in [env_file::check_key(key).err(), env_file::check_value(&text).err()].into_iter().flatten() {
+        for says in [env_file::check_key(key).err(), env_file::check_value(&text).err()].into_iter().flatten()
+        {
             params.problem(format!("`set.{key}`: {says}"));
         }
         set.insert(key.clone(), text);
@@ -88,7 +92,8 @@ impl FileRender {
         };
         let mut change = Change::new(json!(values), json!(self.set));
         change.gives = vec![Fact::Rendered { target: self.host.name.clone(), file: self.file.clone() }];
-        change.undo = Undo::To(Spec { with: json!({ "file": self.file, "set": values }), ..self.spec.clone() });
+        change.undo =
+            Undo::To(Spec { with: json!({ "file": self.file, "set": values }), ..self.spec.clone() });
         // The replacement carries the old text's digest: of two on their way only one can take effect.
         change.settle = Settle::AtOnce;
         change.detail = json!({ "old_digest": digest });
@@ -114,7 +119,10 @@ impl Check for FileRender {
         match seen.state["file"].as_str() {
             Some("there") => {
                 let Ok(values) = BTreeMap::<String, String>::deserialize(&seen.state["values"]) else {
-                    return StepPlan::unknown("PM4210", format!("what was read of {file} on {host} is not clear"));
+                    return StepPlan::unknown(
+                        "PM4210",
+                        format!("what was read of {file} on {host} is not clear"),
+                    );
                 };
                 if values == self.set {
                     return StepPlan::nothing(format!("{file} on {host} holds these values"));
@@ -124,7 +132,10 @@ impl Check for FileRender {
             Some("unclear") => {
                 let problems = seen.state["problems"].as_array();
                 let reason = |p: &Value| {
-                    Reason::new("PM4211", format!("{file} on {host}: {}", p.as_str().unwrap_or("it is unclear")))
+                    Reason::new(
+                        "PM4211",
+                        format!("{file} on {host}: {}", p.as_str().unwrap_or("it is unclear")),
+                    )
                 };
                 StepPlan::Refuse(problems.into_iter().flatten().map(reason).collect())
             }
@@ -132,7 +143,9 @@ impl Check for FileRender {
                 let says = format!("{file} does not exist on {host}; it is rewritten, never created");
                 StepPlan::refuse("PM4212", says)
             }
-            Some("unusable") => StepPlan::refuse("PM4213", format!("{file} on {host} cannot be worked on: {says}")),
+            Some("unusable") => {
+                StepPlan::refuse("PM4213", format!("{file} on {host} cannot be worked on: {says}"))
+            }
             _ => {
                 let layer = seen.state["layer"].as_str().unwrap_or("unknown");
                 StepPlan::unknown("PM4214", format!("{file} on {host} could not be read ({layer}): {says}"))
@@ -151,7 +164,9 @@ impl Action for FileRender {
             };
             let text = match self.port.read_file(&self.host, &self.file, LOOK.min(ctx.left())).await {
                 FileRead::Text(text) if Digest::of(text.as_bytes()) == old => text,
-                FileRead::Text(_) | FileRead::Missing => return moved("its text is not what was read before"),
+                FileRead::Text(_) | FileRead::Missing => {
+                    return moved("its text is not what was read before");
+                }
                 FileRead::Unusable { says } => return CallEnd::rejected(false, format!("PM4213: {says}")),
                 FileRead::Unreachable { layer, says } => {
                     return CallEnd::rejected(true, format!("PM4214: not reached ({layer}): {says}"));

@@ -96,7 +96,9 @@ fn command(host: &Host, line: &str, log: &Path, within: Duration) -> Result<Comm
 fn split_port(address: &str) -> (&str, Option<&str>) {
     let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match address.rsplit_once(':') {
-        Some((head, port)) if is_port(port) && (!head.contains(':') || head.ends_with(']')) => (head, Some(port)),
+        Some((head, port)) if is_port(port) && (!head.contains(':') || head.ends_with(']')) => {
+            (head, Some(port))
+        }
         _ => (address, None),
     }
 }
@@ -174,7 +176,9 @@ impl Log {
     }
 
     fn read(&self) -> String {
-        std::fs::read(&self.path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -197,7 +201,9 @@ mod tests {
         assert!(matches!(end(&told), Called::Exit { code: 255, .. }));
         assert!(matches!(end(sent), Called::Unknown { .. }));
         let refused = "debug1: Connecting to h\r\nssh: connect to host h port 22: Connection refused\r\n";
-        assert!(matches!(end(refused), Called::NotStarted { layer: "tcp", says } if says.contains("refused")));
+        assert!(
+            matches!(end(refused), Called::NotStarted { layer: "tcp", says } if says.contains("refused"))
+        );
     }
 
     #[test]

@@ -73,7 +73,9 @@ async fn read_file(host: &Host, path: &str, within: Duration) -> FileRead {
             Err(_) => FileRead::Unusable { says: format!("{path} is not UTF-8 text") },
         },
         Called::Exit { code: MISSING, .. } => FileRead::Missing,
-        Called::Exit { code, tail, .. } => FileRead::Unusable { says: format!("exit {code}: {}", tail.stderr) },
+        Called::Exit { code, tail, .. } => {
+            FileRead::Unusable { says: format!("exit {code}: {}", tail.stderr) }
+        }
         Called::NotStarted { layer, says } => FileRead::Unreachable { layer, says },
         Called::Unknown { says } => FileRead::Unreachable { layer: "ssh", says },
     }
@@ -93,13 +95,19 @@ async fn write_file(host: &Host, path: &str, expected: Digest, text: &str, withi
     // and does nothing with an input that was cut off on the way.
     let line = format!("write-file {path} {expected} {}", Digest::of(text.as_bytes()));
     match ssh::call(host, &line, Some(text), child::TAIL, within).await {
-        Called::Exit { code: 0, .. } => FileWritten::Done { window: "compared by the machine right before the rename" },
+        Called::Exit { code: 0, .. } => {
+            FileWritten::Done { window: "compared by the machine right before the rename" }
+        }
         Called::Exit { code: MISSING, .. } => FileWritten::Moved { says: "it is gone".into() },
-        Called::Exit { code: MOVED, .. } => FileWritten::Moved { says: "its text is not what was read before".into() },
+        Called::Exit { code: MOVED, .. } => {
+            FileWritten::Moved { says: "its text is not what was read before".into() }
+        }
         Called::Exit { code: code @ (CUT_OFF | NOT_ALLOWED), tail, .. } => {
             FileWritten::Refused { retry: code == CUT_OFF, says: format!("exit {code}: {}", tail.stderr) }
         }
-        Called::Exit { code, tail, .. } => FileWritten::Unknown { says: format!("exit {code}: {}", tail.stderr) },
+        Called::Exit { code, tail, .. } => {
+            FileWritten::Unknown { says: format!("exit {code}: {}", tail.stderr) }
+        }
         Called::NotStarted { layer, says } => {
             FileWritten::Refused { retry: true, says: format!("{layer}: {says}") }
         }

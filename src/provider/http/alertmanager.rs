@@ -48,7 +48,7 @@ pub fn question(api: &str, labels: &BTreeMap<String, String>) -> Result<String, 
     Ok(url.into())
 }
 
-/// Of several matching alerts one that fires counts most; among those that do not, suppressed before absent.
+/// Of several matching alerts one that is suppressed counts most: somebody said "no action" about this very thing.
 /// The filter is checked again here: a proxy that drops it must not make any alert ours.
 pub fn standing(body: &str, labels: &BTreeMap<String, String>) -> Result<Standing, String> {
     let alerts: Vec<Alert> = serde_json::from_str(body).map_err(|e| format!("not a list of alerts: {e}"))?;
@@ -73,9 +73,7 @@ mod tests {
         BTreeMap::from([("alertname".to_owned(), value.to_owned())])
     }
     fn body(states: &[&str]) -> String {
-        let one = |state: &&str| {
-            serde_json::json!({ "labels": { "alertname": "SiteDown", "x": "1" }, "status": { "state": state } })
-        };
+        let one = |state: &&str| serde_json::json!({ "labels": { "alertname": "SiteDown", "x": "1" }, "status": { "state": state } });
         serde_json::Value::from_iter(states.iter().map(one)).to_string()
     }
 

@@ -76,7 +76,9 @@ async fn ask(port: &dyn Port, url: String, within: Span) -> Result<String, Strin
             let first = body.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
             Err(format!("the exporter answered {status}: {first}"))
         }
-        Err(failed) => Err(format!("the exporter is not reached ({}: {})", failed.layer.as_str(), failed.says)),
+        Err(failed) => {
+            Err(format!("the exporter is not reached ({}: {})", failed.layer.as_str(), failed.says))
+        }
     }
 }
 
@@ -88,7 +90,9 @@ fn metric(text: &str, name: &str) -> Option<f64> {
 /// The exporter's own words for a failure, out of its log.
 fn reason(text: &str) -> String {
     let err = text.lines().filter_map(|line| line.split_once("err=").map(|(_, rest)| rest)).next_back();
-    err.map_or("it gave no reason".to_owned(), |text| text.trim().trim_matches('"').chars().take(300).collect())
+    err.map_or("it gave no reason".to_owned(), |text| {
+        text.trim().trim_matches('"').chars().take(300).collect()
+    })
 }
 
 fn judge(text: &str, probe: &Probe) -> Answer {

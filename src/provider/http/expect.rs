@@ -53,7 +53,9 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<HttpExp
     for name in names {
         match vantage(config, &name) {
             Some(place) if place.blackbox.is_some() && contains.is_some() => {
-                params.problem(format!("`contains` cannot be seen from {name}: its exporter does not show the body"));
+                params.problem(format!(
+                    "`contains` cannot be seen from {name}: its exporter does not show the body"
+                ));
             }
             Some(place) => vantages.push((name, place)),
             None => params.problem(format!("`vantages`: there is no vantage {name}")),
@@ -97,7 +99,9 @@ impl HttpExpect {
     }
 
     async fn once(&self, place: &Vantage, within: Span) -> Answer {
-        let Some(wanted) = &self.contains else { return raw(self.port.as_ref(), &self.probe, place, within).await };
+        let Some(wanted) = &self.contains else {
+            return raw(self.port.as_ref(), &self.probe, place, within).await;
+        };
         let get = Get { pin: self.probe.resolve_to, ..Get::of(&self.url) };
         match self.port.get(&get, within).await {
             Ok(reply) => match judge_status(self.probe.status, reply.status) {
@@ -137,9 +141,13 @@ impl Check for HttpExpect {
             .filter(|(name, _)| seen.state[name.as_str()] != "pass")
             .map(|(name, _)| {
                 let about: &Value = &seen.evidence[name.as_str()];
-                let (says, passes) = (about["says"].as_str().unwrap_or("not looked"), about["passes"].as_u64());
+                let (says, passes) =
+                    (about["says"].as_str().unwrap_or("not looked"), about["passes"].as_u64());
                 let passed = passes.unwrap_or(0);
-                Reason::new("PM4301", format!("{} from {name}: {says} (after {passed} of {} passes)", self.url, self.passes))
+                Reason::new(
+                    "PM4301",
+                    format!("{} from {name}: {says} (after {passed} of {} passes)", self.url, self.passes),
+                )
             })
             .collect();
         if !failing.is_empty() {

@@ -101,14 +101,18 @@ impl Check for StillFiring {
         };
         let (firing, suppressed, absent) = (that("firing"), that("suppressed"), that("absent"));
         if !suppressed.is_empty() {
-            let says = format!("silenced or inhibited, says {}: somebody wants no action", suppressed.join(", "));
+            let says =
+                format!("silenced or inhibited, says {}: somebody wants no action", suppressed.join(", "));
             return StepPlan::refuse("PM4321", says);
         }
         if !firing.is_empty() {
             return StepPlan::nothing(format!("still firing, says {}", firing.join(", ")));
         }
         if !absent.is_empty() {
-            return StepPlan::refuse("PM4322", format!("resolved: {} does not have it any more", absent.join(", ")));
+            return StepPlan::refuse(
+                "PM4322",
+                format!("resolved: {} does not have it any more", absent.join(", ")),
+            );
         }
         let words: Vec<String> = self
             .source
@@ -118,9 +122,9 @@ impl Check for StillFiring {
             .collect();
         let unreachable = format!("no Alertmanager of {} gave an answer: {}", self.name, words.join(", "));
         match &self.or_site {
-            Some(site) if given.contains(&Fact::Down { site: site.clone() }) => {
-                StepPlan::nothing(format!("{unreachable}; that {site} is down by a majority of vantages stands in"))
-            }
+            Some(site) if given.contains(&Fact::Down { site: site.clone() }) => StepPlan::nothing(format!(
+                "{unreachable}; that {site} is down by a majority of vantages stands in"
+            )),
             _ => StepPlan::unknown("PM4320", unreachable),
         }
     }

@@ -75,16 +75,26 @@ pub async fn look(
 }
 
 /// What an answer is worth.
-pub fn judge(memory: &ProbeMemory, seen: Answer, control: Result<(), String>, key: &str, now: Time) -> Answer {
+pub fn judge(
+    memory: &ProbeMemory,
+    seen: Answer,
+    control: Result<(), String>,
+    key: &str,
+    now: Time,
+) -> Answer {
     match (seen, control) {
         (Answer::Up, _) => {
             memory.note(key.to_owned(), now);
             Answer::Up
         }
-        (Answer::Down(_), Err(why)) => Answer::Blind(format!("its control target does not answer either: {why}")),
-        (Answer::Down(failed), Ok(())) if !memory.vouches(key, now) => {
-            Answer::Blind(format!("it has not said up within a day ({}: {})", failed.layer.as_str(), failed.says))
+        (Answer::Down(_), Err(why)) => {
+            Answer::Blind(format!("its control target does not answer either: {why}"))
         }
+        (Answer::Down(failed), Ok(())) if !memory.vouches(key, now) => Answer::Blind(format!(
+            "it has not said up within a day ({}: {})",
+            failed.layer.as_str(),
+            failed.says
+        )),
         (seen, _) => seen,
     }
 }

@@ -100,7 +100,8 @@ fn check_forms(probes: &[(Name, Probe)], vantages: &[(Name, Vantage)], params: &
         }
         for (place, vantage) in vantages {
             if probe.sql.is_some() && vantage.blackbox.is_some() {
-                params.problem(format!("probe {name} is a query, which {place} cannot ask; only `local` can"));
+                params
+                    .problem(format!("probe {name} is a query, which {place} cannot ask; only `local` can"));
             }
         }
     }
@@ -119,7 +120,10 @@ fn check_votes(vantages: &[(Name, Vantage)], need: Need, params: &mut Params<'_>
         return;
     }
     if vantages.len().is_multiple_of(2) {
-        params.problem(format!("a majority of {} vantages: an even number can be split in halves", vantages.len()));
+        params.problem(format!(
+            "a majority of {} vantages: an even number can be split in halves",
+            vantages.len()
+        ));
     }
     let domains: BTreeSet<&Name> = vantages.iter().map(|(_, vantage)| &vantage.domain).collect();
     if domains.len() < names.len() {
@@ -158,7 +162,8 @@ impl Quorum {
         let row = |(name, _): &(Name, Vantage)| {
             let vote = seen.state["votes"][name.as_str()].as_str().unwrap_or("blind");
             let answers = seen.evidence[name.as_str()].as_object();
-            let says = |(probe, answer): (&String, &Value)| format!("{probe} {}", answer.as_str().unwrap_or("?"));
+            let says =
+                |(probe, answer): (&String, &Value)| format!("{probe} {}", answer.as_str().unwrap_or("?"));
             let all: Vec<String> = answers.into_iter().flatten().map(says).collect();
             format!("{name} says {vote} ({})", all.join(", "))
         };
@@ -207,11 +212,12 @@ impl Check for Quorum {
             let says = format!("{against} of {of} vantages say {contrary}: {table}");
             return StepPlan::refuse("PM4310", says);
         }
-        let says = format!("only {votes} of {of} vantages say {}, {} are needed: {table}", self.wanted, self.need);
+        let says =
+            format!("only {votes} of {of} vantages say {}, {} are needed: {table}", self.wanted, self.need);
         StepPlan::unknown("PM4311", says)
     }
 }
 
 #[cfg(test)]
 #[path = "quorum_tests.rs"]
-mod tests;
+pub(super) mod tests;

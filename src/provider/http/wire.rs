@@ -117,7 +117,9 @@ async fn connect(address: &str) -> Result<(), Failed> {
         match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(e)) => last = Failed { layer: Layer::Tcp, says: format!("{address}: {e}") },
-            Err(_) => last = Failed { layer: Layer::Tcp, says: format!("{address}: no answer in {CONNECT:?}") },
+            Err(_) => {
+                last = Failed { layer: Layer::Tcp, says: format!("{address}: no answer in {CONNECT:?}") }
+            }
         }
     }
     Err(last)

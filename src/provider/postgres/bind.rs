@@ -59,7 +59,8 @@ struct Binder<'a> {
     problems: Vec<String>,
 }
 
-pub fn bind(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
+/// As [`super::bind`], over a port of the caller's choice.
+pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
     let mut binder = Binder { config, spec, problems: vec![] };
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),
@@ -196,9 +197,10 @@ impl Binder<'_> {
     /// Only the application's own attempt proves a fence or a write.
     fn provable(&mut self, at: &Endpoint) {
         match &at.conf.app_role {
-            None => self.problem(format!("target {} needs app_role: the proof is its own attempt to write", at.name)),
+            None => self
+                .problem(format!("target {} needs app_role: its own attempt to write is the proof", at.name)),
             Some(app) if app.user == at.conf.user => self.problem(format!(
-                "app_role of target {} is Pointsman's own role {}: a fence that keeps that role proves nothing",
+                "app_role of target {} is Pointsman's own role {}: a fence keeps that role",
                 at.name, app.user
             )),
             Some(_) => {}

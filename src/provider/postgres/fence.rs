@@ -1,9 +1,11 @@
-//! `postgres.fence {target, min_rung, witness?}`: the old primary can accept no more writes, and that is proven.
+//! `postgres.fence {target, min_rung, witness?}`: the old primary can accept no more writes, and that is
+//! proven.
 //!
-//! Rungs by SQL: *lockout* (pg_hba of this server rewritten, clients ended) for a superuser, else *read_only*, which
-//! a client can undo. Proof is a fresh attempt to write as the application's role that the server refuses, then
-//! no client session left; it is taken only where a fence is in place, never while planning one. A server that does
-//! not answer is not fenced by that: the ladder goes on with ways that do not need it.
+//! Rungs by SQL: *lockout* (pg_hba of this server rewritten, clients ended) for a superuser, else
+//! *read_only*, which a client can undo. Proof is a fresh attempt to write as the application's role that the
+//! server refuses, then no client session left; it is taken only where a fence is in place, never while
+//! planning one. A server that does not answer is not fenced by that: the ladder goes on with ways that do
+//! not need it.
 
 mod apply;
 mod plan;
@@ -37,6 +39,8 @@ struct State {
     role: String,
     timeline: Option<u32>,
     system: Option<String>,
+    /// System identifier that the samples of its standbys tell.
+    lineage: Option<String>,
     manager: Option<String>,
     /// By what the server's own files and settings say.
     in_place: FenceRung,
@@ -73,7 +77,7 @@ impl Fence {
         let (target, peers) =
             join(look(port, &self.target, ctx), look_at_all(port, &self.witnesses, ctx)).await;
         let (target, peers) = (target?, peers?);
-        let mut state = self.state(&target, &peers);
+        let mut state = self.state(&target, &peers, self.lineage(ctx));
         let mut seen = Evidence { target, peers, attempt: None, position: None, hba: None };
         if let Some(node) = seen.target.primary().cloned() {
             seen.hba = self.reach(&node, &mut state, ctx).await?;
@@ -90,7 +94,7 @@ impl Fence {
         })
     }
 
-    fn state(&self, target: &Seen, peers: &[Peer]) -> State {
+    fn state(&self, target: &Seen, peers: &[Peer], lineage: Option<String>) -> State {
         let node = target.node();
         let system = node.and_then(|node| node.system.clone());
         let ask = |peer: &Peer| {
@@ -106,7 +110,15 @@ impl Fence {
             why_not_higher: None,
             witnesses: peers.iter().map(ask).collect(),
             system,
+            lineage,
         }
+    }
+
+    /// Only of standbys that the playbook names: another's may follow somebody else.
+    fn lineage(&self, ctx: &Ctx) -> Option<String> {
+        let newest =
+            |at: &Endpoint| ctx.samples.recent(&at.name).into_iter().rev().find_map(|one| one.lineage);
+        if self.named { self.witnesses.iter().find_map(newest) } else { None }
     }
 
     /// What our role can do here, and the old file where lockout is possible.

@@ -1,9 +1,10 @@
-//! The text of a pg_hba that locks clients out and keeps replication, Pointsman and the people on the machine.
+//! The text of a pg_hba that locks clients out and keeps replication, Pointsman and the people on the
+//! machine.
 //!
 //! Built from the rules as the server parsed them (includes, continuations and quotes are its business), each
-//! narrowed in its place so that the first match stays the first match. The old text rides along as comments: a
-//! host that comes back can be restored from its own disk. Catalogue ways (NOLOGIN, ALLOW_CONNECTIONS) are never
-//! used: they replicate to the standby and would fence the new primary too.
+//! narrowed in its place so that the first match stays the first match. The old text rides along as comments:
+//! a host that comes back can be restored from its own disk. Catalogue ways (NOLOGIN, ALLOW_CONNECTIONS) are
+//! never used: they replicate to the standby and would fence the new primary too.
 
 use super::node::{Hba, HbaRule};
 use crate::kernel::domain::{Digest, RunId};
@@ -11,8 +12,8 @@ use crate::kernel::domain::{Digest, RunId};
 /// First words of a fenced file.
 pub const MARK: &str = "# pointsman-fence";
 const OLD: &str = "#pm| ";
-/// A larger file is left alone.
-const LARGEST: usize = 256 * 1024;
+/// A larger file is left alone: its text goes on the record.
+const LARGEST: usize = 32 * 1024;
 
 /// The text from before any fence of ours, also when the file is fenced by now.
 pub fn original(text: &str) -> String {
@@ -82,19 +83,21 @@ pub fn fenced(
     let old: String = original(&hba.text).lines().map(|line| format!("{OLD}{line}\n")).collect();
     Ok(format!(
         "{MARK} run {run}: clients are refused, replication goes on.\n\
-         # To take it back: {}\n{}\nlocal all all reject\nhost all all all reject\n# The file as it was:\n{old}",
+         # To take it back: {}\n{}\nlocal all all reject\nhost all all all reject\n# As it was:\n{old}",
         restore_file(&hba.path),
         lines.join("\n"),
     ))
 }
 
-/// The shell command that puts the old text back, from the fenced file alone.
+/// The shell command that puts the old text back, from the fenced file alone; owner and mode stay.
 pub fn restore_file(path: &str) -> String {
-    format!("sed -n 's/^#pm| \\{{0,1\\}}//p' '{path}' > /tmp/pg_hba.old && cat /tmp/pg_hba.old > '{path}'")
+    let path = path.replace('\'', "'\\''");
+    format!("sed -n 's/^#pm| \\{{0,1\\}}//p' '{path}' > '{path}.old' && cat '{path}.old' > '{path}'")
 }
 
 fn matches_user(rule: &HbaRule, name: &str) -> bool {
-    // A group (`+role`), a pattern or a list in a file may hold it; narrowed to the one name this admits nobody else.
+    // A group (`+role`), a pattern or a list in a file may hold it; narrowed to the one name this admits
+    // nobody else.
     rule.user_name.iter().any(|user| user == "all" || user == name || user.starts_with(['+', '/', '@']))
 }
 
@@ -199,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_password_in_an_option_stays_out_of_the_record() {
-        let text = "host all all all ldap ldapserver=x ldapbindpasswd=\"hush hush\" ldapport=1\nlocal all all peer\n";
+        let text =
+            "host all all all ldap ldapserver=x ldapbindpasswd=\"hush hush\" p=1\nlocal all all peer\n";
         let shown = redacted(text);
         assert!(!shown.contains("hush") && shown.contains("ldapserver=x") && shown.ends_with("peer\n"));
     }

@@ -1,8 +1,10 @@
-//! `postgres.lag {target, primary?, max_bytes, max_seconds, max_sample_age}`: is the loss of a promotion bounded?
+//! `postgres.lag {target, primary?, max_bytes, max_seconds, max_sample_age}`: is the loss of a promotion
+//! bounded?
 //!
-//! A dead primary cannot be asked, so samples are; a living one is asked as well. Known loss is the last position
-//! of the primary minus the standby's. The age of what is known counts up to the first look that failed, not to now:
-//! an outage that lasts does not make the last sample worse. What is not known never passes.
+//! A dead primary cannot be asked, so samples are; a living one is asked as well. Known loss is the last
+//! position of the primary minus the standby's. The age of what is known counts up to the first look that
+//! failed, not to now: an outage that lasts does not make the last sample worse. What is not known never
+//! passes.
 
 use super::look::{LOOK, within};
 use super::node::Progress;
@@ -92,8 +94,8 @@ impl Lag {
             return StepPlan::unknown(
                 "PM3302",
                 format!(
-                    "the primary was last seen {age} before the first look that failed, at most {} is allowed: what \
-                     was written meanwhile is unknown",
+                    "the primary was last seen {age} before the first look that failed, at most {} is \
+                    allowed: what was written meanwhile is unknown",
                     self.max_sample_age
                 ),
             );

@@ -7,7 +7,8 @@ use crate::kernel::port::{Ctx, ProviderError};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-/// A living primary refuses. The code of every such refusal: no further rung of a ladder may be tried after it.
+/// A living primary refuses. The code of every such refusal: no further rung of a ladder may be tried after
+/// it.
 pub const ALIVE: &str = "PM3101";
 /// One look. A blackholed host costs this much at each observation.
 pub const LOOK: Span = Span::secs(2);
@@ -90,7 +91,8 @@ pub fn said_down(at: &Endpoint, given: &[Fact]) -> bool {
 /// Words for a refusal by life.
 pub fn alive(target: &Name, why: &str) -> String {
     format!(
-        "{target} is alive: {why}. Nothing was changed. Fail over a living primary only when the origin guard says \
-         that its site is down for users; otherwise this is a network problem between Pointsman and {target}."
+        "{target} is alive: {why}. Nothing was changed. Fail over a living primary only when the origin \
+        guard says that its site is down for users; otherwise this is a network problem between Pointsman \
+        and {target}."
     )
 }

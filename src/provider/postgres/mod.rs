@@ -13,6 +13,8 @@ mod port;
 mod promote;
 mod rpo;
 pub mod sampler;
+#[cfg(test)]
+pub mod scene;
 mod session;
 mod sql;
 mod sync_names;
@@ -20,6 +22,7 @@ mod tls;
 mod wire;
 mod write_probe;
 
+pub use bind::bind_to;
 pub use look::ALIVE;
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
@@ -32,5 +35,5 @@ use crate::kernel::port::Bound;
 
 /// All problems at once: unknown parameters, targets that are not there or not of this kind.
 pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
-    bind::bind(spec, config, ports.postgres.clone())
+    bind_to(spec, config, ports.postgres.clone())
 }

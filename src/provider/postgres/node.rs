@@ -88,13 +88,14 @@ pub struct Connected {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Node {
     pub in_recovery: bool,
     /// System identifier: the lineage that this data belongs to.
     pub system: Option<String>,
     pub version: u32,
     pub timeline: Option<u32>,
-    /// Primary: end of the log as inserted. Standby: the most that it has, received or replayed.
+    /// Primary: end of the log as flushed. Standby: the most that it has, received or replayed.
     pub position: Option<Lsn>,
     pub received: Option<Lsn>,
     /// Stays after a promotion, until the server is started again.
@@ -124,7 +125,8 @@ pub struct Node {
     pub manager: Option<String>,
 }
 
-/// A silent sender for this long is not taken for alive: keepalives come every half `wal_sender_timeout`, 30 s.
+/// A silent sender for this long is not taken for alive: keepalives come every half `wal_sender_timeout`, 30
+/// s.
 const FRESH_US: u64 = 60_000_000;
 
 impl Node {
@@ -182,18 +184,6 @@ impl fmt::Debug for Hba {
     }
 }
 
-/// The end of the log as a standby can reach it. The insert position stands behind the header of a page that
-/// holds nothing yet; waiting for those bytes would wait for the next record.
-pub fn settled(insert: Lsn) -> Lsn {
-    const PAGE: u64 = 8192;
-    const SEGMENT_LEAST: u64 = 1 << 20;
-    match (insert.0 % PAGE, insert.0 % SEGMENT_LEAST) {
-        (24, _) => Lsn(insert.0 - 24),
-        (40, 40) => Lsn(insert.0 - 40),
-        _ => insert,
-    }
-}
-
 /// Another server that was looked at, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
@@ -219,13 +209,5 @@ mod tests {
         assert_eq!(receiver(Some("waiting"), Some(1)).streams(), Some(false));
         assert_eq!(receiver(None, None).streams(), None);
         assert_eq!(Node::default().streams(), Some(false));
-    }
-
-    #[test]
-    fn an_empty_page_holds_nothing_to_wait_for() {
-        assert_eq!(settled(Lsn(0x3000018)), Lsn(0x3000000));
-        assert_eq!(settled(Lsn(0x3000028)), Lsn(0x3000000));
-        assert_eq!(settled(Lsn(0x3002028)), Lsn(0x3002028), "40 is a header only where a segment begins");
-        assert_eq!(settled(Lsn(0x3000778)), Lsn(0x3000778));
     }
 }

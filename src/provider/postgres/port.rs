@@ -1,5 +1,5 @@
-//! The few remote verbs of PostgreSQL. [`super::Wire`] speaks to real servers, `simulated::postgres` to a model;
-//! every action and check of this room is written against this trait alone.
+//! The few remote verbs of PostgreSQL. [`super::Wire`] speaks to real servers, `simulated::postgres` to a
+//! model; every action and check of this room is written against this trait alone.
 
 use super::node::{Hba, Node, Progress, Silent};
 use crate::config::{Config, PostgresTarget};
@@ -76,7 +76,8 @@ pub trait Port: Send + Sync {
     /// Replaces the content of the server's own pg_hba file; mode and owner stay.
     fn write_hba<'a>(&'a self, at: &'a Endpoint, text: &'a str, within: Span) -> BoxFuture<'a, Reply<()>>;
     fn reload<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;
-    /// Ends every client session but Pointsman's own and flushes the log behind them. How many were told to go.
+    /// Ends every client session but Pointsman's own and flushes the log behind them. How many were told to
+    /// go.
     fn terminate_clients<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<u32>>;
     /// `default_transaction_read_only`, for this server alone. Not loaded before a reload.
     fn set_read_only<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;

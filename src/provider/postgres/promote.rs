@@ -1,9 +1,10 @@
-//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary. NO UNDO.
+//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary.
+//! NO UNDO.
 //!
-//! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After the
-//! fence of a *reachable* primary it first drains, so that nothing is lost. It signals and polls every few
-//! milliseconds, since the server's own waiting looks ten times a second; a signal that was given stands, so a
-//! promotion that was not seen to end is in doubt, never failed.
+//! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After
+//! the fence of a *reachable* primary it first drains, so that nothing is lost. It signals and polls every
+//! few milliseconds, since the server's own waiting looks ten times a second; a signal that was given stands,
+//! so a promotion that was not seen to end is in doubt, never failed.
 
 mod apply;
 mod plan;

@@ -1,4 +1,5 @@
-//! What may be lost by a promotion, from samples taken while the old primary still answered. Unknown is `None`.
+//! What may be lost by a promotion, from samples taken while the old primary still answered. Unknown is
+//! `None`.
 
 use super::sampler::Window;
 use crate::kernel::domain::{Lsn, Rpo, Time};
@@ -16,8 +17,8 @@ pub struct Ends {
     pub drained: Option<Time>,
 }
 
-/// Sound because a sample's time is taken before its question is sent: all that was committed before it lies at or
-/// below the position that came back.
+/// Sound because a sample's time is taken before its question is sent: all that was committed before it lies
+/// at or below the position that came back.
 pub fn rpo(samples: &[Sample], ends: Ends) -> Rpo {
     if let Some(at) = ends.drained {
         let says = "nothing is lost: the standby had all of the fenced primary's log".to_owned();

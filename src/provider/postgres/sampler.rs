@@ -1,7 +1,8 @@
-//! Positions of a pair, taken while both answer: what a failover needs cannot be asked once the primary is gone.
+//! Positions of a pair, taken while both answer: what a failover needs cannot be asked once the primary is
+//! gone.
 //!
-//! The worker calls [`sample`] every second for each pair that a playbook names, pushes it into the [`Ring`] and
-//! stores it. No clock, no sleep, no task here.
+//! The worker calls [`sample`] every second for each pair that a playbook names, pushes it into the [`Ring`]
+//! and stores it. No clock, no sleep, no task here.
 
 use super::port::{Endpoint, Port};
 use crate::kernel::domain::{Name, Span, Time};
@@ -48,8 +49,8 @@ impl Window {
     }
 }
 
-/// Bounded, per standby. A long outage keeps what was seen before it: of samples that failed in a row only the
-/// first and the latest stay.
+/// Bounded, per standby. A long outage keeps what was seen before it: of samples that failed in a row only
+/// the first and the latest stay.
 pub struct Ring {
     size: usize,
     pairs: Mutex<BTreeMap<Name, VecDeque<Sample>>>,

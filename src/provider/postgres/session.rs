@@ -1,5 +1,5 @@
-//! One short connection per call, bounded from outside: the driver's own time-outs cover the TCP connect alone, and
-//! a stopped server accepts and then says nothing. Called by `wire` only.
+//! One short connection per call, bounded from outside: the driver's own time-outs cover the TCP connect
+//! alone, and a stopped server accepts and then says nothing. Called by `wire` only.
 //!
 //! The connection is driven beside the work, without a task of its own: dropping the call drops the socket.
 
@@ -23,7 +23,8 @@ pub enum As {
     App,
 }
 
-/// What the server itself said while the session was being set up, for the attempt to write as the application.
+/// What the server itself said while the session was being set up, for the attempt to write as the
+/// application.
 pub enum Opening {
     Server { sqlstate: String, by_rules: bool, says: String },
     Trouble(Trouble),
@@ -160,8 +161,8 @@ fn opening(error: Error) -> Opening {
     Opening::Trouble(silent(layer, says))
 }
 
-/// An error after the session stood. `ERROR` is the server's proof that the statement took no effect; a session
-/// that was ended may have committed first.
+/// An error after the session stood. `ERROR` is the server's proof that the statement took no effect; a
+/// session that was ended may have committed first.
 fn asked(error: Error) -> Trouble {
     match error.as_db_error() {
         Some(db) if ended(db) => Trouble::Doubt { says: db.message().to_owned() },

@@ -1,4 +1,5 @@
-//! TLS to PostgreSQL: rustls with aws-lc-rs, certificate and name verified. Called by `wire` for each connection.
+//! TLS to PostgreSQL: rustls with aws-lc-rs, certificate and name verified. Called by `wire` for each
+//! connection.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

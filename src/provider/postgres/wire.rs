@@ -1,7 +1,7 @@
 //! The real client. One short connection per verb; what the statements are is in `sql`, how a session ends in
 //! `session`.
 
-use super::node::{Hba, HbaRule, Layer, Node, Progress, Silent, settled};
+use super::node::{Hba, HbaRule, Layer, Node, Progress, Silent};
 use super::port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
 use super::session::{As, Opening, Work, opened, run};
 use super::sql;
@@ -52,25 +52,36 @@ async fn tell(at: &Endpoint, statements: &[&str], within: Span) -> Reply<()> {
     run(at, As::Admin, within, each(list)).await.map(|_| ())
 }
 
-/// A node as the statement tells it: with the history file, which holds where the timeline began.
-#[derive(Deserialize)]
-struct RawNode {
-    #[serde(flatten)]
-    node: RawFields,
+/// What a superuser reads in files: the history, which holds where the timeline began, and the mark of a
+/// fence.
+#[derive(Default, Deserialize)]
+struct Files {
     history: Option<String>,
+    hba_fenced: Option<bool>,
 }
 
-/// [`Node`] without what is computed here.
-type RawFields = serde_json::Map<String, serde_json::Value>;
+fn node_work() -> Work<(Option<String>, Option<String>)> {
+    Box::new(|client| {
+        async move {
+            let node = text(client, sql::NODE).await?;
+            let told = node.as_deref().and_then(|node| serde_json::from_str::<serde_json::Value>(node).ok());
+            let root = told.is_some_and(|node| node["superuser"] == true);
+            let files = if root { text(client, sql::NODE_FILES).await? } else { None };
+            Ok((node, files))
+        }
+        .boxed()
+    })
+}
 
-fn node_of(raw: RawNode) -> Result<Node, String> {
-    let mut fields = raw.node;
-    fields.insert("forked".into(), serde_json::Value::Null);
-    let mut node: Node = serde_json::from_value(fields.into()).map_err(|e| e.to_string())?;
-    if !node.in_recovery {
-        node.position = node.position.map(settled);
-    }
-    node.forked = raw.history.as_deref().and_then(forked);
+async fn node(at: &Endpoint, within: Span) -> Reply<Node> {
+    let (node, files) = run(at, As::Admin, within, node_work()).await?;
+    let unread = |why: serde_json::Error| {
+        Trouble::Silent(Silent { layer: Layer::Query, says: format!("the answer cannot be read: {why}") })
+    };
+    let mut node: Node = serde_json::from_str(node.as_deref().unwrap_or("")).map_err(unread)?;
+    let files: Files = files.as_deref().map_or(Ok(Files::default()), serde_json::from_str).map_err(unread)?;
+    node.forked = files.history.as_deref().and_then(forked);
+    node.hba_fenced = files.hba_fenced;
     Ok(node)
 }
 
@@ -99,9 +110,15 @@ async fn hba(at: &Endpoint, within: Span) -> Reply<Hba> {
 
 /// Truncating and writing is not one act: only a refusal to begin proves that the file is as it was.
 async fn write_hba(at: &Endpoint, content: &str, within: Span) -> Reply<()> {
-    let path: RawPath =
-        ask(at, "select json_build_object('path', current_setting('hba_file'))::text", within).await?;
-    match tell(at, &[&sql::copy_to_file(content, &path.path)], within).await {
+    let content = content.to_owned();
+    let work: Work<()> = Box::new(move |client| {
+        async move {
+            let path = text(client, "show hba_file").await?.unwrap_or_default();
+            text(client, &sql::copy_to_file(&content, &path)).await.map(|_| ())
+        }
+        .boxed()
+    });
+    match run(at, As::Admin, within, work).await {
         Err(Trouble::Denied { sqlstate, says }) if !sqlstate.starts_with("42") => {
             Err(Trouble::Doubt { says: format!("{says} ({sqlstate})") })
         }
@@ -109,16 +126,17 @@ async fn write_hba(at: &Endpoint, content: &str, within: Span) -> Reply<()> {
     }
 }
 
-#[derive(Deserialize)]
-struct RawPath {
-    path: String,
-}
-
+/// Flushed once more behind them: what they had in hand is in the log then.
 async fn terminate(at: &Endpoint, within: Span) -> Reply<u32> {
-    let told =
-        run(at, As::Admin, within, each(vec![sql::FLUSH.to_owned(), sql::TERMINATE.to_owned()])).await?;
-    // Once more behind them: what they had in hand is in the log now.
-    tell(at, &[sql::FLUSH], within).await?;
+    let work: Work<Option<String>> = Box::new(|client| {
+        async move {
+            let told = text(client, sql::TERMINATE).await?;
+            text(client, sql::FLUSH).await?;
+            Ok(told)
+        }
+        .boxed()
+    });
+    let told = run(at, As::Admin, within, work).await?;
     Ok(told.and_then(|count| count.parse().ok()).unwrap_or(0))
 }
 
@@ -202,22 +220,11 @@ async fn mark(at: &Endpoint, run_id: &RunId, epoch: Epoch, within: Span) -> Repl
 
 impl Port for Wire {
     fn node<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Node>> {
-        async move {
-            let raw: RawNode = ask(at, sql::NODE, within).await?;
-            node_of(raw).map_err(|says| Trouble::Silent(Silent { layer: Layer::Query, says }))
-        }
-        .boxed()
+        node(at, within).boxed()
     }
 
     fn progress<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Progress>> {
-        async move {
-            let mut progress: Progress = ask(at, sql::PROGRESS, within).await?;
-            if !progress.in_recovery {
-                progress.position = progress.position.map(settled);
-            }
-            Ok(progress)
-        }
-        .boxed()
+        ask(at, sql::PROGRESS, within).boxed()
     }
 
     fn ping<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>> {

@@ -1,7 +1,8 @@
-//! `sql.write_probe {target, as}`: one row, committed as the application's role. The last proof that users can write.
+//! `sql.write_probe {target, as}`: one row, committed as the application's role. The last proof that users
+//! can write.
 //!
-//! The row is this run's own and carries its epoch: seen, it is never written again. The time-out is ours, since a
-//! server's own does not end a commit that waits for a synchronous standby.
+//! The row is this run's own and carries its epoch: seen, it is never written again. The time-out is ours,
+//! since a server's own does not end a commit that waits for a synchronous standby.
 
 use super::look::{LOOK, look, within};
 use super::node::Seen;
@@ -101,8 +102,8 @@ impl WriteProbe {
         match node.as_ref().and_then(|node| node.sync_waiters) {
             Some(waiters) if waiters > 0 => format!(
                 "no answer within {WRITE}: {waiters} commits wait for a synchronous standby that is missing \
-                 (synchronous_standby_names = '{}'). Run on {}: alter system set synchronous_standby_names = ''; select \
-                 pg_reload_conf(); the waiting commits then end at once.",
+                 (synchronous_standby_names = '{}'). Run on {}: alter system set synchronous_standby_names \
+                 = ''; select pg_reload_conf(); the waiting commits then end at once.",
                 node.map(|node| node.sync_names).unwrap_or_default(),
                 self.target.name
             ),

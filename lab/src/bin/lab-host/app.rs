@@ -49,10 +49,7 @@ pub fn run(words: &[&str]) -> anyhow::Result<ExitCode> {
             _ => bail!("app: unknown argument {pair:?}"),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(serve(args))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -63,16 +60,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let site = args.site.context("--site SITE is needed")?;
     let text = std::fs::read_to_string(&env).with_context(|| format!("reading {}", env.display()))?;
     let env_sha256 = hex::encode(Sha256::digest(&text));
-    let orders = Orders::open(
-        &site,
-        Settings::parse(&text)?,
-        &args.log.context("--log FILE is needed")?,
-    )?;
-    let shop = Arc::new(Shop {
-        orders,
-        env_sha256,
-        started: Instant::now(),
-    });
+    let orders = Orders::open(&site, Settings::parse(&text)?, &args.log.context("--log FILE is needed")?)?;
+    let shop = Arc::new(Shop { orders, env_sha256, started: Instant::now() });
     let writer = tokio::spawn(write_forever(shop.clone()));
     let router = Router::new()
         .route("/healthz", get(healthz))
@@ -80,9 +69,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         .route("/metrics", get(metrics))
         .route("/orders", post(order))
         .with_state(shop);
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listening on {listen}"))?;
+    let listener =
+        tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
     tokio::select! {
         served = axum::serve(listener, router) => served.context("serving"),
         ended = writer => bail!("the writer ended: {ended:?}"),

@@ -31,13 +31,8 @@ impl Settings {
         };
         let host = get("DATABASE_HOST")?;
         let mut config = Config::new();
-        config
-            .host(&host)
-            .port(get("DATABASE_PORT")?.parse().context("DATABASE_PORT")?);
-        config
-            .dbname(get("DATABASE_NAME")?)
-            .user(get("DATABASE_USER")?)
-            .password(get("DATABASE_PASSWORD")?);
+        config.host(&host).port(get("DATABASE_PORT")?.parse().context("DATABASE_PORT")?);
+        config.dbname(get("DATABASE_NAME")?).user(get("DATABASE_USER")?).password(get("DATABASE_PASSWORD")?);
         config.application_name("shop").connect_timeout(CONNECT);
         if let Ok(ip) = host.parse::<Ipv4Addr>() {
             config.hostaddr(ip.into());
@@ -64,29 +59,16 @@ pub struct Seen {
 }
 
 pub fn unix_micros() -> u128 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros())
 }
 
 impl Orders {
     pub fn open(site: &str, settings: Settings, log: &Path) -> anyhow::Result<Orders> {
         let log = File::options().create(true).append(true).open(log);
         let log = Mutex::new(log.context("opening the log of orders")?);
-        let seen = Mutex::new(Seen {
-            tried: 0,
-            written: 0,
-            last: None,
-        });
+        let seen = Mutex::new(Seen { tried: 0, written: 0, last: None });
         let client = tokio::sync::Mutex::new(None);
-        Ok(Orders {
-            site: site.to_owned(),
-            settings,
-            client,
-            log,
-            start: unix_micros(),
-            seen,
-        })
+        Ok(Orders { site: site.to_owned(), settings, client, log, start: unix_micros(), seen })
     }
 
     pub fn site(&self) -> &str {
@@ -98,10 +80,7 @@ impl Orders {
     }
 
     pub fn seen(&self) -> Seen {
-        *self
-            .seen
-            .lock()
-            .expect("invariant: nobody panics while holding this lock")
+        *self.seen.lock().expect("invariant: nobody panics while holding this lock")
     }
 
     /// Writes one order; its id is unique over all processes and places. Not acknowledged in time is an
@@ -109,10 +88,7 @@ impl Orders {
     pub async fn write(&self) -> anyhow::Result<String> {
         let mut slot = self.client.lock().await;
         let n = {
-            let mut seen = self
-                .seen
-                .lock()
-                .expect("invariant: nobody panics while holding this lock");
+            let mut seen = self.seen.lock().expect("invariant: nobody panics while holding this lock");
             seen.tried += 1;
             seen.tried
         };
@@ -123,9 +99,7 @@ impl Orders {
         };
         let sql = "insert into orders (id, site) values ($1, $2)";
         let insert = async { client.execute(sql, &[&id, &self.site]).await };
-        tokio::time::timeout(STATEMENT, insert)
-            .await
-            .context("no acknowledgement in time")??;
+        tokio::time::timeout(STATEMENT, insert).await.context("no acknowledgement in time")??;
         *slot = Some(client);
         self.acknowledged(&id)?;
         Ok(id)
@@ -133,15 +107,9 @@ impl Orders {
 
     fn acknowledged(&self, id: &str) -> anyhow::Result<()> {
         let line = format!("{id},{},{}\n", unix_micros(), self.site);
-        let mut log = self
-            .log
-            .lock()
-            .expect("invariant: nobody panics while holding this lock");
+        let mut log = self.log.lock().expect("invariant: nobody panics while holding this lock");
         log.write_all(line.as_bytes())?;
-        let mut seen = self
-            .seen
-            .lock()
-            .expect("invariant: nobody panics while holding this lock");
+        let mut seen = self.seen.lock().expect("invariant: nobody panics while holding this lock");
         seen.written += 1;
         seen.last = Some(Instant::now());
         Ok(())
@@ -149,9 +117,7 @@ impl Orders {
 
     async fn connect(&self) -> anyhow::Result<Client> {
         let connect = self.settings.config.connect(NoTls);
-        let connected = tokio::time::timeout(STATEMENT, connect)
-            .await
-            .context("no connection in time")?;
+        let connected = tokio::time::timeout(STATEMENT, connect).await.context("no connection in time")?;
         let (client, connection) = connected?;
         // Ends with the client, or with the connection's error, which the next statement tells.
         tokio::spawn(connection);

@@ -38,17 +38,11 @@ fn fill(file: &mut File, old: &Path, content: &[u8]) -> anyhow::Result<()> {
 fn fresh_beside(path: &Path) -> anyhow::Result<(PathBuf, File)> {
     let name = path.file_name().context("a file needs a name")?.to_string_lossy();
     let temp = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temp);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp);
     let file = file.with_context(|| format!("making a new file beside {}", path.display()))?;
     Ok((temp, file))
 }
 
 pub fn sync_dir(dir: &Path) -> anyhow::Result<()> {
-    File::open(dir)?
-        .sync_all()
-        .with_context(|| format!("flushing {}", dir.display()))
+    File::open(dir)?.sync_all().with_context(|| format!("flushing {}", dir.display()))
 }

@@ -44,11 +44,7 @@ fn say(words: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn status(dir: &HostDir, config: &HostConfig) -> String {
-    let masked = if dir.mask().exists() {
-        "masked"
-    } else {
-        "not masked"
-    };
+    let masked = if dir.mask().exists() { "masked" } else { "not masked" };
     match processes_in(&config.work_dir).len() {
         0 => format!("{}: stopped, {masked}", config.name),
         n => format!("{}: running ({n} processes), {masked}", config.name),
@@ -105,9 +101,7 @@ fn unfence(dir: &HostDir) -> anyhow::Result<ExitCode> {
 
 /// Restarts the application and waits until the new process answers.
 fn restart(dir: &HostDir, config: &HostConfig) -> anyhow::Result<ExitCode> {
-    let Kind::App { listen, .. } = &config.kind else {
-        bail!("this machine has no application")
-    };
+    let Kind::App { listen, .. } = &config.kind else { bail!("this machine has no application") };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let word = format!("{now}-{}", std::process::id());
     disk::replace(&dir.restart_request(), word.as_bytes())?;
@@ -118,10 +112,7 @@ fn restart(dir: &HostDir, config: &HostConfig) -> anyhow::Result<ExitCode> {
             return say("restarted");
         }
         if started.elapsed() > PATIENCE {
-            bail!(
-                "the application did not come back within {PATIENCE:?}: {}",
-                status(dir, config)
-            );
+            bail!("the application did not come back within {PATIENCE:?}: {}", status(dir, config));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -132,9 +123,7 @@ fn is_current(dir: &HostDir, listen: SocketAddr, env: &str) -> anyhow::Result<Ex
     let content = std::fs::read(dir.root(env)).with_context(|| format!("reading {env}"))?;
     let wanted = hex::encode(Sha256::digest(content));
     let answer = livez(listen)?;
-    let runs_with = answer["env_sha256"]
-        .as_str()
-        .context("the application does not say what it read")?;
+    let runs_with = answer["env_sha256"].as_str().context("the application does not say what it read")?;
     if runs_with == wanted {
         return say("current");
     }
@@ -154,10 +143,7 @@ fn livez(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
     stream.set_write_timeout(limit)?;
     stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
-    stream
-        .take(64 * 1024)
-        .read_to_string(&mut answer)
-        .context("the application does not answer")?;
+    stream.take(64 * 1024).read_to_string(&mut answer).context("the application does not answer")?;
     let (_, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
     serde_json::from_str(body).context("not a JSON answer")
 }

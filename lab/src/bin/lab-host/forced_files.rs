@@ -33,10 +33,7 @@ pub fn run(
     let real = dir.root(path);
     if verb == "write-file" {
         let mut content = Vec::new();
-        std::io::stdin()
-            .take(LONGEST + 1)
-            .read_to_end(&mut content)
-            .context("reading the new content")?;
+        std::io::stdin().take(LONGEST + 1).read_to_end(&mut content).context("reading the new content")?;
         anyhow::ensure!(
             content.len() as u64 <= LONGEST,
             "{path}: longer than {LONGEST} bytes; nothing was changed"

@@ -28,8 +28,5 @@ pub fn run(dir: &Path) -> anyhow::Result<ExitCode> {
 fn mounts_under(dir: &Path) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    points
-        .filter(|point| Path::new(point).starts_with(dir))
-        .map(str::to_owned)
-        .collect()
+    points.filter(|point| Path::new(point).starts_with(dir)).map(str::to_owned).collect()
 }

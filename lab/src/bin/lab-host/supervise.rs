@@ -17,17 +17,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// Runs until told to end (SIGTERM: from the harness, or because the harness died).
 pub fn run(dir: HostDir) -> anyhow::Result<ExitCode> {
     let config = dir.read_config()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut end = signal(SignalKind::terminate())?;
-        let mut supervisor = Supervisor {
-            dir,
-            config,
-            child: None,
-            start_at: Some(Instant::now()),
-        };
+        let mut supervisor = Supervisor { dir, config, child: None, start_at: Some(Instant::now()) };
         loop {
             supervisor.tick()?;
             tokio::select! {
@@ -36,9 +29,7 @@ pub fn run(dir: HostDir) -> anyhow::Result<ExitCode> {
             }
         }
         let Supervisor { child, config, .. } = &mut supervisor;
-        child
-            .as_mut()
-            .map_or(Ok(()), |child| unit::stop_now(child, &config.kind))
+        child.as_mut().map_or(Ok(()), |child| unit::stop_now(child, &config.kind))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -121,13 +112,8 @@ impl Supervisor {
 
     /// One line: seconds since the epoch, then words.
     fn log(&self, words: &str) -> anyhow::Result<()> {
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("the clock is before 1970")?;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.dir.supervisor_log())?;
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+        let mut file = OpenOptions::new().create(true).append(true).open(self.dir.supervisor_log())?;
         writeln!(file, "{}.{:06} {words}", at.as_secs(), at.subsec_micros())?;
         Ok(())
     }

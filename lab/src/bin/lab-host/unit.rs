@@ -12,10 +12,7 @@ use lab::host_config::{HostConfig, Kind, processes_in};
 fn stop_signals(kind: &Kind) -> Vec<(Signal, Duration)> {
     match kind {
         // Fast, then immediate shutdown.
-        Kind::Database => vec![
-            (Signal::INT, Duration::from_secs(3)),
-            (Signal::QUIT, Duration::from_secs(2)),
-        ],
+        Kind::Database => vec![(Signal::INT, Duration::from_secs(3)), (Signal::QUIT, Duration::from_secs(2))],
         Kind::App { .. } => vec![(Signal::TERM, Duration::from_secs(1))],
     }
 }
@@ -26,19 +23,11 @@ pub fn start(config: &HostConfig) -> anyhow::Result<Child> {
     let log = log.with_context(|| format!("opening {}", config.log.display()))?;
     // `setpriv` changes the user first (it is part of the command) and then sets the death signal, because a
     // change of user clears it.
-    let (program, rest) = config
-        .command
-        .split_first()
-        .context("the service has no command")?;
+    let (program, rest) = config.command.split_first().context("the service has no command")?;
     let mut command = Command::new(program);
-    command
-        .args(rest)
-        .current_dir(&config.work_dir)
-        .stdin(Stdio::null());
+    command.args(rest).current_dir(&config.work_dir).stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log);
-    command
-        .spawn()
-        .with_context(|| format!("starting {:?}", config.command))
+    command.spawn().with_context(|| format!("starting {:?}", config.command))
 }
 
 /// Stops the service with all its processes and reaps it; says which way it went.

@@ -87,7 +87,8 @@ impl Fence {
         self.port.write_hba(&self.target, &text, within(ctx, CALL)).await.map_err(untouched)
     }
 
-    /// Ends client sessions until none is left and a new one is refused. Not getting there is seen by the proof.
+    /// Ends client sessions until none is left and a new one is refused. Not getting there is seen by the
+    /// proof.
     async fn clear_out(&self, ctx: &Ctx, rung: FenceRung) -> CallEnd {
         let mut ended = 0;
         for _ in 0..PASSES {

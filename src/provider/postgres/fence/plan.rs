@@ -27,12 +27,20 @@ impl Fence {
                 return StepPlan::refuse(
                     "PM3103",
                     format!(
-                        "{target} is a standby and not the active side: there is nothing to fence, and fencing it would \
-                         take away what can be promoted. Check `from` and `to`."
+                        "{target} is a standby and not the active side: there is nothing to fence, and \
+                        fencing it would take away what can be promoted. Check `from` and `to`."
                     ),
                 );
             }
             Seen::Answers(_) => {}
+        }
+        if let (Some(wanted), Some(found)) = (&state.lineage, &state.system)
+            && wanted != found
+        {
+            return StepPlan::refuse(
+                "PM3106",
+                format!("{target} holds other data: system identifier {found}, and its standby has {wanted}"),
+            );
         }
         if let Some(manager) = &state.manager {
             return StepPlan::refuse(
@@ -91,7 +99,8 @@ impl Fence {
         StepPlan::unknown(
             "PM3102",
             format!(
-                "{target} does not answer ({layer}: {says}): rung none, nothing is proven. The ladder goes on."
+                "{target} does not answer ({layer}: {says}): rung none, nothing is proven. The ladder goes \
+                on."
             ),
         )
     }
@@ -125,14 +134,14 @@ impl Fence {
         let psql = format!("psql -h {} -p {} -U {} -d {}", conf.address, conf.port, conf.user, conf.database);
         match (&evidence.hba, rung) {
             (Some(old), FenceRung::Lockout) => format!(
-                "Only if no other server was promoted. On the machine of {}, as the server's user: {}; then: {psql} -c \
-                 'select pg_reload_conf()'",
+                "Only if no other server was promoted. On the machine of {}, as the server's user: {}; \
+                then: {psql} -c 'select pg_reload_conf()'",
                 self.target.name,
                 hba::restore_file(&old.path)
             ),
             _ => format!(
-                "Only if no other server was promoted: {psql} -c 'alter system reset default_transaction_read_only' -c \
-                 'select pg_reload_conf()'"
+                "Only if no other server was promoted: {psql} -c 'alter system reset \
+                default_transaction_read_only' -c 'select pg_reload_conf()'"
             ),
         }
     }

@@ -57,8 +57,8 @@ impl Promote {
                 CallEnd::applied(json!({ "timeline": after.timeline, "had": had, "rpo": rpo }))
             }
             None => CallEnd::indeterminate(format!(
-                "{} was told to promote and is still in recovery at the deadline. The signal stands: it may still become \
-                 a primary. It replays what it can get first; see its log.",
+                "{} was told to promote and is still in recovery at the deadline. The signal stands: it may \
+                still become a primary. It replays what it can get first; see its log.",
                 self.target.name
             )),
         }
@@ -99,8 +99,8 @@ impl Promote {
                 return Err(CallEnd::rejected(
                     false,
                     format!(
-                        "not promoted: {} has {had} of {end} after {}, and {} stays fenced. Either let it catch up and \
-                         retry, or take the fence back as its step says.",
+                        "not promoted: {} has {had} of {end} after {}, and {} stays fenced. Either let it \
+                        catch up and retry, or take the fence back as its step says.",
                         self.target.name, self.drain_timeout, self.old.name
                     ),
                 ));

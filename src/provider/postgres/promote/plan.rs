@@ -75,7 +75,8 @@ impl Promote {
             return StepPlan::refuse(
                 "PM3203",
                 format!(
-                    "{target} and {old} both answer as primaries. Fence {old} by hand now: two writers diverge."
+                    "{target} and {old} both answer as primaries. Fence {old} by hand now: two writers \
+                    diverge."
                 ),
             );
         }
@@ -84,13 +85,12 @@ impl Promote {
             _ => false,
         };
         let known = state.lineage.is_some() && state.lineage == state.system;
-        // Without the fence of this run, an old primary that does not answer is not proof; then the lineage decides.
-        if !follows || !known || (fence.is_none() && state.old_role == "standby" && state.old_marked) {
+        if !follows || !known {
             return StepPlan::refuse(
                 "PM3211",
                 format!(
-                    "{target} is already a primary, of unknown origin (timeline {}, recorded {}). It was not changed; \
-                     find out who promoted it.",
+                    "{target} is already a primary, of unknown origin (timeline {}, recorded {}). It was \
+                    not changed; find out who promoted it.",
                     show(state.timeline),
                     show(state.recorded_timeline)
                 ),
@@ -100,15 +100,20 @@ impl Promote {
             return StepPlan::refuse(
                 "PM3208",
                 format!(
-                    "{target} is the primary, and every commit waits for a synchronous standby that is not connected \
-                     ({names}). Run on it: alter system set synchronous_standby_names = ''; select pg_reload_conf();"
+                    "{target} is the primary, and every commit waits for a synchronous standby that is not \
+                    connected ({names}). Run on it: alter system set synchronous_standby_names = ''; select \
+                    pg_reload_conf();"
                 ),
             );
         }
         let lineage = state.system.clone().unwrap_or_default();
+        let unfenced = match (fence, state.old_role.as_str()) {
+            (None, "unreachable") => format!("; {old} does not answer, and is not proven to be fenced"),
+            _ => String::new(),
+        };
         StepPlan::Nothing {
             gives: vec![Fact::Primary { target: target.clone(), lineage }],
-            says: format!("{target} is the primary on timeline {}", show(state.timeline)),
+            says: format!("{target} is the primary on timeline {}{unfenced}", show(state.timeline)),
         }
     }
 
@@ -158,8 +163,9 @@ impl Promote {
             refuse(
                 "PM3208",
                 format!(
-                    "every commit on {target} would wait for a synchronous standby ({names}), and {} may not change \
-                     that. Run on it: alter system set synchronous_standby_names = ''; select pg_reload_conf();",
+                    "every commit on {target} would wait for a synchronous standby ({names}), and {} may \
+                    not change that. Run on it: alter system set synchronous_standby_names = ''; select \
+                    pg_reload_conf();",
                     self.target.conf.user
                 ),
             );
@@ -215,7 +221,8 @@ impl Promote {
         }
         if let Some(names) = &state.sync_trap {
             warnings.push(format!(
-                "synchronous_standby_names ({names}) is emptied: no standby is connected that would confirm commits"
+                "synchronous_standby_names ({names}) is emptied: no standby is connected that would \
+                confirm commits"
             ));
         }
         if state.paused {

@@ -1,0 +1,16 @@
+# Built in two stages; the image holds the binary, ssh (for fences and files) and certificates, and runs as nobody.
+FROM rust:1-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked -p pointsman
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-client ca-certificates && rm -rf /var/lib/apt/lists/*
+COPY --from=build /src/target/release/pointsman /usr/local/bin/pointsman
+COPY playbooks /etc/pointsman/playbooks
+USER 65532:65532
+WORKDIR /var/lib/pointsman
+EXPOSE 8420
+# A listener on all addresses is wanted inside a container; publish it only where Alertmanager and people are.
+ENTRYPOINT ["pointsman"]
+CMD ["serve", "--data", "/var/lib/pointsman", "--playbooks", "/etc/pointsman/playbooks", "--listen", "0.0.0.0:8420"]

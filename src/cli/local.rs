@@ -1,0 +1,210 @@
+//! Verbs that work on this machine: the server itself, and what reads or writes the data directory without it.
+
+use super::{Exit, Fault, Output};
+use crate::config::{self, Config};
+use crate::document::{self, Problem, Severity};
+use crate::kernel::port::World as _;
+use crate::playbook;
+use crate::provider::{Ports, ProviderRegistry};
+use crate::store::{self, HeadState, StoreError};
+use crate::worker;
+use clap::Args;
+use serde_json::json;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration; without it the server knows no targets and playbooks only observe
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the journal lies
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub data: PathBuf,
+    #[arg(long, value_name = "DIR", default_value = "playbooks")]
+    pub playbooks: PathBuf,
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8420")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration whose targets, probes and sources the playbooks name
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Playbooks, or directories of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct TokenCreateArgs {
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub data: PathBuf,
+    /// source, viewer, approver, operator, incident-lead or admin
+    #[arg(long, value_parser = role)]
+    pub role: crate::kernel::domain::Role,
+    /// Whose it is: a person, or for role source the source's name
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AuditVerifyArgs {
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub data: PathBuf,
+}
+
+fn role(text: &str) -> Result<crate::kernel::domain::Role, String> {
+    use crate::kernel::domain::Role;
+    let names: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+    Role::parse(text).ok_or_else(|| format!("the roles are {}", names.join(", ")))
+}
+
+/// Serves until it is told to stop. Logs go to stderr, as text or, when it is no terminal, as JSON lines.
+pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    logs();
+    let (config, config_text) = match &args.config {
+        None => (Config::default(), String::new()),
+        Some(path) => match read_config(path)? {
+            (Some(config), text, problems) => {
+                problems.iter().for_each(|p| tracing::warn!("{p}"));
+                (config, text)
+            }
+            (None, _, problems) => return Err(invalid(path, &problems).into()),
+        },
+    };
+    let options = worker::ServeOptions {
+        config,
+        config_text,
+        data: args.data.clone(),
+        playbooks: args.playbooks.clone(),
+        listen: args.listen,
+    };
+    worker::serve(options).await.map_err(in_parts)?;
+    Ok(Exit::Done.into())
+}
+
+fn logs() {
+    use std::io::IsTerminal as _;
+    use tracing_subscriber::EnvFilter;
+    let wanted = crate::config::env("POINTSMAN_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new("info"));
+    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match std::io::stderr().is_terminal() {
+        true => base.init(),
+        false => base.json().init(),
+    }
+}
+
+type ReadConfig = (Option<Config>, String, Vec<Problem>);
+
+fn read_config(path: &Path) -> anyhow::Result<ReadConfig> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", path.display()))
+            .state("nothing was started")
+            .remedy("name the configuration with --config, or leave it out to serve without targets")
+    })?;
+    let (config, problems) = config::parse(&text, &path.display().to_string());
+    Ok((config, text, problems))
+}
+
+fn invalid(path: &Path, problems: &[Problem]) -> Fault {
+    let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let count = problems.iter().filter(|p| p.severity == Severity::Error).count();
+    let first = problems.first().map_or("PM1201", |p| p.code);
+    Fault::new(Exit::Invalid, first, format!("{} has {count} errors\n{}", path.display(), all.join("\n")))
+        .state("nothing was started")
+        .remedy("mend the lines named above; `pointsman check --config FILE` shows them without starting")
+}
+
+/// Errors of the store have four parts of their own; they keep their code and get the exit code that fits.
+fn in_parts(error: anyhow::Error) -> anyhow::Error {
+    let Some(store) = error.downcast_ref::<StoreError>() else { return error };
+    let exit = if store.code == store::code::IN_USE { Exit::Conflict } else { Exit::NotTalked };
+    Fault::new(exit, store.code, &store.what).state(&store.state).remedy(&store.next).into()
+}
+
+/// All problems of all files at once. Exit 3 when any of them is an error.
+pub async fn check(args: &CheckArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
+    let mut problems: Vec<Problem> = vec![];
+    let mut config = Config::default();
+    if let Some(path) = &args.config {
+        let (read, _, found) = read_config(path)?;
+        problems.extend(found);
+        config = read.unwrap_or_default();
+    }
+    let config = Arc::new(config);
+    let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+    let files = worker::playbook_files(&args.paths)?;
+    for file in &files {
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", file.display()))
+        })?;
+        problems.extend(playbook::check(&text, &file.display().to_string(), &config, &registry).1);
+    }
+    show_problems(&problems, files.len(), output)?;
+    Ok(if document::has_errors(&problems) { Exit::Invalid } else { Exit::Done }.into())
+}
+
+fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> anyhow::Result<()> {
+    let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
+    let warnings = problems.len() - errors;
+    let mut out = std::io::stdout().lock();
+    if let Some(Output::Json | Output::Jsonl) = output {
+        let document = json!({ "schema": "pointsman.check/v1", "errors": errors, "warnings": warnings,
+            "problems": problems });
+        writeln!(out, "{document}")?;
+        return Ok(());
+    }
+    for problem in problems {
+        writeln!(out, "{problem}")?;
+    }
+    writeln!(out, "{files} playbooks checked: {errors} errors, {warnings} warnings")?;
+    Ok(())
+}
+
+/// The token alone on stdout.
+pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
+    let name = args.name.clone().unwrap_or_else(|| args.role.as_str().to_owned());
+    let now = worker::SystemWorld::new().now();
+    let token = store::create_token(&args.data, args.role, &name.into(), now)
+        .await
+        .map_err(|e| in_parts(e.into()))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", token.expose())?;
+    Ok(Exit::Done.into())
+}
+
+/// Recomputes the chain with no server running. Exit 22 when a record is not as it was written.
+pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
+    let report = store::verify(&args.data, 1..=u64::MAX, |_| {}).await.map_err(|e| in_parts(e.into()))?;
+    let mut problems: Vec<StoreError> = report.bad.iter().map(store::BadRecord::error).collect();
+    if let HeadState::Behind(behind) = &report.head_file {
+        problems.push(behind.error());
+    }
+    let head = report.head.map(|h| json!({ "position": h.position, "hash": h.hash }));
+    let mut out = std::io::stdout().lock();
+    if let Some(Output::Json | Output::Jsonl) = output {
+        let said: Vec<_> = problems
+            .iter()
+            .map(|p| json!({ "code": p.code, "failed": p.what, "state": p.state, "remedy": p.next }))
+            .collect();
+        let document = json!({ "schema": "pointsman.verify/v1", "ok": report.ok(), "from": report.from,
+            "to": report.to, "checked": report.checked, "head": head, "problems": said, "notes": report.notes });
+        writeln!(out, "{document}")?;
+    } else {
+        for problem in &problems {
+            writeln!(out, "{problem}")?;
+        }
+        let verdict = if report.ok() { "verified" } else { "DOES NOT VERIFY" };
+        writeln!(out, "{verdict}: {} records, positions {} to {}", report.checked, report.from, report.to)?;
+        for note in &report.notes {
+            writeln!(out, "note: {note}")?;
+        }
+    }
+    Ok(if report.ok() { Exit::Done } else { Exit::DoesNotVerify }.into())
+}

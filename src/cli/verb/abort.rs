@@ -1,0 +1,18 @@
+//! `pointsman abort`: stops at the next step; what was changed stands and is listed, nothing is undone.
+
+use super::decision::{self, Decision};
+use crate::cli::options::reason;
+use crate::cli::{Client, Exit, Talk};
+use clap::Args;
+
+#[derive(Clone, Debug, Args)]
+pub struct AbortArgs {
+    pub run: String,
+    /// Why; it stands on the record
+    #[arg(long, value_parser = reason)]
+    pub reason: String,
+}
+
+pub async fn run(args: &AbortArgs, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    decision::send(&args.run, Decision::new("abort", &args.reason), client, talk).await
+}

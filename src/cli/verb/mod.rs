@@ -1,0 +1,59 @@
+//! One file per verb; here only which one it is. Called by `cli::main`.
+
+pub mod abort;
+pub mod approve;
+pub mod audit;
+pub mod close;
+pub mod confirm;
+mod decision;
+pub mod explain;
+mod follow;
+pub mod plan;
+pub mod reject;
+pub mod retry;
+pub mod run;
+pub mod status;
+pub mod token;
+mod version;
+pub mod watch;
+
+use super::options::{Cli, Command, Global};
+use super::{Client, Fault, Talk, local};
+use crate::kernel::domain::Secret;
+use std::process::ExitCode;
+
+pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
+    let global = &cli.global;
+    let output = global.output;
+    let exit = match &cli.command {
+        Command::Serve(args) => return local::serve(args).await,
+        Command::Check(args) => return local::check(args, output).await,
+        Command::Token(args) => return token::run(args).await,
+        Command::Audit(audit::AuditArgs { verb: Some(audit::AuditVerb::Verify(args)), .. }) => {
+            return local::audit_verify(args, output).await;
+        }
+        Command::Explain(args) => explain::run(args, talk)?,
+        Command::Version => version::run(talk)?,
+        Command::Status => status::run(&client(global, talk)?, talk).await?,
+        Command::Plan(args) => plan::run(args, &client(global, talk)?, talk).await?,
+        Command::Run(args) => run::run(args, &client(global, talk)?, talk).await?,
+        Command::Watch(args) => watch::run(args, &client(global, talk)?, talk).await?,
+        Command::Approve(args) => approve::run(args, &client(global, talk)?, talk).await?,
+        Command::Reject(args) => reject::run(args, &client(global, talk)?, talk).await?,
+        Command::Confirm(args) => confirm::run(args, &client(global, talk)?, talk).await?,
+        Command::Retry(args) => retry::run(args, &client(global, talk)?, talk).await?,
+        Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
+        Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
+        Command::Audit(args) => audit::run(args, &client(global, talk)?, talk).await?,
+    };
+    Ok(exit.into())
+}
+
+fn client(global: &Global, talk: &mut Talk) -> Result<Client, Fault> {
+    let token = crate::config::env("POINTSMAN_TOKEN").filter(|token| !token.trim().is_empty());
+    let client = Client::new(&global.server, token.map(|token| Secret::new(token.trim())))?;
+    if client.is_exposed() {
+        talk.say("warning: the token goes to another machine without encryption; use https");
+    }
+    Ok(client)
+}

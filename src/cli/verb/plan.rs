@@ -1,0 +1,42 @@
+//! `pointsman plan`: what a playbook would change, from what is observed now. Writes nothing.
+
+use crate::cli::client::{Effect, read};
+use crate::cli::wire::PlanDoc;
+use crate::cli::{Client, Exit, Fault, Talk, view};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// Marks of a step: ~ changes something, = already right, ? checked in its turn, ! a person is asked, x refused.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    pub playbook: String,
+    /// Leave with 20 when there is something to change
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+pub async fn run(args: &PlanArgs, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let (document, doc) = fetch(&args.playbook, client).await?;
+    if talk.wants_json() {
+        talk.document(&document)?;
+    } else {
+        for line in view::plan::sheet(&doc, &talk.look, "This command changed nothing.") {
+            talk.print(&line)?;
+        }
+        if let Some(line) = view::plan::run_it(&doc) {
+            talk.print(&line)?;
+        }
+    }
+    Ok(match (&doc.plan, view::plan::has_changes(&doc)) {
+        (None, _) => Exit::Refused,
+        (Some(_), true) if args.detailed_exitcode => Exit::HasChanges,
+        (Some(_), _) => Exit::Done,
+    })
+}
+
+/// Planning observes and writes nothing, so a lost reply leaves no doubt.
+pub async fn fetch(playbook: &str, client: &Client) -> Result<(Value, PlanDoc), Fault> {
+    let document = client.post(&["plans"], &json!({ "playbook": playbook }), Effect::None).await?;
+    let doc = read(&document, "plan")?;
+    Ok((document, doc))
+}

@@ -1,0 +1,13 @@
+//! What verbs show, made of the server's documents alone: no network, no clock, no terminal.
+
+pub mod audit;
+pub mod plan;
+pub mod run;
+pub mod status;
+
+use crate::kernel::domain::Digest;
+
+/// Enough of a digest to quote and to give back to `--digest`.
+pub fn quoted(digest: Digest) -> String {
+    digest.to_string().chars().take(12).collect()
+}

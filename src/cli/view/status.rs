@@ -1,0 +1,94 @@
+//! The state of everything in one screen: one sentence first. Used by `status`.
+
+use super::plan::mode;
+use crate::cli::look::{Look, Paint};
+use crate::cli::table::{Table, cell};
+use crate::cli::wire::{PlaybookDoc, StatusDoc};
+use crate::kernel::engine::Summary;
+
+pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
+    let mut lines = vec![look.paint(Paint::Strong, &crate::cli::look::clean(&doc.says))];
+    if let Some(frozen) = &doc.frozen {
+        lines.push(look.paint(Paint::Bad, &format!("FROZEN: nothing starts on its own. {}", freeze(frozen))));
+    }
+    lines.push(String::new());
+    lines.extend(match doc.runs.is_empty() {
+        true => vec!["No runs.".to_owned()],
+        false => runs(&doc.runs, look),
+    });
+    lines.push(String::new());
+    lines.extend(match doc.playbooks.is_empty() {
+        true => vec!["No playbooks are loaded: nothing can be started.".to_owned()],
+        false => playbooks(&doc.playbooks, look),
+    });
+    lines.push(String::new());
+    let site = doc.site.as_ref().map_or("no site is configured: playbooks only observe", |s| s.as_str());
+    let hash: String = doc.head.hash.chars().take(12).collect();
+    lines.push(look.paint(
+        Paint::Quiet,
+        &format!("pointsman {}   site: {site}   journal at {} ({hash})", doc.version, doc.head.position),
+    ));
+    lines
+}
+
+fn freeze(frozen: &serde_json::Value) -> String {
+    let text = |name: &str| frozen[name].as_str().map(crate::cli::look::clean);
+    let by = frozen["by"]["name"].as_str().map(crate::cli::look::clean).or_else(|| text("by"));
+    let by = by.map(|by| format!("by {by}"));
+    [by, text("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ")
+}
+
+fn runs(runs: &[Summary], look: &Look) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.head(&["RUN", "SERVICE", "FROM", "TO", "STATE", "OPENED", "SAYS"]);
+    for run in runs {
+        let (state, paint) = state(run);
+        table.row([
+            cell(run.run.as_str()).paint(Paint::Strong),
+            cell(&run.service),
+            cell(&run.from),
+            cell(&run.to),
+            cell(state).paint(paint),
+            cell(look.date_time(run.opened)),
+            cell(&run.says),
+        ]);
+    }
+    table.lines(look)
+}
+
+/// The word for a run's state: its outcome once it is finished.
+pub fn state(run: &Summary) -> (String, Paint) {
+    use crate::kernel::domain::Outcome;
+    match run.outcome {
+        Some(outcome @ (Outcome::Succeeded | Outcome::Unchanged)) => (outcome.to_string(), Paint::Good),
+        Some(outcome @ (Outcome::Cancelled | Outcome::Refused)) => (outcome.to_string(), Paint::Plain),
+        Some(outcome) => (outcome.to_string(), Paint::Bad),
+        None => match run.state.as_str() {
+            "parked" => (run.state.clone(), Paint::Bad),
+            "running" | "planning" => (run.state.clone(), Paint::Plain),
+            _ => (run.state.clone(), Paint::Asks),
+        },
+    }
+}
+
+fn playbooks(playbooks: &[PlaybookDoc], look: &Look) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.head(&["PLAYBOOK", "SERVICE", "MODE", "ACTIVE", "DIGEST"]);
+    for playbook in playbooks {
+        let active = match playbook.active {
+            true => cell("active").paint(Paint::Good),
+            false => cell("NOT ACTIVE").paint(Paint::Bad),
+        };
+        let digest: String = playbook.digest.as_deref().unwrap_or("-").chars().take(7).collect();
+        table.row([
+            cell(&playbook.name),
+            cell(playbook.service.as_ref().map_or("-", |s| s.as_str())),
+            cell(playbook.mode.map_or("-", mode)),
+            active,
+            cell(digest),
+        ]);
+        playbook.problems.iter().for_each(|p| table.note(&format!("problem: {p}"), Paint::Bad));
+        playbook.warnings.iter().for_each(|w| table.note(&format!("warning: {w}"), Paint::Asks));
+    }
+    table.lines(look)
+}

@@ -1,0 +1,147 @@
+//! The server's documents as the client reads them. Unknown fields are ignored (fields may be added within v1);
+//! a missing or retyped one is an error: what cannot be read is never shown as nothing.
+
+use crate::kernel::domain::{
+    Digest, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason, Rpo, Time,
+};
+use crate::kernel::engine::Summary;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct StatusDoc {
+    pub version: String,
+    pub site: Option<Name>,
+    pub frozen: Option<Value>,
+    pub runs: Vec<Summary>,
+    pub playbooks: Vec<PlaybookDoc>,
+    pub head: HeadDoc,
+    pub says: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlaybookDoc {
+    pub name: Name,
+    /// These three are missing where the file could not be read so far.
+    pub service: Option<Name>,
+    pub mode: Option<Mode>,
+    pub digest: Option<String>,
+    pub active: bool,
+    pub problems: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct HeadDoc {
+    pub position: Position,
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlanDoc {
+    pub playbook: Name,
+    pub service: Name,
+    pub kind: String,
+    pub mode: Mode,
+    pub from: Name,
+    pub to: Name,
+    /// `None` when something stands against it.
+    pub plan: Option<PlanSheet>,
+    pub lines: Vec<PlanLine>,
+    pub blockers: Vec<Reason>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct OpenedDoc {
+    pub run: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RunDoc {
+    pub summary: Summary,
+    pub kind: String,
+    pub plan: Option<PlanSheet>,
+    pub items: Vec<ItemDoc>,
+    pub asked: Option<AskedDoc>,
+    pub unfenced_offer: Vec<Name>,
+    pub alert_started: Option<Time>,
+    /// Phase and microseconds.
+    pub rto: Vec<(String, u64)>,
+    pub rpo: Option<Rpo>,
+    pub by_hand: Vec<String>,
+    pub outcome: Option<String>,
+    pub parked: bool,
+    pub doubt: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct AskedDoc {
+    pub digest: Digest,
+    pub until: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ItemDoc {
+    pub item: ItemId,
+    pub name: Name,
+    pub role: ItemRole,
+    pub target: String,
+    pub phase: ItemPhase,
+    pub says: String,
+    pub attempts: u32,
+    pub began: Option<Time>,
+    pub ended: Option<Time>,
+    pub now: String,
+    pub after: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemPhase {
+    Idle,
+    InFlight,
+    Doubt,
+    Applied,
+    AwaitingPerson,
+    Done,
+    Skipped,
+    GaveUp,
+    Parked,
+    /// A phase of a newer server: shown by what it says, never as done.
+    #[serde(other)]
+    Newer,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct AuditDoc {
+    pub records: Vec<RecordDoc>,
+    pub next: Option<Position>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordDoc {
+    pub position: Position,
+    pub stream: String,
+    pub seq: u64,
+    pub at: Time,
+    pub kind: String,
+    pub says: String,
+    pub body: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct DecisionDoc {
+    pub position: Position,
+    pub says: String,
+}
+
+impl RunDoc {
+    /// The number a person knows a step by, as in the plan: 1 is the first that is not a guard.
+    pub fn steps(&self) -> impl Iterator<Item = (usize, &ItemDoc)> {
+        self.items
+            .iter()
+            .filter(|item| item.role != ItemRole::Guard)
+            .enumerate()
+            .map(|(i, item)| (i + 1, item))
+    }
+}

@@ -1,0 +1,90 @@
+//! Names in the configuration that must name something: hosts of targets, targets of probes.
+
+use super::{Config, TargetKind};
+use crate::document::{At, Node, Sink, code};
+use crate::kernel::domain::Name;
+
+pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
+    let place = |table: &str, name: &Name, key: &str| -> At {
+        let whole = root.get(table).and_then(|t| t.entries().iter().find(|e| e.key == name.as_str()));
+        let Some(whole) = whole else { return root.at.start..root.at.start };
+        whole.value.get(key).map_or(whole.key_at.clone(), |node| node.at.clone())
+    };
+    for (name, target) in &config.targets {
+        match &target.kind {
+            TargetKind::Postgres(postgres) => {
+                if let Some(host) = &postgres.host {
+                    must_be(sink, config, host, "host", place("targets", name, "host"));
+                }
+                if postgres.app_role.is_none() {
+                    let says =
+                        format!("target {name:?} has no \"app_role\": a fence of it can never be proven");
+                    let at = place("targets", name, "kind");
+                    sink.warn(
+                        code::MISSING,
+                        at,
+                        says,
+                        "a fence is proven by the application's own write being refused",
+                    );
+                }
+            }
+            TargetKind::Hosts(hosts) => {
+                let at = place("targets", name, "hosts");
+                for host in &hosts.hosts {
+                    must_be(sink, config, host, "host", at.clone());
+                }
+                if hosts.hosts.is_empty() {
+                    sink.error(code::BAD_VALUE, at, "\"hosts\" must name at least one host");
+                }
+            }
+            TargetKind::Host(_) | TargetKind::Rfc2136(_) => {}
+        }
+    }
+    for (name, probe) in &config.probes {
+        if let Some(target) = &probe.sql {
+            must_be(sink, config, target, "postgres", place("probes", name, "sql"));
+        }
+    }
+    if let Some(local) = config.vantages.get(&Name::from("local"))
+        && local.blackbox.is_some()
+    {
+        let says = "the vantage \"local\" is this process and has no \"blackbox\"";
+        sink.error(code::BAD_VALUE, place("vantages", &Name::from("local"), "blackbox"), says);
+    }
+    for (name, vantage) in &config.vantages {
+        let given = root.get("vantages").and_then(|t| t.get(name.as_str())?.get("blackbox")).is_some();
+        if vantage.blackbox.is_none() && !given && name.as_str() != "local" {
+            let says =
+                format!("vantage {name:?} has no \"blackbox\": it would look from where \"local\" looks");
+            let at = place("vantages", name, "domain");
+            sink.error_hint(
+                code::MISSING,
+                at,
+                says,
+                "add the URL of a Blackbox exporter's /probe, or remove it",
+            );
+        }
+    }
+}
+
+/// The name must be that of a target of this kind.
+fn must_be(sink: &Sink, config: &Config, name: &Name, kind: &str, at: At) {
+    match config.targets.get(name) {
+        Some(target) if target.kind.as_str() == kind => {}
+        Some(target) => {
+            let says =
+                format!("{name:?} is a target of kind {}, but a {kind} is needed here", target.kind.as_str());
+            sink.error(code::WRONG_KIND, at, says);
+        }
+        None => {
+            let known: Vec<&str> = config
+                .targets
+                .iter()
+                .filter(|(_, target)| target.kind.as_str() == kind)
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let says = format!("there is no target {name:?}");
+            sink.unknown(code::UNKNOWN_NAME, at, says, name.as_str(), known);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! `pointsman.toml` to [`Config`], with all problems at once. Pure: the text is given, no secret is read.
+//!
+//! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use it too.
+
+use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, target};
+use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
+use crate::kernel::domain::{Name, Role};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The configuration if it has no errors, and every problem. Warnings do not hinder.
+pub fn parse(text: &str, file: &str) -> (Option<Config>, Vec<Problem>) {
+    let sink = Sink::new(file, text);
+    let config = read_config(&sink);
+    let problems = sink.finish();
+    (config.filter(|_| !has_errors(&problems)), problems)
+}
+
+fn read_config(sink: &Sink) -> Option<Config> {
+    let root = read(sink)?;
+    let top = sink.table(&root, "pointsman.toml")?;
+    let mut config = Config { site: top.name("site"), ..Config::default() };
+    config.targets = named(&top, "targets", target::read);
+    config.probes = named(&top, "probes", read_probe);
+    config.vantages = named(&top, "vantages", read_vantage);
+    config.sources = named(&top, "sources", read_source);
+    config.people = named(&top, "people", read_person);
+    top.not_yet("store", "records lie in SQLite, in the data directory");
+    top.not_yet("notifiers", "the log and the command line tell");
+    top.not_yet("limits", "limits stand in each playbook");
+    top.finish();
+    check::references(sink, &root, &config);
+    // This process is always a place to look from.
+    let domain = config.site.clone().unwrap_or_else(|| Name::from("local"));
+    let local = Vantage { blackbox: None, http_module: None, tcp_module: None, domain, control: None };
+    config.vantages.entry(Name::from("local")).or_insert(local);
+    Some(config)
+}
+
+/// A table of tables whose keys are names that the user chose.
+fn named<T>(top: &Table<'_>, key: &'static str, read: impl Fn(&Table<'_>) -> Option<T>) -> BTreeMap<Name, T> {
+    let Some(node) = top.get(key) else { return BTreeMap::new() };
+    if top.sink.table(node, format!("{key:?}")).is_none() {
+        return BTreeMap::new();
+    }
+    let one = |entry: &Entry| {
+        let name = Node { at: entry.key_at.clone(), kind: crate::document::Kind::Text(entry.key.clone()) };
+        let name = top.sink.name(&name, &format!("a name in {key:?}"))?;
+        let table = top.sink.table(&entry.value, format!("{key}.{name}"))?;
+        let value = read(&table);
+        table.finish();
+        Some((name, value?))
+    };
+    node.entries().iter().filter_map(one).collect()
+}
+
+/// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`; a literal is refused and not quoted.
+pub(super) fn secret(table: &Table<'_>, key: &'static str) -> Option<SecretRef> {
+    let node = table.get(key)?;
+    let sink = table.sink;
+    if node.text().is_some() {
+        let says = format!("{key:?} is a credential and must not stand in this file");
+        let hint = "name where it is: { env = \"NAME\" }, { file = \"/path\" } or { credential = \"NAME\" }";
+        sink.error_hint(code::WRONG_TYPE, table.key_at(key), says, hint);
+        return None;
+    }
+    let inner = sink.table(node, format!("{key:?}"))?;
+    let all = [
+        inner.text("env").map(|name| SecretRef::Env(name.to_owned())),
+        inner.text("file").map(|path| SecretRef::File(path.into())),
+        inner.text("credential").map(|name| SecretRef::Credential(name.to_owned())),
+    ];
+    let mut given = all.into_iter().flatten();
+    let first = given.next();
+    if given.next().is_some() || (first.is_none() && node.entries().is_empty()) {
+        let says = format!("{key:?} needs exactly one of \"env\", \"file\", \"credential\"");
+        sink.error(code::BAD_VALUE, node.at.clone(), says);
+    }
+    inner.finish();
+    first
+}
+
+/// An absolute http or https URL without user or password in it.
+pub(super) fn url(table: &Table<'_>, key: &'static str) -> Option<String> {
+    let text = table.text(key)?;
+    url_at(table, key, text, table.get(key)?)
+}
+
+fn url_at(table: &Table<'_>, key: &str, text: &str, node: &Node) -> Option<String> {
+    let parsed =
+        url::Url::parse(text).ok().filter(|u| ["http", "https"].contains(&u.scheme()) && u.has_host());
+    let says = match &parsed {
+        None => format!("{key:?} must be an http or https URL"),
+        Some(u) if !u.username().is_empty() || u.password().is_some() => {
+            format!("{key:?} must not hold a user or password")
+        }
+        Some(_) => return Some(text.to_owned()),
+    };
+    table.sink.error(code::BAD_VALUE, node.at.clone(), says);
+    None
+}
+
+fn read_probe(table: &Table<'_>) -> Option<Probe> {
+    let address = table.text("resolve_to").zip(table.get("resolve_to"));
+    let resolve_to = address.and_then(|(text, node)| {
+        let parsed = text.parse::<IpAddr>();
+        if parsed.is_err() {
+            table.sink.error(code::BAD_VALUE, node.at.clone(), "\"resolve_to\" must be an IP address");
+        }
+        parsed.ok()
+    });
+    let probe = Probe {
+        http: url(table, "http"),
+        resolve_to,
+        status: table.integer("status", 100, 599).and_then(|n| u16::try_from(n).ok()),
+        tcp: table.text("tcp").map(str::to_owned),
+        sql: table.name("sql"),
+    };
+    let forms = ["http", "tcp", "sql"].into_iter().filter(|form| table.get(form).is_some()).count();
+    if forms != 1 {
+        let says = "a probe has exactly one form: http, tcp or sql".to_owned();
+        table.sink.error(code::PROBE_FORM, table.at.clone(), says);
+    }
+    for key in ["resolve_to", "status"] {
+        if table.get(key).is_some() && table.get("http").is_none() {
+            table.sink.error(
+                code::PROBE_FORM,
+                table.key_at(key),
+                format!("{key:?} belongs to an http probe"),
+            );
+        }
+    }
+    if let Some((tcp, node)) = probe.tcp.as_deref().zip(table.get("tcp")) {
+        let port = tcp.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+            table.sink.error(code::BAD_VALUE, node.at.clone(), "\"tcp\" must be address:port");
+        }
+    }
+    Some(probe)
+}
+
+fn read_vantage(table: &Table<'_>) -> Option<Vantage> {
+    let vantage = Vantage {
+        blackbox: url(table, "blackbox"),
+        http_module: table.text("http_module").map(str::to_owned),
+        tcp_module: table.text("tcp_module").map(str::to_owned),
+        domain: table.need_name("domain").unwrap_or_else(|| Name::from("?")),
+        control: url(table, "control"),
+    };
+    if table.get("blackbox").is_none() {
+        for key in ["http_module", "tcp_module"] {
+            if table.get(key).is_some() {
+                let says = format!("{key:?} belongs to a vantage with \"blackbox\"");
+                table.sink.error(code::BAD_VALUE, table.key_at(key), says);
+            }
+        }
+    }
+    Some(vantage)
+}
+
+fn read_source(table: &Table<'_>) -> Option<Source> {
+    let api = table.list("api").unwrap_or_default();
+    let api = api
+        .iter()
+        .filter_map(|node| url_at(table, "api", table.sink.text(node, "each of \"api\"")?, node))
+        .collect();
+    let source = Source {
+        api,
+        user: table.text("user").map(str::to_owned),
+        password: secret(table, "password"),
+        bearer: secret(table, "bearer"),
+    };
+    if table.get("user").is_some() != table.get("password").is_some() {
+        let says = "\"user\" and \"password\" belong together";
+        table.sink.error(code::MISSING, table.at.clone(), says);
+    }
+    if table.get("bearer").is_some() && table.get("user").is_some() {
+        let says = "a source is asked with \"bearer\" or with \"user\" and \"password\", not both";
+        table.sink.error(code::BAD_VALUE, table.key_at("bearer"), says);
+    }
+    Some(source)
+}
+
+fn read_person(table: &Table<'_>) -> Option<Person> {
+    let mut roles = vec![];
+    for (name, at) in table.names("roles").unwrap_or_default() {
+        match Role::parse(name.as_str()) {
+            Some(role) => roles.push(role),
+            None => {
+                let known = Role::ALL.into_iter().map(Role::as_str);
+                let says = format!("there is no role {name:?}");
+                table.sink.unknown(code::UNKNOWN_NAME, at, says, name.as_str(), known);
+            }
+        }
+    }
+    let groups = table.names("groups").unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+    Some(Person { roles, groups })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{SecretRef, TargetKind, TlsMode};
+
+    const EXAMPLE: &str = include_str!("../../playbooks/pointsman.example.toml");
+
+    fn shown(text: &str) -> String {
+        parse(text, "pointsman.toml").1.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn the_example_is_read_whole() {
+        let (config, problems) = parse(EXAMPLE, "pointsman.toml");
+        assert_eq!(problems, []);
+        let config = config.unwrap();
+        assert_eq!(config.site, Some("par".into()));
+        assert_eq!(config.targets.len(), 10);
+        let pg = config.postgres(&"pg-gra".into()).unwrap();
+        assert_eq!((pg.port, pg.tls, pg.database.as_str()), (5432, TlsMode::VerifyFull, "postgres"));
+        assert_eq!(pg.password, Some(SecretRef::File("/run/credentials/pg".into())));
+        assert_eq!(pg.app_role.as_ref().unwrap().database, "shop");
+        assert_eq!(config.zone(&"zone-shop".into()).unwrap().servers.len(), 2);
+        assert!(matches!(config.targets[&Name::from("app-sbg")].kind, TargetKind::Hosts(_)));
+        assert_eq!(config.vantages[&Name::from("local")].domain.as_str(), "par");
+        assert_eq!(config.people[&Name::from("bo")].roles, [Role::Approver]);
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_configuration_and_local_always_exists() {
+        let (config, problems) = parse("", "pointsman.toml");
+        assert_eq!(problems, []);
+        assert_eq!(config.unwrap().vantages[&Name::from("local")].domain.as_str(), "local");
+    }
+
+    #[test]
+    fn public_halves_hold_no_credential() {
+        let targets = parse(EXAMPLE, "pointsman.toml").0.unwrap().public_targets();
+        assert_eq!(targets["pg-gra"]["host"], "pg-gra-host");
+        assert_eq!(targets["pg-gra-host"]["address"], "10.1.0.5");
+        assert_eq!(targets["app-sbg"]["hosts"], serde_json::json!(["shop-sbg-1", "shop-sbg-2"]));
+        let all = serde_json::to_string(&targets).unwrap();
+        for hidden in ["password", "SHOP_PG", "credentials", "TSIG", "user", "fence@"] {
+            assert!(!all.contains(hidden), "{hidden}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_at_once() {
+        let text = r#"
+sit = "par"
+[targets.pg]
+kind = "postgres"
+site = 7
+adress = "10.0.0.1"
+user = "pointsman"
+port = 99999
+password = "hunter2"
+host = "app"
+tls = "off"
+[targets.app]
+kind = "hosts"
+hosts = ["h1", "h3"]
+[targets.h1]
+kind = "host"
+ssh = "a@b"
+local = true
+[targets.h2]
+kind = "hoist"
+anything = 1
+[targets.zone]
+kind = "rfc2136"
+zone = "example.com"
+servers = ["ns1.example.com"]
+tsig = { name = "k", algorithm = "hmac-md5", secret = { env = "A", file = "/b" } }
+[probes.p1]
+http = "https://user:pw@example.com/"
+tcp = "10.0.0.1:1"
+[probes.p2]
+sql = "h1"
+status = 200
+[probes.p3]
+tcp = "nowhere"
+[vantages.far]
+domain = "x"
+[vantages.far2]
+blackbox = "ftp://x"
+[sources.am]
+api = ["http://am:9093", "am:9093"]
+user = "x"
+[people.bo]
+roles = ["aprover"]
+[people.bo]
+groups = []
+"#;
+        assert!(parse(text, "pointsman.toml").0.is_none());
+        let shown = shown(text);
+        assert!(!shown.contains("hunter2") && !shown.contains("user:pw"), "{shown}");
+        insta::assert_snapshot!("mistakes", shown);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        #[test]
+        fn damaged_configurations_never_panic(at in 0usize..3000, length in 0usize..40, put in "\\PC{0,12}") {
+            let mut chars: Vec<char> = EXAMPLE.chars().collect();
+            let at = at.min(chars.len());
+            let end = (at + length).min(chars.len());
+            chars.splice(at..end, put.chars());
+            let text: String = chars.into_iter().collect();
+            let (config, problems) = parse(&text, "pointsman.toml");
+            proptest::prop_assert_eq!(config.is_none(), has_errors(&problems));
+            problems.iter().for_each(|problem| { let _ = problem.to_string(); });
+        }
+    }
+}

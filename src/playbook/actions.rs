@@ -1,0 +1,159 @@
+//! The actions and checks of this version: where each may stand, its parameters, the kinds of target it fits.
+//!
+//! What the values must look like is the business of each provider's `bind`.
+
+use crate::document::{At, Sink, code};
+use crate::kernel::domain::{ItemRole, Span};
+
+/// One `provider.verb`.
+#[derive(Debug)]
+pub struct ActionInfo {
+    pub kind: &'static str,
+    /// Changes something; a check only looks.
+    pub acts: bool,
+    pub roles: &'static [ItemRole],
+    /// Kinds of target that it fits; none: it has no target.
+    pub targets: &'static [&'static str],
+    pub need: &'static [&'static str],
+    pub may: &'static [&'static str],
+    pub timeout: Span,
+    pub says: &'static str,
+}
+
+const G: ItemRole = ItemRole::Guard;
+const S: ItemRole = ItemRole::Step;
+const V: ItemRole = ItemRole::Verify;
+
+static ACTIONS: [ActionInfo; 10] = [
+    ActionInfo {
+        kind: "postgres.fence",
+        acts: true,
+        roles: &[S],
+        targets: &["postgres"],
+        need: &["target"],
+        may: &["min_rung"],
+        timeout: Span::secs(60),
+        says: "makes sure that a primary accepts no more writes, and proves it",
+    },
+    ActionInfo {
+        kind: "postgres.promote",
+        acts: true,
+        roles: &[S],
+        targets: &["postgres"],
+        need: &["target", "old"],
+        may: &["drain_timeout"],
+        timeout: Span::secs(70),
+        says: "makes a standby the primary, once the old one is fenced",
+    },
+    ActionInfo {
+        kind: "postgres.lag",
+        acts: false,
+        roles: &[G, S],
+        targets: &["postgres"],
+        need: &["target"],
+        may: &["max_bytes", "max_seconds", "max_sample_age"],
+        timeout: Span::secs(60),
+        says: "bounds what would be lost",
+    },
+    ActionInfo {
+        kind: "sql.write_probe",
+        acts: true,
+        roles: &[S, V],
+        targets: &["postgres"],
+        need: &["target", "as"],
+        may: &[],
+        timeout: Span::secs(60),
+        says: "commits one row as the application's role",
+    },
+    ActionInfo {
+        kind: "command.run",
+        acts: true,
+        roles: &[S],
+        targets: &["host"],
+        need: &["target", "run", "check"],
+        may: &["undo", "irreversible", "timeout"],
+        timeout: Span::secs(60),
+        says: "runs a named command on a host; its check says whether it is already done",
+    },
+    ActionInfo {
+        kind: "file.render",
+        acts: true,
+        roles: &[S],
+        targets: &["host"],
+        need: &["target", "file", "set"],
+        may: &[],
+        timeout: Span::secs(60),
+        says: "sets keys of an env file, and nothing else in it",
+    },
+    ActionInfo {
+        kind: "http.expect",
+        acts: false,
+        roles: &[G, S, V],
+        targets: &[],
+        need: &["url"],
+        may: &["resolve_to", "status", "passes", "within", "vantages", "contains"],
+        timeout: Span::secs(60),
+        says: "expects an answer of a URL",
+    },
+    ActionInfo {
+        kind: "dns.record",
+        acts: true,
+        roles: &[S],
+        targets: &["rfc2136"],
+        need: &["target", "records", "ttl"],
+        may: &[],
+        timeout: Span::mins(2),
+        says: "sets records in one conditional update, seen at every authoritative server",
+    },
+    ActionInfo {
+        kind: "quorum",
+        acts: false,
+        roles: &[G, S],
+        targets: &[],
+        need: &["probes", "vantages"],
+        may: &["down", "up"],
+        timeout: Span::secs(60),
+        says: "asks probes from several vantages and counts votes",
+    },
+    ActionInfo {
+        kind: "still_firing",
+        acts: false,
+        roles: &[G],
+        targets: &[],
+        need: &[],
+        may: &["or"],
+        timeout: Span::secs(60),
+        says: "asks the alert's source whether it still fires",
+    },
+];
+
+/// Of the language, but not of this version.
+const LATER: [&str; 4] = ["redis.fence", "redis.promote", "redis.lag", "http.request"];
+
+pub fn all() -> &'static [ActionInfo] {
+    &ACTIONS
+}
+
+/// The action of this name, if it may stand here; says why not otherwise.
+pub(super) fn find(sink: &Sink, name: &str, role: ItemRole, at: &At) -> Option<&'static ActionInfo> {
+    if LATER.contains(&name) {
+        let says = format!("the action {name:?} is not yet in this version");
+        sink.error_hint(code::NOT_YET, at.clone(), says, "leave the step out, or make it a manual one");
+        return None;
+    }
+    let Some(info) = ACTIONS.iter().find(|info| info.kind == name) else {
+        let known: Vec<&str> = ACTIONS.iter().filter(|a| a.roles.contains(&role)).map(|a| a.kind).collect();
+        sink.unknown(code::UNKNOWN_ACTION, at.clone(), format!("there is no action {name:?}"), name, known);
+        return None;
+    };
+    if !info.roles.contains(&role) {
+        let place = match role {
+            ItemRole::Guard => "a guard: guards only look",
+            ItemRole::Step => "a step",
+            ItemRole::Verify => "a verification",
+        };
+        sink.error(code::UNKNOWN_ACTION, at.clone(), format!("{name:?} cannot be {place}"));
+        return None;
+    }
+    Some(info)
+}

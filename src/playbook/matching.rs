@@ -1,0 +1,116 @@
+//! Which alert a playbook waits for, and why it does not wait for this one.
+
+use super::model::{Playbook, Trigger};
+use crate::expr::{Matcher, Vars};
+use crate::kernel::domain::{Name, Reason, Span};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// An alert as matchers and expressions see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertView {
+    /// Name of the source that delivered it.
+    pub source: Name,
+    /// Which kind of source: `alertmanager`.
+    pub format: Name,
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl AlertView {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "source": self.source, "name": self.name, "labels": self.labels, "annotations": self.annotations,
+        })
+    }
+}
+
+/// A trigger that accepts the alert, with what must hold before a run may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerMatch {
+    /// Index among the playbook's triggers.
+    pub trigger: usize,
+    /// Confirmed continuously for that long; zero: at once.
+    pub confirmed_for: Span,
+    /// Not confirmed for that long: not acted upon any more.
+    pub unconfirmed_after: Option<Span>,
+}
+
+/// The first trigger that accepts the alert; else, for each trigger, the first condition that failed.
+pub fn match_alert(playbook: &Playbook, alert: &AlertView) -> Result<TriggerMatch, Reason> {
+    if playbook.triggers.is_empty() {
+        return Err(Reason::new("PM1260", "the playbook has no triggers: only a person starts it"));
+    }
+    let mut why = vec![];
+    for (index, trigger) in playbook.triggers.iter().enumerate() {
+        match accepts(playbook, trigger, alert) {
+            Ok(()) => {
+                return Ok(TriggerMatch {
+                    trigger: index,
+                    confirmed_for: trigger.confirmed_for,
+                    unconfirmed_after: playbook.unconfirmed_after,
+                });
+            }
+            Err(reason) => why.push(reason),
+        }
+    }
+    match why.as_slice() {
+        [only] => Err(only.clone()),
+        _ => {
+            let each: Vec<String> = why
+                .iter()
+                .enumerate()
+                .map(|(i, reason)| format!("trigger {}: {}", i + 1, reason.says))
+                .collect();
+            let failed = why.iter().any(|reason| reason.code == "PM1262");
+            Err(Reason::new(if failed { "PM1262" } else { "PM1261" }, each.join("; ")))
+        }
+    }
+}
+
+fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<(), Reason> {
+    if let Some(matchers) = &trigger.alertmanager {
+        if alert.format.as_str() != "alertmanager" {
+            let says = format!("it came from {}, wanted alertmanager", alert.format);
+            return Err(Reason::new("PM1261", says));
+        }
+        for (label, matcher) in matchers {
+            let value = alert.labels.get(label);
+            // A missing label is the empty text, as in Prometheus.
+            if !matcher.matches(value.map_or("", String::as_str)) {
+                let is = value.map_or("missing".to_owned(), |value| format!("{value:?}"));
+                return Err(Reason::new("PM1261", format!("{label} is {is}, wanted {label}{matcher}")));
+            }
+        }
+    }
+    if let Some(when) = &trigger.when {
+        let vars = Vars::default().with("alert", alert.json()).with("service", json!(playbook.service));
+        match when.eval_bool(&vars) {
+            Ok(true) => {}
+            Ok(false) => return Err(Reason::new("PM1261", format!("{} is false", when.source()))),
+            Err(error) => {
+                // Fails closed, and is told apart: an expression that cannot be evaluated is a mistake.
+                return Err(Reason::new("PM1262", format!("{}: {error}", when.source())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in for an alert where a person starts the run: the equalities of the first trigger that has any.
+pub(super) fn stand_in(playbook: &Playbook) -> AlertView {
+    let equal = |trigger: &Trigger| -> BTreeMap<String, String> {
+        let matchers = trigger.alertmanager.iter().flatten();
+        let only = |(label, matcher): &(String, Matcher)| Some((label.clone(), matcher.only()?.to_owned()));
+        matchers.filter_map(only).collect()
+    };
+    let labels = playbook.triggers.iter().map(equal).find(|labels| !labels.is_empty()).unwrap_or_default();
+    AlertView {
+        source: Name::from("alertmanager"),
+        format: Name::from("alertmanager"),
+        name: labels.get("alertname").cloned().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::new(),
+    }
+}

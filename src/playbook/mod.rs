@@ -1,0 +1,40 @@
+//! The playbook language: text → [`Playbook`] with all problems at once → [`Resolved`] for one run.
+//!
+//! Pure. `check` is called by the command of that name and when `serve` loads its folder; `match_alert` by triage;
+//! `resolve` once when a run opens, so that the engine never sees `${`.
+//!
+//! ```text
+//! text ─document─▶ tree ─read─▶ draft ─rules─▶ Playbook ─match_alert─▶ ─resolve─▶ Resolved
+//! ```
+
+mod actions;
+mod check;
+mod expand;
+mod inject;
+mod matching;
+mod model;
+mod order;
+mod quorum;
+mod read;
+mod resolve;
+mod safety;
+mod sites;
+mod steps;
+mod times;
+
+pub use crate::document::{Problem, Severity, has_errors};
+pub use actions::{ActionInfo, all as actions};
+pub use check::check;
+pub use matching::{AlertView, TriggerMatch, match_alert};
+pub use model::{Playbook, Trigger};
+pub use resolve::{Opening, resolve};
+
+use crate::kernel::domain::Digest;
+
+/// A playbook is stored and named by the digest of its text.
+pub fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! The checked form of a playbook: templates compiled, names resolved to indices, places kept for later messages.
+
+use crate::document::At;
+use crate::expr::{Expr, Matcher, Template};
+use crate::kernel::domain::{Digest, FenceRung, ItemRole, Mode, Name, Objective, Retry, Role, RunKind, Span};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+pub struct Playbook {
+    pub name: Name,
+    pub description: String,
+    pub service: Name,
+    pub owner: Option<Name>,
+    pub kind: RunKind,
+    pub mode: Mode,
+    /// Values per site, reachable as `from.*` and `to.*`.
+    pub sites: BTreeMap<Name, Map<String, Value>>,
+    pub triggers: Vec<Trigger>,
+    /// Recorded; not enforced in this version.
+    pub cooldown: Option<Span>,
+    /// An alert not confirmed as still firing for that long is not acted upon.
+    pub unconfirmed_after: Option<Span>,
+    pub resume_within: Option<Span>,
+    pub objective: Objective,
+    pub approval_expires: Span,
+    pub file: String,
+    /// The whole text, as it is stored and as a run carries it.
+    pub text: String,
+    pub digest: Digest,
+    pub(super) from: Template,
+    pub(super) to: Template,
+    /// Guards, then steps, then verifications, each in the order of the file.
+    pub(super) steps: Vec<Step>,
+    pub(super) places: Places,
+}
+
+/// Where the parts stand that rules speak of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places {
+    pub from: At,
+    pub to: At,
+    pub mode: At,
+    pub top: At,
+}
+
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// Matchers over labels of an Alertmanager's alert, all of which must hold.
+    pub(super) alertmanager: Option<Vec<(String, Matcher)>>,
+    pub(super) when: Option<Expr>,
+    pub confirmed_for: Span,
+    pub(super) at: At,
+}
+
+/// A guard, a step or a verification, before `for_each` is expanded.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub name: Name,
+    pub role: ItemRole,
+    pub ways: Vec<Way>,
+    /// Variable and the list it takes its values from.
+    pub for_each: Option<(String, Template, At)>,
+    /// Names as written, with their places.
+    pub after_names: Vec<(Name, At)>,
+    pub has_after: bool,
+    /// Indices into `Playbook::steps`; filled by `order`.
+    pub after: Vec<usize>,
+    pub optional: bool,
+    pub commit_point: bool,
+    pub accept_unfenced: Option<Role>,
+    pub retry: Retry,
+    pub timeout: Option<Span>,
+    pub at: At,
+}
+
+/// One way to do a step.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub form: WayForm,
+    pub proves: Option<Proves>,
+    pub at: At,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum WayForm {
+    Action { kind: &'static super::ActionInfo, with: Template, args: Args },
+    Manual(Template),
+}
+
+/// Where each parameter stands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Args {
+    pub at: At,
+    pub keys: BTreeMap<String, (At, At)>,
+}
+
+impl Args {
+    /// The value's place, or that of the whole.
+    pub fn value_at(&self, key: &str) -> At {
+        self.keys.get(key).map_or(self.at.clone(), |(_, value)| value.clone())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Proves {
+    pub fenced: Template,
+    pub rung: FenceRung,
+    pub at: At,
+}
+
+impl Way {
+    pub fn action(&self) -> Option<(&'static super::ActionInfo, &Template, &Args)> {
+        match &self.form {
+            WayForm::Action { kind, with, args } => Some((kind, with, args)),
+            WayForm::Manual(_) => None,
+        }
+    }
+    pub fn is(&self, kind: &str) -> bool {
+        self.action().is_some_and(|(info, _, _)| info.kind == kind)
+    }
+}
+
+impl Step {
+    /// The first way of this kind.
+    pub fn way(&self, kind: &str) -> Option<&Way> {
+        self.ways.iter().find(|way| way.is(kind))
+    }
+}
+
+impl Playbook {
+    pub(super) fn step_named(&self, name: &str) -> Option<usize> {
+        self.steps.iter().position(|step| step.name.as_str() == name)
+    }
+    pub(super) fn of_role(&self, role: ItemRole) -> impl Iterator<Item = (usize, &Step)> {
+        self.steps.iter().enumerate().filter(move |(_, step)| step.role == role)
+    }
+    /// Steps that must be green before step `index`, however indirectly. Cycles do no harm.
+    pub(super) fn before(&self, index: usize) -> Vec<usize> {
+        let mut seen: Vec<usize> = vec![];
+        let mut open: Vec<usize> = self.steps[index].after.clone();
+        while let Some(next) = open.pop() {
+            if !seen.contains(&next) {
+                seen.push(next);
+                open.extend(&self.steps[next].after);
+            }
+        }
+        seen
+    }
+}

@@ -1,0 +1,224 @@
+//! The outline: from the tree to a draft. What is missing or mistyped is told here; what does not fit together, later.
+
+use super::model::{Places, Playbook, Trigger};
+use super::steps;
+use crate::document::{Node, Sink, Table, code, read};
+use crate::expr::{Expr, Matcher, Template};
+use crate::kernel::domain::{Mode, Name, Objective, RunKind, Span};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// `None`: too much is missing for the rules to look at the rest.
+pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
+    let root = read(sink)?;
+    let top = sink.table(&root, "the playbook")?;
+    let name = top.need_name("playbook");
+    let service = top.need_name("service");
+    let (from, to) = (template(&top, "from"), template(&top, "to"));
+    let mut playbook = Playbook {
+        name: name.unwrap_or_else(|| Name::from("?")),
+        description: top.text("description").unwrap_or_default().to_owned(),
+        service: service.unwrap_or_else(|| Name::from("?")),
+        owner: top.name("owner"),
+        kind: read_kind(&top),
+        mode: read_mode(&top),
+        sites: read_sites(&top),
+        triggers: read_triggers(&top),
+        cooldown: None,
+        unconfirmed_after: None,
+        resume_within: None,
+        objective: read_objective(&top),
+        approval_expires: read_approval(&top),
+        file: sink.source().file.clone(),
+        text: sink.source().text.clone(),
+        digest: super::digest(&sink.source().text),
+        from: from.unwrap_or(Template::Fixed(Value::Null)),
+        to: to.unwrap_or(Template::Fixed(Value::Null)),
+        steps: vec![],
+        places: places(&top),
+    };
+    read_limits(&top, &mut playbook);
+    playbook.steps = steps::guards(&top);
+    playbook.steps.extend(steps::steps(&top));
+    playbook.steps.extend(steps::verifications(&top));
+    read_afterwards(&top);
+    top.not_yet("notify", "the log and the command line tell; leave it out");
+    top.not_yet("use", "copy the steps");
+    top.not_yet("group", "one playbook moves one service");
+    top.not_yet("schedule", "a person or an alert starts a run");
+    top.not_yet("windows", "leave it out");
+    top.finish();
+    Some(playbook)
+}
+
+fn places(top: &Table<'_>) -> Places {
+    let value = |key: &'static str| top.get(key).map_or(top.at.clone(), |node| node.at.clone());
+    Places { from: value("from"), to: value("to"), mode: value("mode"), top: top.at.clone() }
+}
+
+fn template(top: &Table<'_>, key: &'static str) -> Option<Template> {
+    let node = top.need(key)?;
+    top.sink.text(node, &format!("{key:?}"))?;
+    Some(compile(top.sink, node))
+}
+
+/// Compiles the strings of a node; each error points at its string.
+pub(super) fn compile(sink: &Sink, node: &Node) -> Template {
+    let mut errors = vec![];
+    let template = Template::of(node, &mut errors);
+    for error in errors {
+        let says = format!("in ${{{}}}: {}", error.source, error.error);
+        sink.error(code::EXPRESSION, error.at, says);
+    }
+    template
+}
+
+fn read_kind(top: &Table<'_>) -> RunKind {
+    match top.word("kind", &["failover", "switchover", "failback", "drill", "other"]) {
+        Some("switchover") => RunKind::Switchover,
+        Some("failback") => RunKind::Failback,
+        Some("drill") => RunKind::Drill,
+        Some("other") => RunKind::Other,
+        _ => RunKind::Failover,
+    }
+}
+
+/// Whatever cannot be read is the mode that does nothing.
+fn read_mode(top: &Table<'_>) -> Mode {
+    match top.word("mode", &["observe", "approve", "auto"]) {
+        Some("approve") => Mode::Approve,
+        Some("auto") => Mode::Auto,
+        _ => Mode::Observe,
+    }
+}
+
+fn read_sites(top: &Table<'_>) -> BTreeMap<Name, Map<String, Value>> {
+    let mut sites = BTreeMap::new();
+    let Some(node) = top.need("sites") else { return sites };
+    if top.sink.table(node, "\"sites\"").is_none() {
+        return sites;
+    }
+    for entry in node.entries() {
+        if top.sink.table(&entry.value, format!("site {:?}", entry.key)).is_none() {
+            continue;
+        }
+        let mut values = Map::new();
+        for field in entry.value.entries() {
+            if field.value.json().to_string().contains("${") {
+                let says = "values of a site are fixed; \"${…}\" cannot stand here";
+                top.sink.error(code::BAD_VALUE, field.value.at.clone(), says);
+            }
+            values.insert(field.key.clone(), field.value.json());
+        }
+        // So that a text can say which site it speaks of.
+        values.entry("name").or_insert_with(|| Value::from(entry.key.as_str()));
+        sites.insert(Name::from(entry.key.as_str()), values);
+    }
+    sites
+}
+
+fn read_triggers(top: &Table<'_>) -> Vec<Trigger> {
+    let nodes = top.list("triggers").unwrap_or_default();
+    nodes.iter().filter_map(|node| read_trigger(top.sink, node)).collect()
+}
+
+fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
+    let table = sink.table(node, "a trigger")?;
+    table.not_yet("zabbix", "only alertmanager triggers work in this version");
+    let alertmanager = table.table("alertmanager").map(|labels| {
+        let mut matchers = vec![];
+        for entry in labels.entries() {
+            let Some(text) = sink.text(&entry.value, &format!("the matcher of {:?}", entry.key)) else {
+                continue;
+            };
+            match Matcher::parse(text) {
+                Ok(matcher) => matchers.push((entry.key.clone(), matcher)),
+                Err(error) => sink.error(code::MATCHER, entry.value.at.clone(), error.to_string()),
+            }
+        }
+        if labels.entries().is_empty() {
+            sink.error(
+                code::BAD_VALUE,
+                labels.at.clone(),
+                "a trigger without matchers would take every alert",
+            );
+        }
+        matchers
+    });
+    let when = table.text("when").zip(table.get("when")).and_then(|(text, node)| match Expr::compile(text) {
+        Ok(expr) => Some(expr),
+        Err(error) => {
+            sink.error(code::EXPRESSION, node.at.clone(), error.to_string());
+            None
+        }
+    });
+    let known = ["alertmanager", "when", "zabbix"].into_iter().any(|key| table.get(key).is_some());
+    if !known {
+        let hint = "add alertmanager: { label: value } or when: expression";
+        sink.error_hint(code::MISSING, table.at.clone(), "a trigger says what it waits for", hint);
+    }
+    let confirmed_for = table.span("confirmed_for").unwrap_or(Span::ZERO);
+    let at = table.at.clone();
+    table.finish();
+    // What could not be read must not become a trigger that asks for less.
+    let read_all =
+        table_read(node, "alertmanager", alertmanager.is_some()) && table_read(node, "when", when.is_some());
+    (read_all && (alertmanager.is_some() || when.is_some())).then_some(Trigger {
+        alertmanager,
+        when,
+        confirmed_for,
+        at,
+    })
+}
+
+fn table_read(node: &Node, key: &str, read: bool) -> bool {
+    read || node.get(key).is_none()
+}
+
+fn read_limits(top: &Table<'_>, playbook: &mut Playbook) {
+    let Some(limits) = top.table("limits") else { return };
+    playbook.cooldown = limits.span("cooldown");
+    if playbook.cooldown.is_some() {
+        limits.not_enforced("cooldown", "a second run soon after the first is not held back");
+    }
+    playbook.unconfirmed_after = limits.span("unconfirmed_after");
+    playbook.resume_within = limits.span("resume_within");
+    limits.not_yet("per_day", "leave it out");
+    limits.finish();
+}
+
+fn read_objective(top: &Table<'_>) -> Objective {
+    let Some(table) = top.table("objective") else { return Objective::default() };
+    let objective = Objective { rto: table.span("rto"), rpo: table.span("rpo") };
+    table.finish();
+    objective
+}
+
+fn read_approval(top: &Table<'_>) -> Span {
+    const EXPIRES: Span = Span::mins(15);
+    let Some(table) = top.table("approval") else { return EXPIRES };
+    if table.integer("need", 1, 9).is_some_and(|need| need > 1) {
+        let says = "more than one approval is not yet in this version";
+        table.sink.error_hint(code::NOT_YET, table.key_at("need"), says, "write need: 1");
+    }
+    let expires = table.span("expires");
+    table.names("from");
+    table.names("via");
+    table.boolean("not_requester");
+    table.word("on_expiry", &["escalate", "reject", "hold"]);
+    for key in ["from", "not_requester", "on_expiry", "via"] {
+        if table.get(key).is_some() {
+            table.not_enforced(key, "any one person of the role approver may approve, by any way");
+        }
+    }
+    table.finish();
+    expires.unwrap_or(EXPIRES)
+}
+
+fn read_afterwards(top: &Table<'_>) {
+    let Some(table) = top.table("afterwards") else { return };
+    top.not_enforced("afterwards", "watch the old primary yourself after a run");
+    table.word("fence_watch", &["until_standby", "none"]);
+    table.span("commit_window");
+    table.finish();
+}

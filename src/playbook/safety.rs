@@ -1,0 +1,198 @@
+//! The rules that keep a playbook from doing harm: no promote without a fence, nothing irreversible too early.
+//!
+//! The engine holds the same lines when it runs; here they are told while there is time to think.
+
+use super::expand::{Expanded, Scene, fenced_by};
+use super::model::{Playbook, Step};
+use crate::config::Config;
+use crate::document::{Sink, code};
+use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
+use serde_json::Value;
+
+/// Rules that need no values.
+pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
+    let guards = playbook.of_role(ItemRole::Guard).count();
+    let at = &playbook.places.mode;
+    if playbook.mode == Mode::Auto && guards == 0 {
+        sink.error(
+            code::AUTO_WITHOUT_GUARDS,
+            at.clone(),
+            "mode: auto without guards would act on every alert",
+        );
+    }
+    if playbook.mode == Mode::Auto && playbook.cooldown.is_none() {
+        let says = "mode: auto without a cooldown could move a service back and forth";
+        sink.error_hint(code::AUTO_WITHOUT_COOLDOWN, at.clone(), says, "add limits: { cooldown: 1h }");
+    }
+    let asks_down = |step: &Step| {
+        step.way("quorum").and_then(|way| way.action()).is_some_and(|(_, with, _)| with.get("down").is_some())
+    };
+    let fence = playbook.of_role(ItemRole::Step).find(|(_, step)| step.way("postgres.fence").is_some());
+    if let (RunKind::Failover, Some((_, step))) = (playbook.kind, fence)
+        && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
+    {
+        let says = "no guard asks whether the origin is down: a primary that is alive will not be fenced";
+        let hint = "add a guard with quorum: { …, down: majority }";
+        sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
+    }
+    commit_point(sink, playbook);
+    for (_, step) in playbook.of_role(ItemRole::Step) {
+        let fences = step.ways.iter().any(|way| way.is("postgres.fence") || way.proves.is_some());
+        if step.accept_unfenced.is_some() && !fences {
+            let says = "\"accept_unfenced\" belongs to a step that fences";
+            sink.error(code::BAD_VALUE, step.at.clone(), says);
+        }
+        if step.optional && (fences || step.commit_point || step.way("postgres.promote").is_some()) {
+            let says = "a fence, a promote and the commit point cannot be optional";
+            sink.error(code::OPTIONAL, step.at.clone(), says);
+        }
+        if step.ways.len() > 1 && step.way("postgres.promote").is_some() {
+            sink.error(code::BAD_VALUE, step.at.clone(), "a promote cannot be one rung of several");
+        }
+    }
+}
+
+/// At most one step commits, and nothing is promoted before it.
+fn commit_point(sink: &Sink, playbook: &Playbook) {
+    let commits: Vec<usize> =
+        playbook.of_role(ItemRole::Step).filter(|(_, step)| step.commit_point).map(|(i, _)| i).collect();
+    for second in commits.iter().skip(1) {
+        let says = "a playbook has one commit point; this is a second one";
+        sink.error(code::COMMIT_POINT, playbook.steps[*second].at.clone(), says);
+    }
+    if let Some(step) = commits.first().map(|i| &playbook.steps[*i]).filter(|step| step.for_each.is_some()) {
+        sink.error(
+            code::COMMIT_POINT,
+            step.at.clone(),
+            "the commit point cannot be a step with \"for_each\"",
+        );
+    }
+    for (index, step) in playbook.of_role(ItemRole::Step) {
+        if step.way("postgres.promote").is_none() || step.commit_point {
+            continue;
+        }
+        if !commits.first().is_some_and(|commit| playbook.before(index).contains(commit)) {
+            let says = "a promote is the commit point, or comes after it";
+            sink.error_hint(code::COMMIT_POINT, step.at.clone(), says, "add commit_point: true");
+        }
+    }
+}
+
+pub(super) fn check(
+    sink: &Sink,
+    playbook: &Playbook,
+    config: &Config,
+    scene: &Scene<'_>,
+    items: &[Expanded],
+) {
+    let of = |kind: &str| -> Vec<(&Expanded, &Spec)> {
+        let each = items.iter().flat_map(|item| item.item.rungs.iter().map(move |rung| (item, rung)));
+        each.filter_map(|(item, rung)| Some((item, rung.form.spec()?)))
+            .filter(|(_, spec)| spec.kind.as_str() == kind)
+            .collect()
+    };
+    for (item, spec) in of("postgres.promote") {
+        promote(sink, playbook, config, scene, items, (item, spec));
+    }
+    for (dns, _) in of("dns.record") {
+        let step = &playbook.steps[dns.step];
+        let before = playbook.before(dns.step);
+        for (promote, _) in of("postgres.promote") {
+            if !before.contains(&promote.step) {
+                let name = &playbook.steps[promote.step].name;
+                let says = format!("DNS would lead users to the new site before {name:?} is done");
+                let hint = format!("add after: [{name}], or a step that comes after it");
+                sink.error_hint(code::DNS_BEFORE_PROMOTE, step.at.clone(), says, hint);
+            }
+        }
+    }
+    let commit = playbook.steps.iter().position(|step| step.commit_point);
+    for (command, spec) in of("command.run") {
+        let irreversible = spec.with.get("irreversible").and_then(Value::as_bool) == Some(true);
+        let fences = fenced_by(&command.item.rungs).is_some();
+        if irreversible && !fences && commit.is_some_and(|c| !playbook.before(command.step).contains(&c)) {
+            let says = "an irreversible command before the commit point could not be taken back";
+            let at = playbook.steps[command.step].at.clone();
+            sink.error_hint(
+                code::IRREVERSIBLE_EARLY,
+                at,
+                says,
+                "put it after the commit point, or give it an undo",
+            );
+        }
+    }
+}
+
+fn promote(
+    sink: &Sink,
+    playbook: &Playbook,
+    config: &Config,
+    scene: &Scene<'_>,
+    items: &[Expanded],
+    (item, spec): (&Expanded, &Spec),
+) {
+    let step = &playbook.steps[item.step];
+    let text = |key: &str| spec.with.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (old, least) = (Name::from(text("old")), text("fence_rung"));
+    let before = playbook.before(item.step);
+    if old == spec.target {
+        sink.error(
+            code::BAD_VALUE,
+            step.at.clone(),
+            "the standby to promote and the old primary are the same",
+        );
+        return;
+    }
+    let fences: Vec<&Expanded> = items
+        .iter()
+        .filter(|other| before.contains(&other.step) && fenced_by(&other.item.rungs).as_ref() == Some(&old))
+        .collect();
+    if fences.is_empty() {
+        let says = format!("{} is promoted, but no step before it fences {old}", spec.target);
+        let hint = "add a step with action: postgres.fence, and name it in \"after\"";
+        sink.error_hint(code::NO_FENCE, step.at.clone(), says, hint);
+    }
+    for fence in fences {
+        rungs(sink, playbook, fence, least);
+    }
+    let written = items.iter().any(|other| {
+        let later = other.item.role == ItemRole::Verify || playbook.before(other.step).contains(&item.step);
+        let writes = other
+            .item
+            .rungs
+            .iter()
+            .filter_map(|rung| rung.form.spec())
+            .any(|probe| probe.kind.as_str() == "sql.write_probe" && probe.target == spec.target);
+        later && writes && !other.item.optional
+    });
+    if !written {
+        let says =
+            format!("nothing writes to {} after it was promoted: green would not mean served", spec.target);
+        let hint = "add to verify: { action: sql.write_probe, with: { target: …, as: app } }";
+        sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
+    }
+    for (target, site, word) in [(&spec.target, scene.to, "promoted"), (&old, scene.from, "the old primary")]
+    {
+        if let Some(stands) = config.targets.get(target).and_then(|t| t.site.as_ref()).filter(|s| *s != site)
+        {
+            let says = format!("{target} is {word}, but it stands at {stands}, not at {site}");
+            sink.error(code::SITES, step.at.clone(), says);
+        }
+    }
+}
+
+/// A rung of a ladder that proves less than the promote needs would be reached in vain.
+fn rungs(sink: &Sink, playbook: &Playbook, fence: &Expanded, least: &str) {
+    let least = FenceRung::parse(least).unwrap_or(FenceRung::Lockout);
+    for (rung, way) in fence.item.rungs.iter().zip(&playbook.steps[fence.step].ways) {
+        for fact in &rung.proves {
+            if let Fact::Fenced { rung, .. } = fact
+                && *rung < least
+            {
+                let at = way.proves.as_ref().map_or(way.at.clone(), |proves| proves.at.clone());
+                let says = format!("this proves {rung}, but the promote needs at least {least}");
+                sink.error(code::NO_FENCE, at, says);
+            }
+        }
+    }
+}

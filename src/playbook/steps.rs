@@ -1,0 +1,301 @@
+//! Guards, steps and verifications: from the tree to [`Step`].
+
+use super::actions;
+use super::model::{Args, Proves, Step, Way, WayForm};
+use super::read::compile;
+use crate::document::{At, Node, Sink, Table, code};
+use crate::expr::Template;
+use crate::kernel::domain::{FenceRung, ItemRole, Name, Retry, Role, Span};
+use crate::units;
+use serde_json::Value;
+
+/// Most guards, steps and verifications of each kind.
+const MOST: usize = 200;
+
+fn each<'a>(top: &Table<'a>, key: &'static str) -> &'a [Node] {
+    let list = top.list(key).unwrap_or_default();
+    if list.len() > MOST {
+        top.sink.error(code::BAD_VALUE, top.key_at(key), format!("{key:?} has more than {MOST} entries"));
+    }
+    &list[..list.len().min(MOST)]
+}
+
+fn step(name: Name, role: ItemRole, ways: Vec<Way>, at: At) -> Step {
+    Step {
+        name,
+        role,
+        ways,
+        for_each: None,
+        after_names: vec![],
+        has_after: false,
+        after: vec![],
+        optional: false,
+        commit_point: false,
+        accept_unfenced: None,
+        retry: Retry::default(),
+        timeout: None,
+        at,
+    }
+}
+
+/// `- name: …` and one check with its parameters under its own name. A step that could not be read stays, without
+/// ways, so that what refers to it is not told to be wrong as well.
+pub(super) fn guards(top: &Table<'_>) -> Vec<Step> {
+    each(top, "guards").iter().filter_map(|node| guard(top.sink, node)).collect()
+}
+
+fn guard(sink: &Sink, node: &Node) -> Option<Step> {
+    let table = sink.table(node, "a guard")?;
+    let name = table.need_name("name");
+    let timeout = table.span("timeout");
+    // Every key that is not the guard's own names its check.
+    let own = ["name", "timeout"];
+    let checks: Vec<_> = node
+        .entries()
+        .iter()
+        .filter(|e| !own.contains(&e.key.as_str()) && !e.key.starts_with("x-"))
+        .collect();
+    let way = match checks.as_slice() {
+        [one] => actions::find(sink, &one.key, ItemRole::Guard, &one.key_at)
+            .and_then(|info| with(sink, info, &one.value, one.key_at.clone())),
+        [] => {
+            sink.error_hint(
+                code::MISSING,
+                table.at.clone(),
+                "a guard names one check",
+                "for example quorum: { … }",
+            );
+            None
+        }
+        [_, second, ..] => {
+            sink.error(
+                code::BAD_VALUE,
+                second.key_at.clone(),
+                "a guard names one check; this is a second one",
+            );
+            None
+        }
+    };
+    let at = table.get("name").map_or(table.at.clone(), |node| node.at.clone());
+    let name = name.unwrap_or_else(|| Name::from("?"));
+    let mut guard = step(name, ItemRole::Guard, way.into_iter().collect(), at);
+    guard.timeout = timeout;
+    Some(guard)
+}
+
+/// Compiles the parameters and sees that each is known and none is missing.
+fn with(sink: &Sink, info: &'static actions::ActionInfo, node: &Node, at: At) -> Option<Way> {
+    let table = sink.table(node, format!("{:?}", info.kind))?;
+    for key in info.need {
+        table.need(key);
+    }
+    for key in info.may {
+        table.get(key);
+    }
+    table.finish();
+    let keys = node.entries().iter().map(|e| (e.key.clone(), (e.key_at.clone(), e.value.at.clone())));
+    let args = Args { at: at.clone(), keys: keys.collect() };
+    Some(Way { form: WayForm::Action { kind: info, with: compile(sink, node), args }, proves: None, at })
+}
+
+pub(super) fn steps(top: &Table<'_>) -> Vec<Step> {
+    if top.need("steps").is_some_and(|node| node.json() == Value::Array(vec![])) {
+        top.sink.error(code::MISSING, top.key_at("steps"), "a playbook has at least one step");
+    }
+    each(top, "steps").iter().filter_map(|node| one_step(top.sink, node)).collect()
+}
+
+fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
+    let table = sink.table(node, "a step")?;
+    let name = table.need_name("name");
+    let ways = match table.get("any_of") {
+        Some(ladder) => rungs(&table, ladder),
+        None => way(&table, ItemRole::Step).into_iter().collect(),
+    };
+    let at = match table.get("name") {
+        Some(node) => node.at.clone(),
+        None => table.at.clone(),
+    };
+    let mut step = step(name.unwrap_or_else(|| Name::from("?")), ItemRole::Step, ways, at);
+    step.for_each = for_each(&table);
+    step.has_after = table.get("after").is_some();
+    step.after_names = table.names("after").unwrap_or_default();
+    step.optional = table.boolean("optional").unwrap_or(false);
+    step.commit_point = table.boolean("commit_point").unwrap_or(false);
+    step.accept_unfenced = accept_unfenced(&table);
+    step.retry = retry(&table);
+    step.timeout = table.span("timeout");
+    table.not_yet("when", "a step that is not always wanted belongs into another playbook");
+    table.not_yet("wait", "use a check as a step: it is asked until it holds or its time is up");
+    table.not_yet("use", "copy the steps");
+    if matches!(table.word("on_failure", &["pause", "undo", "continue"]), Some("undo" | "continue")) {
+        let hint = "a run that fails pauses and says what to do by hand";
+        let says = "only on_failure: pause is in this version";
+        sink.error_hint(code::NOT_YET, table.key_at("on_failure"), says, hint);
+    }
+    table.finish();
+    Some(step)
+}
+
+fn rungs(table: &Table<'_>, ladder: &Node) -> Vec<Way> {
+    let sink = table.sink;
+    for key in ["action", "with", "manual", "proves"] {
+        if table.get(key).is_some() {
+            let says = format!("{key:?} belongs into the rungs of \"any_of\"");
+            sink.error(code::BAD_VALUE, table.key_at(key), says);
+        }
+    }
+    let rungs = sink.list(ladder, "\"any_of\"").unwrap_or_default();
+    if rungs.is_empty() || rungs.len() > 8 {
+        sink.error(code::BAD_VALUE, table.key_at("any_of"), "\"any_of\" has from 1 to 8 rungs");
+    }
+    let read = |node: &Node| {
+        let rung = sink.table(node, "a rung of \"any_of\"")?;
+        let way = way(&rung, ItemRole::Step);
+        rung.finish();
+        way
+    };
+    let ways: Vec<Way> = rungs.iter().take(8).filter_map(read).collect();
+    // A ladder with a rung missing is another ladder.
+    if ways.len() == rungs.len() { ways } else { vec![] }
+}
+
+/// `action` and `with`, or `manual`; with `proves` where asked for.
+fn way(table: &Table<'_>, role: ItemRole) -> Option<Way> {
+    let sink = table.sink;
+    let (action, args, manual) = (table.get("action"), table.get("with"), table.get("manual"));
+    let proves = proves(table);
+    match (action, manual) {
+        (Some(action), None) => {
+            let kind = sink.text(action, "\"action\"")?;
+            let info = actions::find(sink, kind, role, &action.at)?;
+            let empty = Node { at: action.at.clone(), kind: crate::document::Kind::Map(vec![]) };
+            let at = args.map_or(action.at.clone(), |_| table.key_at("with"));
+            let way = with(sink, info, args.unwrap_or(&empty), at)?;
+            Some(Way { proves, at: action.at.clone(), ..way })
+        }
+        (None, Some(manual)) => {
+            sink.text(manual, "\"manual\"")?;
+            table.not_yet("check", "the person who confirms looks");
+            if args.is_some() {
+                sink.error(code::BAD_VALUE, table.key_at("with"), "a manual step has no \"with\"");
+            }
+            Some(Way { form: WayForm::Manual(compile(sink, manual)), proves, at: table.key_at("manual") })
+        }
+        (Some(_), Some(_)) => {
+            sink.error(
+                code::BAD_VALUE,
+                table.key_at("manual"),
+                "a step has \"action\" or \"manual\", not both",
+            );
+            None
+        }
+        (None, None) => {
+            // Forms that this version does not know are told by their own keys.
+            if table.get("wait").is_none() && table.get("use").is_none() {
+                let hint = "add action: provider.verb, any_of: […] or manual: text";
+                sink.error_hint(code::MISSING, table.at.clone(), "this step does nothing", hint);
+            }
+            None
+        }
+    }
+}
+
+fn proves(table: &Table<'_>) -> Option<Proves> {
+    let inner = table.table("proves")?;
+    let fenced = inner.need("fenced");
+    inner.need("rung");
+    let rung = inner.word("rung", &["read_only", "lockout", "stopped", "powered_off"]);
+    let fenced = fenced.filter(|node| inner.sink.text(node, "\"fenced\"").is_some());
+    let proves =
+        fenced.map(|node| (compile(inner.sink, node), node.at.clone())).zip(rung.and_then(FenceRung::parse));
+    inner.finish();
+    proves.map(|((fenced, at), rung)| Proves { fenced, rung, at })
+}
+
+fn for_each(table: &Table<'_>) -> Option<(String, Template, At)> {
+    let inner = table.table("for_each")?;
+    let [one] = inner.entries() else {
+        let says = "\"for_each\" takes exactly one variable: { host: \"${…}\" }";
+        inner.sink.error(code::BAD_VALUE, inner.at.clone(), says);
+        return None;
+    };
+    let fine = one.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !one.key.starts_with(|c: char| c.is_ascii_digit())
+        && !["from", "to", "alert", "service", "target"].contains(&one.key.as_str());
+    if !fine {
+        let says = format!("{:?} cannot be the name of a variable", one.key);
+        inner.sink.error(code::BAD_VALUE, one.key_at.clone(), says);
+        return None;
+    }
+    Some((one.key.clone(), compile(inner.sink, &one.value), one.value.at.clone()))
+}
+
+fn accept_unfenced(table: &Table<'_>) -> Option<Role> {
+    let inner = table.table("accept_unfenced")?;
+    inner.need("role");
+    let roles = Role::ALL.map(Role::as_str);
+    let role = inner.word("role", &roles).and_then(Role::parse);
+    if matches!(role, Some(Role::Source | Role::Viewer)) {
+        let says = "this role decides nothing; name approver, operator, incident-lead or admin";
+        inner.sink.error(code::BAD_VALUE, inner.at.clone(), says);
+    }
+    inner.finish();
+    role
+}
+
+fn retry(table: &Table<'_>) -> Retry {
+    let default = Retry::default();
+    let Some(inner) = table.table("retry") else { return default };
+    inner.need("attempts");
+    let attempts = inner.integer("attempts", 1, 20).and_then(|n| u32::try_from(n).ok());
+    let backoff = inner.text("backoff").zip(inner.get("backoff")).and_then(|(text, node)| {
+        let parsed = backoff(text);
+        if parsed.is_none() {
+            let says = "\"backoff\" is a length of time, or two of them like 2s..30s, the shorter first";
+            inner.sink.error(code::BAD_VALUE, node.at.clone(), says);
+        }
+        parsed
+    });
+    inner.finish();
+    let (from, to) = backoff.unwrap_or((default.backoff_from, default.backoff_to));
+    Retry { attempts: attempts.unwrap_or(1), backoff_from: from, backoff_to: to }
+}
+
+fn backoff(text: &str) -> Option<(Span, Span)> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    let (from, to) = (units::parse_span(from).ok()?, units::parse_span(to).ok()?);
+    (from <= to && from > Span::ZERO).then_some((from, to))
+}
+
+/// `- action: …` and `with`; the name is made of the action where none is given.
+pub(super) fn verifications(top: &Table<'_>) -> Vec<Step> {
+    let mut all: Vec<Step> = vec![];
+    for node in each(top, "verify") {
+        let Some(table) = top.sink.table(node, "a verification") else { continue };
+        let way = way(&table, ItemRole::Verify);
+        let timeout = table.span("timeout");
+        let given = table.name("name");
+        table.finish();
+        let kind = match &way {
+            Some(way) if way.action().is_none() => {
+                let says = "a verification looks for itself; it cannot be manual";
+                top.sink.error(code::BAD_VALUE, way.at.clone(), says);
+                "by hand"
+            }
+            Some(way) => way.action().map_or("", |(info, ..)| info.kind),
+            None => "?",
+        };
+        let name = given.unwrap_or_else(|| numbered(&all, &format!("verify {kind}")));
+        let at = way.as_ref().map_or(node.at.start..node.at.start, |way| way.at.clone());
+        let mut verify = step(name, ItemRole::Verify, way.into_iter().collect(), at);
+        verify.timeout = timeout;
+        all.push(verify);
+    }
+    all
+}
+
+fn numbered(taken: &[Step], name: &str) -> Name {
+    let same = taken.iter().filter(|step| step.name.as_str().starts_with(name)).count();
+    if same == 0 { Name::from(name) } else { Name::from(format!("{name} {}", same + 1)) }
+}

@@ -1,0 +1,489 @@
+//! The shipped playbook, a file full of mistakes in both languages, and each rule by one small edit.
+
+use super::*;
+use crate::config::{Config, parse};
+use crate::kernel::domain::{
+    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, Resolved, Role, RunId, Span,
+    Spec, StepPlan, Time, Via,
+};
+use crate::kernel::port::{Bound, Check, Ctx, ProviderError, Registry};
+use futures_util::future::BoxFuture;
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+const PLAYBOOK: &str = include_str!("../../playbooks/postgres-two-sites.yaml");
+const CONFIG: &str = include_str!("../../playbooks/pointsman.example.toml");
+
+/// Accepts every kind of the list; the providers' own binding is tested with them.
+struct Permissive;
+struct Accepted;
+
+impl Registry for Permissive {
+    fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
+        if spec.with.get("file").is_some_and(|file| file == "/refused") {
+            return Err(vec!["unknown field `file`".into(), "another complaint".into()]);
+        }
+        match actions().iter().any(|info| info.kind == spec.kind.as_str()) {
+            true => Ok(Bound::Check(Box::new(Accepted))),
+            false => Err(vec![format!("no such kind: {}", spec.kind)]),
+        }
+    }
+}
+
+impl Check for Accepted {
+    fn observe<'a>(&'a self, _: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
+        Box::pin(async { Err(ProviderError::new("PM0000", "only bound, never asked")) })
+    }
+    fn plan(&self, _: &Observation, _: &[Fact], _: Time) -> StepPlan {
+        StepPlan::unknown("PM0000", "only bound, never asked")
+    }
+}
+
+fn config() -> Config {
+    let (config, problems) = parse(CONFIG, "pointsman.toml");
+    assert_eq!(problems, []);
+    config.unwrap()
+}
+
+fn checked(text: &str) -> (Option<Playbook>, Vec<Problem>) {
+    check(text, "p.yaml", &config(), &Permissive)
+}
+
+fn shipped() -> Playbook {
+    checked(PLAYBOOK).0.unwrap()
+}
+
+/// The shipped playbook with one edit; what the edit replaces must be there.
+fn edited(from: &str, to: &str) -> Vec<Problem> {
+    assert!(PLAYBOOK.contains(from), "{from:?} is not in the playbook");
+    checked(&PLAYBOOK.replace(from, to)).1
+}
+
+/// Codes of errors, and of warnings that the unedited playbook does not have.
+fn codes(problems: &[Problem]) -> Vec<&'static str> {
+    let mut codes: Vec<_> = problems.iter().map(|p| p.code).filter(|code| *code != "PM1208").collect();
+    codes.dedup();
+    codes
+}
+
+fn rendered(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+fn alert(labels: &[(&str, &str)]) -> AlertView {
+    let labels: BTreeMap<String, String> =
+        labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    AlertView {
+        source: "alertmanager".into(),
+        format: "alertmanager".into(),
+        name: labels.get("alertname").cloned().unwrap_or_default(),
+        labels,
+        annotations: BTreeMap::new(),
+    }
+}
+
+fn opening(alert: Option<AlertView>) -> Opening {
+    let by = Actor { name: "bo".into(), roles: vec![Role::Operator], via: Via::Cli };
+    Opening {
+        run: RunId::from("7KQ4M2"),
+        epoch: 3,
+        owner: "here".into(),
+        cause: Cause::Person { by, reason: "a test".into() },
+        alert,
+    }
+}
+
+fn resolved(text: &str, alert: Option<AlertView>) -> Resolved {
+    let (playbook, problems) = checked(text);
+    let playbook = playbook.unwrap_or_else(|| panic!("{}", rendered(&problems)));
+    resolve(&playbook, &config(), opening(alert)).unwrap_or_else(|problems| panic!("{}", rendered(&problems)))
+}
+
+fn spec<'a>(run: &'a Resolved, name: &str) -> &'a Spec {
+    let item =
+        run.items.iter().find(|item| item.name.as_str() == name).unwrap_or_else(|| panic!("no {name:?}"));
+    item.rungs.iter().find_map(|rung| rung.form.spec()).unwrap()
+}
+
+#[test]
+fn every_shipped_playbook_checks_with_warnings_at_most() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/playbooks")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (playbook, problems) = checked(&text);
+            assert!(playbook.is_some(), "{}", rendered(&problems));
+            assert!(problems.iter().all(|p| p.code == "PM1208"), "{}", rendered(&problems));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 1);
+}
+
+#[test]
+fn the_shipped_playbook_resolves_to_these_items() {
+    let run = resolved(PLAYBOOK, None);
+    insta::assert_json_snapshot!(
+        "shipped_resolved",
+        json!({
+            "from": run.from, "to": run.to, "mode": run.mode, "locks": run.locks, "limits": run.limits,
+            "approval": run.approval, "objective": run.objective, "items": run.items,
+        })
+    );
+}
+
+#[test]
+fn for_each_runs_side_by_side_and_what_follows_waits_for_all() {
+    let run = resolved(PLAYBOOK, None);
+    let index = |name: &str| run.items.iter().position(|item| item.name.as_str() == name).unwrap() as u16;
+    let after = |name: &str| run.items[usize::from(index(name))].after.clone();
+    let files = ["point the app at the new site [shop-sbg-1]", "point the app at the new site [shop-sbg-2]"];
+    assert_eq!(after(files[0]), [index("promote standby")]);
+    assert_eq!(after(files[0]), after(files[1]));
+    assert_eq!(after("restart the app [shop-sbg-1]"), [index(files[0]), index(files[1])]);
+    for (i, item) in run.items.iter().enumerate() {
+        assert!(item.after.iter().all(|before| usize::from(*before) < i), "{:?}", item.name);
+    }
+    assert!(!serde_json::to_string(&run.items).unwrap().contains("${"));
+}
+
+#[test]
+fn neighbours_give_the_parameters_that_nobody_writes_twice() {
+    let alert = alert(&[("alertname", "SiteDown"), ("site", "gra"), ("severity", "page")]);
+    let run = resolved(PLAYBOOK, Some(alert));
+    assert_eq!(spec(&run, "fence old primary").with["witness"], "pg-sbg");
+    assert_eq!(spec(&run, "promote standby").with["fence_rung"], "lockout");
+    assert_eq!(spec(&run, "replica is fresh").with["primary"], "pg-gra");
+    assert_eq!(spec(&run, "origin is down, seen from outside").with["site"], "gra");
+    assert_eq!(spec(&run, "destination is healthy").with["site"], "sbg");
+    let still = &spec(&run, "still firing at the source").with;
+    assert_eq!(still["labels"], json!({"alertname": "SiteDown", "site": "gra", "severity": "page"}));
+    assert_eq!((&still["or_site"], still.get("or")), (&json!("gra"), None));
+    let stale = &spec(&run, "swap DNS").with["stale_values"];
+    assert!(stale.as_array().unwrap().contains(&json!("198.51.100.10")), "{stale}");
+    // Durations and sizes stay as they were written.
+    assert_eq!(spec(&run, "replica is fresh").with["max_bytes"], "16MiB");
+}
+
+#[test]
+fn a_person_s_run_uses_the_equalities_of_the_trigger() {
+    let run = resolved(PLAYBOOK, None);
+    let still = &spec(&run, "still firing at the source").with;
+    assert_eq!(still["labels"], json!({"alertname": "SiteDown", "site": "gra"}));
+    assert_eq!(still["source"], "alertmanager");
+}
+
+#[test]
+fn without_after_each_step_follows_the_one_above() {
+    let text: String = PLAYBOOK
+        .lines()
+        .filter(|line| !line.trim().starts_with("after:"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let run = resolved(&text, None);
+    let steps: Vec<_> = run.items.iter().filter(|item| item.role == ItemRole::Step).collect();
+    assert_eq!(steps[0].after, Vec::<u16>::new());
+    assert_eq!(steps.last().unwrap().after.len(), 1);
+    assert_eq!(serde_json::to_value(resolved(PLAYBOOK, None).items).unwrap(), json!(run.items));
+}
+
+#[test]
+fn origin_and_destination_may_come_from_the_alert() {
+    let text = PLAYBOOK
+        .replace("from: gra\n", "from: \"${alert.labels.site}\"\n")
+        .replace("to: sbg\n", "to: \"${alert.labels.site == 'gra' ? 'sbg' : 'gra'}\"\n");
+    let at = |site: &str| alert(&[("alertname", "SiteDown"), ("site", site)]);
+    let run = resolved(&text, Some(at("sbg")));
+    assert_eq!((run.from.as_str(), run.to.as_str()), ("sbg", "gra"));
+    assert_eq!(spec(&run, "fence old primary").target.as_str(), "pg-sbg");
+    let playbook = checked(&text).0.unwrap();
+    let says = |alert| rendered(&resolve(&playbook, &config(), opening(Some(alert))).unwrap_err());
+    assert!(says(at("ams")).contains("which is not one of the sites"));
+    assert!(says(alert(&[])).contains("there is no \"site\" in that value"));
+}
+
+#[test]
+fn an_instance_at_the_lost_site_refuses() {
+    let config_at = |site: &str| {
+        parse(&CONFIG.replace("site = \"par\"  ", &format!("site = \"{site}\"  ")), "c.toml").0.unwrap()
+    };
+    let (playbook, problems) = check(PLAYBOOK, "p.yaml", &config_at("gra"), &Permissive);
+    assert!(playbook.is_none());
+    assert_eq!(codes(&problems), ["PM1248"]);
+    let refused = resolve(&shipped(), &config_at("gra"), opening(None)).unwrap_err();
+    assert_eq!(codes(&refused), ["PM1248"]);
+}
+
+#[test]
+fn alerts_match_or_say_which_condition_failed() {
+    let playbook = shipped();
+    let down = [("alertname", "SiteDown"), ("site", "gra"), ("severity", "page")];
+    let matched = match_alert(&playbook, &alert(&down)).unwrap();
+    assert_eq!((matched.trigger, matched.confirmed_for), (0, Span::secs(30)));
+    assert_eq!(matched.unconfirmed_after, Some(Span::mins(5)));
+    let shop = match_alert(&playbook, &alert(&[("alertname", "ShopSlow"), ("env", "prod")])).unwrap();
+    assert_eq!((shop.trigger, shop.confirmed_for), (1, Span::ZERO));
+    let why = match_alert(&playbook, &alert(&[("alertname", "SiteDown"), ("site", "gra"), ("env", "x")]));
+    let why = why.unwrap_err();
+    assert_eq!(
+        why.says,
+        "trigger 1: severity is missing, wanted severity=~\"critical|page\"; trigger 2: alert.labels.env == \
+         \"prod\" && alert.name.startsWith(\"Shop\") is false"
+    );
+    assert_eq!(why.code, "PM1261");
+    // What cannot be evaluated does not match, and is told apart from what is false.
+    let mut elsewhere = alert(&[("alertname", "ShopDown")]);
+    elsewhere.format = "zabbix".into();
+    let why = match_alert(&playbook, &elsewhere).unwrap_err();
+    assert_eq!(why.code, "PM1262");
+    assert!(why.says.contains("wanted alertmanager") && why.says.contains("there is no \"env\""), "{why:?}");
+}
+
+#[test]
+fn rules_of_safety() {
+    let fence = ["      - action: postgres.fence", "        proves: { fenced"];
+    let no_fence: String = PLAYBOOK
+        .replace("    accept_unfenced: { role: incident-lead }", "    x-was: accept_unfenced")
+        .lines()
+        .filter(|line| !fence.iter().any(|part| line.starts_with(part)) && !line.contains("min_rung"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(codes(&checked(&no_fence).1), ["PM1240"]);
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("  - action: sql.write_probe\n    with: { target: \"${to.db}\", as: app }\n", "", &["PM1241"]),
+        ("    after: [app writes at the new site]", "    after: [fence old primary]", &["PM1242"]),
+        (
+            "    after: [point the app at the new site]",
+            "    after: [fence old primary]",
+            &["PM1243", "PM1242"],
+        ),
+        ("status: 200, within: 5m", "status: 200, within: 30s", &["PM1244"]),
+        ("mode: observe  ", "mode: auto  ", &[]),
+        ("[local, blackbox-par, blackbox-ams]\n      down", "[local, blackbox-par]\n      down", &["PM1247"]),
+        ("    commit_point: true\n", "", &["PM1249"]),
+        ("    commit_point: true\n", "    commit_point: true\n    optional: true\n", &["PM1250"]),
+        ("rung: stopped", "rung: read_only", &["PM1240"]),
+        ("to: sbg\n", "to: gra\n", &["PM1252"]),
+        ("db: pg-gra,", "db: pg-sbg,", &["PM1206"]),
+        ("from: gra\nto: sbg", "from: sbg\nto: gra", &[]),
+        ("confirmed_for: 30s", "confirmed_for: 6m", &["PM1251"]),
+        ("attempts: 5, backoff: 2s..30s }\n    timeout: 2m", "attempts: 5 }\n    timeout: 40m", &["PM1251"]),
+        ("passes: 3, within: 60s }", "passes: 3, within: 60s }\n    timeout: 30s", &["PM1251"]),
+        ("irreversible: true, ", "", &["PM1231"]),
+        ("/etc/shop/env", "/refused", &["PM1231"]),
+    ];
+    for (from, to, wanted) in cases {
+        let problems = edited(from, to);
+        assert_eq!(codes(&problems), *wanted, "{from:?} -> {to:?}\n{}", rendered(&problems));
+    }
+}
+
+#[test]
+fn auto_needs_guards_and_a_cooldown() {
+    let text = PLAYBOOK.replace("mode: observe  ", "mode: auto  ").replace("cooldown: 1h, ", "");
+    assert_eq!(codes(&checked(&text).1), ["PM1246"]);
+    let (start, end) = (text.find("guards:").unwrap(), text.find("approval:").unwrap());
+    let text = format!("{}{}", &text[..start], &text[end..]);
+    let found = checked(&text).1;
+    assert!(["PM1245", "PM1246", "PM1253"].iter().all(|code| codes(&found).contains(code)), "{found:?}");
+}
+
+#[test]
+fn names_are_looked_up_and_the_nearest_is_offered() {
+    let cases = [
+        (
+            "after: [promote standby]",
+            "after: [promote standbi]",
+            "PM1232",
+            "did you mean \"promote standby\"?",
+        ),
+        ("action: file.render", "action: file.rendr", "PM1230", "did you mean \"file.render\"?"),
+        ("target: zone-shop", "target: zone-shp", "PM1210", "did you mean \"zone-shop\"?"),
+        ("target: zone-shop", "target: pg-gra", "PM1211", ""),
+        ("probes: [gra-app, gra-db]", "probes: [gra-ap, gra-db]", "PM1210", "did you mean \"gra-app\"?"),
+        ("vantages: [local, blackbox-par],", "vantages: [lokal],", "PM1210", "did you mean \"local\"?"),
+        ("commit_point: true", "comit_point: true", "PM1203", "did you mean \"commit_point\"?"),
+        ("\"${from.db}\", min_rung", "\"${form.db}\", min_rung", "PM1221", "did you mean \"from\"?"),
+        ("{ target: \"${to.db}\", max_bytes", "{ target: \"${to.dv}\", max_bytes", "PM1222", ""),
+        ("from: gra\n", "from: gro\n", "PM1252", ""),
+        ("or: \"origin is down", "or: \"orign is down", "PM1210", "did you mean"),
+        ("max_seconds: 10", "max_second: 10", "PM1203", "did you mean \"max_seconds\"?"),
+        ("role: incident-lead", "role: incident_lead", "PM1206", "did you mean \"incident-lead\"?"),
+    ];
+    for (from, to, code, hint) in cases {
+        let problems = edited(from, to);
+        let code = if from == "from: gra\n" { "PM1210" } else { code };
+        let found = problems.iter().find(|p| p.code == code);
+        let found = found.unwrap_or_else(|| panic!("{to}: no {code} in\n{}", rendered(&problems)));
+        assert!(found.suggestion.as_deref().unwrap_or("").contains(hint), "{to}: {found}");
+    }
+}
+
+#[test]
+fn order_is_said_for_all_steps_or_for_none() {
+    assert_eq!(codes(&edited("    after: [restart the app]\n", "")), ["PM1234", "PM1242"]);
+    let ring = edited("    after: [fence old primary]\n", "    after: [swap DNS]\n");
+    assert!(codes(&ring).contains(&"PM1233"), "{}", rendered(&ring));
+    let own = edited("after: [promote standby]", "after: [point the app at the new site]");
+    assert!(codes(&own).contains(&"PM1233"));
+    let twice = edited("- name: swap DNS", "- name: restart the app");
+    assert!(codes(&twice).contains(&"PM1235"));
+    // Naming a step further down is allowed where it makes no ring: the items are put in order.
+    let (steps, verify) = (PLAYBOOK.find("  - name: swap DNS").unwrap(), PLAYBOOK.find("verify:").unwrap());
+    let fence = PLAYBOOK.find("  - name: fence old primary").unwrap();
+    let first = format!(
+        "{}{}{}{}",
+        &PLAYBOOK[..fence],
+        PLAYBOOK[steps..verify].trim_end(),
+        format_args!("\n{}", &PLAYBOOK[fence..steps]),
+        &PLAYBOOK[verify..]
+    )
+    .replace("    accept_unfenced", "    after: []\n    accept_unfenced");
+    let run = resolved(&first, None);
+    assert_eq!(run.items.iter().rfind(|item| item.role == ItemRole::Step).unwrap().name.as_str(), "swap DNS");
+}
+
+#[test]
+fn a_file_full_of_mistakes() {
+    let (playbook, problems) = check(MISTAKES, "broken.yaml", &config(), &Permissive);
+    assert!(playbook.is_none());
+    insta::assert_snapshot!("mistakes_yaml", rendered(&problems));
+    insta::assert_json_snapshot!("mistakes_json", &problems[..2]);
+}
+
+#[test]
+fn a_file_full_of_mistakes_in_toml() {
+    let (playbook, problems) = check(MISTAKES_TOML, "broken.toml", &config(), &Permissive);
+    assert!(playbook.is_none());
+    insta::assert_snapshot!("mistakes_toml", rendered(&problems));
+}
+
+#[test]
+fn the_same_playbook_in_toml_is_the_same_run() {
+    let sink = crate::document::Sink::new("p.yaml", PLAYBOOK);
+    let tree = crate::document::read(&sink).unwrap().json();
+    let text = toml::to_string(&tree).unwrap();
+    let (playbook, problems) = check(&text, "p.toml", &config(), &Permissive);
+    let playbook = playbook.unwrap_or_else(|| panic!("{}", rendered(&problems)));
+    let run = resolve(&playbook, &config(), opening(None)).unwrap();
+    assert_eq!(json!(run.items), json!(resolved(PLAYBOOK, None).items));
+}
+
+#[test]
+fn what_cannot_be_read_never_becomes_less_than_was_written() {
+    // A trigger whose matcher is wrong, a mode that is misspelt: errors, never a wider trigger or a bolder mode.
+    let problems = edited("severity: \"=~critical|page\"", "severity: \"=~(critical\"");
+    assert_eq!(codes(&problems), ["PM1224"]);
+    assert_eq!(codes(&edited("mode: observe  ", "mode: aut  ")), ["PM1206"]);
+    assert!(
+        checked(&PLAYBOOK.replace("mode: observe  ", "x-mode: observe  ")).0.unwrap().mode == Mode::Observe
+    );
+}
+
+#[test]
+fn a_fence_by_hand_is_proven_and_locked() {
+    let run = resolved(PLAYBOOK, None);
+    let fence = run.items.iter().find(|item| item.name.as_str() == "fence old primary").unwrap();
+    let stopped = Fact::Fenced { target: "pg-gra".into(), rung: FenceRung::Stopped, position: None };
+    assert_eq!(fence.rungs[1].proves, [stopped]);
+    assert!(matches!(&fence.rungs[2].form, Form::Manual { text } if text.starts_with("Power off pg-gra in")));
+    assert_eq!(fence.accept_unfenced.as_ref().unwrap().target, Name::from("pg-gra"));
+    assert!(run.locks.contains(&Name::from("pg-gra")) && run.locks.contains(&Name::from("shop-sbg-2")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever happens to one stretch of the file, `check` answers and every problem has a place in it.
+    #[test]
+    fn damaged_playbooks_never_panic(at in 0usize..6000, length in 0usize..40, put in "\\PC{0,12}") {
+        let mut chars: Vec<char> = PLAYBOOK.chars().collect();
+        let at = at.min(chars.len());
+        let end = (at + length).min(chars.len());
+        chars.splice(at..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        let lines = u32::try_from(text.lines().count()).unwrap() + 1;
+        let (playbook, problems) = checked(&text);
+        for problem in &problems {
+            prop_assert!(problem.line >= 1 && problem.line <= lines && problem.column >= 1, "{}", problem);
+        }
+        prop_assert_eq!(playbook.is_none(), has_errors(&problems));
+    }
+}
+
+const MISTAKES: &str = "\
+playbook: shop-failover
+servise: shop
+kind: failover
+mode: automatic
+sites:
+  gra: { db: pg-gra, app: app-gra }
+  sbg: { db: pg-sbg, app: app-sbg }
+from: gra
+to: sgb
+triggers:
+  - alertmanager: { alertname: SiteDown, severity: '=~(critical' }
+    confirmed_for: 30
+  - zabbix: { severity: '>=high' }
+  - when: alert.labels.env == 
+limits: { cooldown: 1h, per_day: 2 }
+guards:
+  - name: origin is down
+    quorum:
+      probes: [gra-app, gra-dbs]
+      vantages: [local, blackbox-par]
+      down: majority
+  - name: fresh
+    postgres.lag: { target: '${to.db}', max_byte: 16MiB }
+approval: { need: 2, expires: 15m, expires: 20m }
+steps:
+  - name: fence
+    action: postgres.fence
+    with: { target: '${from.db', min_rung: lockout }
+  - name: promote
+    action: postgres.promot
+    with: { target: '${to.db}', old: '${from.db}' }
+    after: [fense]
+  - name: cache
+    action: redis.promote
+    with: { target: redis }
+    after: [promote]
+    when: true
+  - name: restart
+    for_each: { host: [shop-sbg-1, shop-sbg-9] }
+    action: command.run
+    with: { target: '${hots}', run: restart, check: current, irreversible: true }
+    optional: maybe
+verify:
+  - action: sql.write_probe
+    with: { target: app-sbg, as: app }
+notify: [slack]
+x-mine: is fine
+";
+
+const MISTAKES_TOML: &str = r#"
+playbook = "shop-failover"
+service = 3
+from = "gra"
+to = "sbg"
+mode = "approve"
+colour = "red"
+
+[sites]
+gra = { db = "pg-gra" }
+sbg = { db = "pg-sbg" }
+
+[[steps]]
+name = "promote"
+action = "postgres.promote"
+with = { target = "${to.db}", old = "${from.db}", witness = "x" }
+timeout = "soon"
+
+[[steps]]
+name = "swap DNS"
+action = "dns.record"
+with = { target = "zone-shop", records = [], ttl = 60 }
+ttl = 5
+ttl = 6
+"#;
