@@ -88,11 +88,14 @@ fn machines(text: &mut String, lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The destination's shop uses the origin's database until it is pointed at its own: that it lives is all that can be
+/// asked of it.
 fn probes(text: &mut String, lab: &Lab, site: Site) -> anyhow::Result<()> {
+    let page = if site == Site::Gra { "healthz" } else { "livez" };
     let (app, port) = (site.app(0), lab.apps().port());
     write!(
         text,
-        "\n[probes.{site}-app]\nhttp = \"http://{ZONE}:{port}/healthz\"\nresolve_to = \"{app}\"\n\
+        "\n[probes.{site}-app]\nhttp = \"http://{ZONE}:{port}/{page}\"\nresolve_to = \"{app}\"\n\
          \n[probes.{site}-db]\ntcp = \"{}\"\n",
         lab.postgres().address(site),
     )?;
