@@ -46,7 +46,8 @@ pub fn ctx() -> Ctx {
 }
 
 pub fn config(text: &str) -> Config {
-    toml::from_str(text).unwrap()
+    let (config, problems) = crate::config::parse(text, "test.toml");
+    config.unwrap_or_else(|| panic!("{problems:?}"))
 }
 
 pub fn spec(kind: &str, target: &str, with: serde_json::Value) -> Spec {
