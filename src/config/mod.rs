@@ -60,3 +60,10 @@ impl Config {
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// A configuration for tests of other rooms; its problems fail the test.
+#[cfg(test)]
+pub fn for_test(text: &str) -> Config {
+    let (config, problems) = parse(text, "test.toml");
+    config.unwrap_or_else(|| panic!("{problems:#?}"))
+}

@@ -46,8 +46,7 @@ pub fn ctx() -> Ctx {
 }
 
 pub fn config(text: &str) -> Config {
-    let (config, problems) = crate::config::parse(text, "test.toml");
-    config.unwrap_or_else(|| panic!("{problems:?}"))
+    crate::config::for_test(text)
 }
 
 pub fn spec(kind: &str, target: &str, with: serde_json::Value) -> Spec {
