@@ -1,7 +1,6 @@
 //! What the tests of DNS, machines and probes share: the real clients bound to a configuration, and permits from a
 //! real journal.
 
-use pointsman::config::Config;
 use pointsman::kernel::domain::*;
 use pointsman::kernel::journal::{Journal, MemoryBackend, Permit};
 use pointsman::kernel::port::{Bound, Ctx, Registry as _, Sample, Samples, World};
@@ -43,7 +42,8 @@ pub fn said(values: &[&dyn std::fmt::Debug]) -> String {
 
 impl Remote {
     pub fn new(config: &str) -> Remote {
-        let config: Arc<Config> = Arc::new(read(config));
+        let (config, problems) = pointsman::config::parse(config, "test.toml");
+        let config = Arc::new(config.unwrap_or_else(|| panic!("{problems:?}")));
         Remote { registry: ProviderRegistry { ports: Ports::real(config.clone()), config } }
     }
 
@@ -122,9 +122,4 @@ pub fn is_unknown(plan: &StepPlan) -> bool {
 
 pub fn is_nothing(plan: &StepPlan) -> bool {
     matches!(plan, StepPlan::Nothing { .. })
-}
-
-fn read(text: &str) -> Config {
-    let (config, problems) = pointsman::config::parse(text, "test.toml");
-    config.unwrap_or_else(|| panic!("{problems:#?}"))
 }
