@@ -7,12 +7,22 @@ use crate::journal::{AppendError, Batch, Journal, Row};
 use crate::port::{Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Restarts and passes in one simulated story; more is a loop that never ends.
 const MAX_PASSES: u32 = 2_000;
 /// Polls within one pass.
 const MAX_POLLS: u32 = 200_000;
+
+/// Set when a future wants to be polled again before any time passes.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
 
 /// Where a story ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,11 +124,15 @@ impl Sim {
     /// Polls until ready; moves the clock when everything waits. `None`: the process died.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
         for _ in 0..MAX_POLLS {
+            woken.0.store(false, Ordering::SeqCst);
             match future.as_mut().poll(&mut context) {
                 Poll::Ready(output) => return Some(output),
                 Poll::Pending if self.fuse.is_dead() => return None,
+                Poll::Pending if woken.0.load(Ordering::SeqCst) => {}
                 Poll::Pending => {
                     assert!(self.world.advance(), "everything waits and nothing is due: a deadlock")
                 }

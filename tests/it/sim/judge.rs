@@ -1,0 +1,55 @@
+//! What a life may come to.
+
+use super::plot::Story;
+use super::schedules::Life;
+use pointsman::kernel::domain::Outcome;
+use pointsman::kernel::sim::End;
+
+pub enum Verdict {
+    Good,
+    Bad(String),
+}
+
+/// `calm` is the undisturbed run of the same plot.
+pub fn judge(story: &Story, calm: &Story, life: &Life) -> Verdict {
+    match wrong(story, calm, life) {
+        Some(why) => Verdict::Bad(format!("{why}\n  end {:?}\n  effects {:?}", story.end, story.effects)),
+        None => Verdict::Good,
+    }
+}
+
+fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
+    if let Some((call, what)) = story.watch.violations.first() {
+        return Some(format!("at call {call}: {what}"));
+    }
+    let most = |what: &String| calm.effects.get(what).copied().unwrap_or(0);
+    if let Some((what, count)) = story.effects.iter().find(|(what, count)| **count > most(what)) {
+        return Some(format!("{what}: {count} times, at most {}", most(what)));
+    }
+    match &story.end {
+        Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
+        Ok(End::Waits(says)) if says.starts_with("held") && !story.effects.is_empty() => {
+            Some("held, with changes made".into())
+        }
+        Ok(End::Waits(says)) => {
+            let known = ["held", "parked", "waits for a person"].iter().any(|word| says.starts_with(word));
+            (!known).then(|| "it neither ends nor asks".into())
+        }
+        Ok(End::Finished(_)) | Err(_) => Some("a wrong end".into()),
+    }
+}
+
+/// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,
+/// or come after our last look at it.
+fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
+    if story.lost.is_some_and(|bytes| bytes > 0) {
+        return Some(format!("{:?} bytes that were accepted are lost", story.lost));
+    }
+    if life.hand.is_some() {
+        return None;
+    }
+    if story.effects != calm.effects {
+        return Some("not every change was made exactly once".into());
+    }
+    (story.standing != calm.standing).then(|| format!("another end state: {:?}", story.standing))
+}

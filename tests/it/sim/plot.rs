@@ -1,0 +1,129 @@
+//! One scenario: a shipped playbook, resolved, in a world; and the telling of one life in it.
+
+use super::schedules::Life;
+use pointsman::config::Config;
+use pointsman::kernel::domain::{Cause, Mode, Resolved, Span, Time};
+use pointsman::kernel::drive::Mistake;
+use pointsman::kernel::sim::{End, Sim};
+use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
+use pointsman::provider::{Ports, ProviderRegistry};
+use pointsman::simulated::world::{Hand, Standing, Start, TwoSites, Watch};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub const NOW: Time = Time(1_750_000_000_000_000);
+/// How long a held run is followed: twelve looks and more, and longer than any step may take.
+const PATIENCE: Span = Span::mins(8);
+
+pub struct Plot {
+    pub config: Arc<Config>,
+    pub spec: Resolved,
+    pub start: Start,
+}
+
+pub struct Story {
+    pub end: Result<End, String>,
+    pub effects: BTreeMap<String, u32>,
+    pub standing: Standing,
+    pub watch: Watch,
+    pub lost: Option<u64>,
+    /// Boundaries, calls, appends.
+    pub counted: (u32, u32, u32),
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks")
+}
+
+/// Name and text of every playbook that is shipped.
+pub fn shipped() -> Vec<(String, String)> {
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let playbook = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml");
+    let mut found: Vec<(String, String)> = files
+        .filter(playbook)
+        .filter(|path| !path.to_string_lossy().ends_with(".test.yaml"))
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "nothing is shipped");
+    found
+}
+
+impl Plot {
+    pub fn shipped(file: &str, start: Start) -> Plot {
+        Plot::of(file, start, |text| text)
+    }
+
+    /// The origin guard asks the application alone: a site whose users are not served is down.
+    pub fn app_only(file: &str, start: Start) -> Plot {
+        Plot::of(file, start, |text| {
+            let changed = text.replace("probes: [gra-app, gra-db]", "probes: [gra-app]");
+            assert_ne!(changed, text, "the guard is not written as this test knows it");
+            changed
+        })
+    }
+
+    fn of(file: &str, start: Start, change: impl Fn(String) -> String) -> Plot {
+        let example = std::fs::read_to_string(folder().join("pointsman.example.toml")).unwrap();
+        let (config, problems) = pointsman::config::parse(&example, "example.toml");
+        assert!(!has_errors(&problems), "{problems:?}");
+        let config = Arc::new(config.unwrap());
+        let text = std::fs::read_to_string(folder().join(file)).unwrap();
+        let text = change(text).replace("mode: observe", "mode: auto");
+        let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+        let (playbook, problems) = check(&text, file, &config, &registry);
+        assert!(!has_errors(&problems), "{problems:?}");
+        let labels = BTreeMap::from([
+            ("alertname".to_owned(), "SiteDown".to_owned()),
+            ("severity".to_owned(), "critical".to_owned()),
+            ("site".to_owned(), "gra".to_owned()),
+        ]);
+        let cause = Cause::Alert {
+            occurrences: vec![],
+            started: NOW,
+            delivered: NOW,
+            labels: serde_json::to_value(&labels).unwrap(),
+        };
+        let alert = AlertView {
+            source: "alertmanager".into(),
+            format: "alertmanager".into(),
+            name: "SiteDown".into(),
+            labels,
+            annotations: BTreeMap::new(),
+        };
+        let opening = Opening {
+            run: "S1M001".into(),
+            epoch: 1,
+            owner: "life 0".into(),
+            cause,
+            alert: Some(alert),
+        };
+        let spec = resolve(&playbook.unwrap(), &config, opening).unwrap();
+        assert_eq!(spec.mode, Mode::Auto, "a playbook that only observes shows nothing here");
+        Plot { config, spec, start }
+    }
+
+    pub fn tell(&self, life: &Life, mistake: Mistake) -> Story {
+        let mut sim = Sim::new(life.schedule.clone(), NOW);
+        sim.mistake = mistake;
+        let gaps = if life.schedule.gap { life.schedule.deaths.len() as u64 } else { 0 };
+        sim.patience = Span(PATIENCE.0 + Span::mins(60 * gaps).0);
+        let sites =
+            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, NOW).unwrap();
+        let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
+        let samples = sites.samples(&sim.world, NOW);
+        let end = sim.open(self.spec.clone()).and_then(|run| sim.finish(&run, &registry, samples));
+        Story {
+            end,
+            effects: sites.effects(),
+            standing: sites.standing(),
+            watch: sites.watch(),
+            lost: sites.lost(),
+            counted: sim.fuse.counted(),
+        }
+    }
+}
