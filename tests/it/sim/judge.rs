@@ -4,6 +4,7 @@ use super::plot::Story;
 use super::schedules::Life;
 use pointsman::kernel::domain::Outcome;
 use pointsman::kernel::sim::End;
+use std::collections::BTreeSet;
 
 pub enum Verdict {
     Good,
@@ -22,9 +23,8 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     if let Some((call, what)) = story.watch.violations.first() {
         return Some(format!("at call {call}: {what}"));
     }
-    let most = |what: &String| calm.effects.get(what).copied().unwrap_or(0);
-    if let Some((what, count)) = story.effects.iter().find(|(what, count)| **count > most(what)) {
-        return Some(format!("{what}: {count} times, at most {}", most(what)));
+    if let Some((what, count)) = story.effects.iter().find(|(_, count)| **count > 1) {
+        return Some(format!("{what}: {count} times"));
     }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
@@ -48,8 +48,15 @@ fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     if life.hand.is_some() {
         return None;
     }
-    if story.effects != calm.effects {
+    if once(story) != once(calm) {
         return Some("not every change was made exactly once".into());
     }
-    (story.standing != calm.standing).then(|| format!("another end state: {:?}", story.standing))
+    let same_fence = story.effects == calm.effects;
+    (same_fence && story.standing != calm.standing).then(|| format!("another end state: {:?}", story.standing))
+}
+
+/// What was done, however the old primary was fenced: a ladder may take another rung when one does not answer.
+fn once(story: &Story) -> BTreeSet<&str> {
+    let fence = |what: &str| what.ends_with(" fence") || what.ends_with(" pg_hba written");
+    story.effects.keys().map(|what| if fence(what) { "the fence" } else { what.as_str() }).collect()
 }

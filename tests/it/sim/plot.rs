@@ -7,7 +7,7 @@ use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::{End, Sim};
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
-use pointsman::simulated::world::{Hand, Standing, Start, TwoSites, Watch};
+use pointsman::simulated::world::{Standing, Start, TwoSites, Watch};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
