@@ -17,7 +17,8 @@ pub use watch::Watch;
 use super::postgres::{Servers, World};
 use super::{DnsModel, HostModel, HttpModel};
 use crate::config::Config;
-use crate::kernel::domain::{Name, Resolved, Time};
+use crate::kernel::domain::{Name, Resolved, Span, Time};
+use crate::kernel::port::World as _;
 use crate::kernel::sim::{Fuse, SimWorld};
 use crate::provider::Ports;
 use crate::provider::dns::RrSet;
@@ -42,6 +43,8 @@ pub struct Start {
     pub promote_looks: u32,
     /// How many answers the second server lags behind.
     pub dns_lag: u32,
+    /// How long every call takes. Without any, what was seen before a change is as young as what is seen after it.
+    pub latency: Span,
 }
 
 /// What a person, or a supervisor, does meanwhile.
@@ -102,11 +105,11 @@ impl TwoSites {
         fuse: Arc<Fuse>,
         start: Start,
         hand: Option<Hand>,
-        now: Time,
+        clock: &SimWorld,
     ) -> Result<Arc<TwoSites>, Vec<String>> {
         let names = Names::of(config, spec)?;
         let world = Arc::new_cyclic(|me: &Weak<TwoSites>| {
-            let hook = Arc::new(FusedCalls { fuse, world: me.clone() });
+            let hook = Arc::new(FusedCalls { fuse, clock: clock.clone(), latency: start.latency, world: me.clone() });
             let pair = World::pair(names.old.as_str(), names.new.as_str());
             let postgres = Arc::new(Servers::new(pair, hook.clone()));
             let hosts = Arc::new(HostModel::new(hook.clone()));
@@ -116,7 +119,7 @@ impl TwoSites {
             TwoSites { names, postgres, hosts, dns, http, start, hand, seen: Mutex::default() }
         });
         world.furnish();
-        world.remember_probes(config, now);
+        world.remember_probes(config, clock.now());
         Ok(world)
     }
 
@@ -131,8 +134,8 @@ impl TwoSites {
     }
 
     /// The sampler's ring: a minute of good looks until `now`, then what each later look shows.
-    pub fn samples(&self, world: &SimWorld, now: Time) -> Arc<Sampled> {
-        Arc::new(Sampled::new(self, world.clone(), now))
+    pub fn samples(&self, clock: &SimWorld) -> Arc<Sampled> {
+        Arc::new(Sampled::new(self, clock.clone(), clock.now()))
     }
 
     fn furnish(&self) {

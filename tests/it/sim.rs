@@ -8,6 +8,7 @@ mod schedules;
 
 use judge::{Verdict, judge};
 use plot::{Plot, Story};
+use pointsman::kernel::domain::Span;
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
 use pointsman::simulated::world::Start;
@@ -23,6 +24,7 @@ const KILLED: Start = Start {
     orders: false,
     promote_looks: 2,
     dns_lag: 2,
+    latency: Span::millis(2),
 };
 /// The application is dead, the primary lives and goes on taking orders: lockout by SQL, and a drain.
 const APP_DEAD: Start = Start { primary_killed: false, app_dead: true, orders: true, ..KILLED };
@@ -71,6 +73,7 @@ fn some(bad: &[String]) -> String {
 fn undisturbed_runs_end_as_they_should() {
     for (file, _) in plot::shipped() {
         let killed = Plot::shipped(&file, KILLED).tell(&Life::default(), Mistake::None);
+        for (i, c) in killed.watch.calls.iter().enumerate() { println!("  {i} {c:?}"); }
         println!("{file}: killed: {:?} {:?} {:?}", killed.end, killed.counted, killed.effects);
         assert!(matches!(killed.end, Ok(End::Finished(_))), "{:?}", killed.end);
         let dead = Plot::app_only(&file, APP_DEAD).tell(&Life::default(), Mistake::None);

@@ -37,8 +37,10 @@ pub struct Sim {
     pub world: SimWorld,
     pub backend: Arc<FaultyBackend>,
     pub mistake: Mistake,
-    /// A held run looks again; after this much virtual time the story ends as it stands.
+    /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
+    /// The same for a run that is held all that time: one look is like the other.
+    pub hold_patience: Span,
 }
 
 impl Sim {
@@ -51,6 +53,7 @@ impl Sim {
             backend,
             mistake: Mistake::None,
             patience: Span::mins(180),
+            hold_patience: Span::mins(180),
         }
     }
 
@@ -82,6 +85,7 @@ impl Sim {
         samples: Arc<dyn Samples>,
     ) -> Result<End, String> {
         let begun = self.world.now();
+        let mut held = None;
         for life in 0..MAX_PASSES {
             let journal = Journal::new(self.backend.clone());
             let driver = Driver {
@@ -97,7 +101,9 @@ impl Sim {
                 Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),
                 Some(Ok(Pass::Observed(_))) => return Ok(End::Waits("observed".into())),
                 Some(Ok(Pass::Waiting { wake: Some(at), says })) => {
-                    if at.since(begun) > self.patience {
+                    held = says.starts_with("held").then(|| held.unwrap_or(at));
+                    let too_long = held.is_some_and(|since| at.since(since) > self.hold_patience);
+                    if too_long || at.since(begun) > self.patience {
                         return Ok(End::Waits(says));
                     }
                     self.world.advance_to(at);

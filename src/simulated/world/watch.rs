@@ -2,7 +2,9 @@
 
 use super::sights::{View, foreign};
 use super::{Hand, TwoSites};
-use crate::kernel::sim::{Fuse, Strike};
+use crate::kernel::domain::Span;
+use crate::kernel::port::World as _;
+use crate::kernel::sim::{Fuse, SimWorld, Strike};
 use crate::provider::dns::RrSet;
 use crate::simulated::{Fault, Hook};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -31,6 +33,8 @@ pub struct Watch {
 
 pub(super) struct FusedCalls {
     pub fuse: Arc<Fuse>,
+    pub clock: SimWorld,
+    pub latency: Span,
     pub world: Weak<TwoSites>,
 }
 
@@ -38,6 +42,7 @@ impl Hook for FusedCalls {
     fn before<'a>(&'a self, verb: &'a str, mutates: bool) -> BoxFuture<'a, Fault> {
         async move {
             self.fuse.boundary().await;
+            self.clock.sleep_until(self.clock.now() + self.latency).await;
             let strike = self.fuse.strike();
             if let Some(world) = self.world.upgrade() {
                 world.begins(verb, mutates, strike);

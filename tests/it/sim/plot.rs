@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub const NOW: Time = Time(1_750_000_000_000_000);
-/// How long a held run is followed: twelve looks and more, and longer than any step may take.
+/// Longer than any step may take.
 const PATIENCE: Span = Span::mins(8);
+/// Five looks.
+const HOLD: Span = Span::secs(75);
 
 pub struct Plot {
     pub config: Arc<Config>,
@@ -112,10 +114,11 @@ impl Plot {
         sim.mistake = mistake;
         let gaps = if life.schedule.gap { life.schedule.deaths.len() as u64 } else { 0 };
         sim.patience = Span(PATIENCE.0 + Span::mins(60 * gaps).0);
+        sim.hold_patience = HOLD;
         let sites =
-            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, NOW).unwrap();
+            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, &sim.world).unwrap();
         let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
-        let samples = sites.samples(&sim.world, NOW);
+        let samples = sites.samples(&sim.world);
         let end = sim.open(self.spec.clone()).and_then(|run| sim.finish(&run, &registry, samples));
         Story {
             end,
