@@ -20,7 +20,7 @@ pub fn judge(story: &Story, calm: &Story, life: &Life) -> Verdict {
 }
 
 fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
-    if let Some((call, what)) = story.watch.violations.first() {
+    if let Some((call, what)) = story.watch.violations.iter().find(|(call, _)| !in_the_window(story, *call)) {
         return Some(format!("at call {call}: {what}"));
     }
     if let Some((what, count)) = story.effects.iter().find(|(_, count)| **count > 1) {
@@ -37,6 +37,17 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         }
         Ok(End::Finished(_)) | Err(_) => Some("a wrong end".into()),
     }
+}
+
+/// PostgreSQL has no compare-and-set between two servers: what somebody does after the last look at the old primary,
+/// right before the signal, cannot be seen in time. Anything that was done before that look must be.
+pub fn in_the_window(story: &Story, violation: usize) -> bool {
+    let last = |verb: &str, before: usize| {
+        story.watch.calls.iter().take(before).rposition(|(called, _)| called == verb)
+    };
+    let signal = last("postgres.signal_promote", violation + 1);
+    let look = signal.and_then(|signal| last("postgres.node", signal));
+    matches!((story.watch.touched, look), (Some(touched), Some(look)) if touched > look)
 }
 
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,
