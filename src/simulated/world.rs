@@ -109,7 +109,12 @@ impl TwoSites {
     ) -> Result<Arc<TwoSites>, Vec<String>> {
         let names = Names::of(config, spec)?;
         let world = Arc::new_cyclic(|me: &Weak<TwoSites>| {
-            let hook = Arc::new(FusedCalls { fuse, clock: clock.clone(), latency: start.latency, world: me.clone() });
+            let hook = Arc::new(FusedCalls {
+                fuse,
+                clock: clock.clone(),
+                latency: start.latency,
+                world: me.clone(),
+            });
             let pair = World::pair(names.old.as_str(), names.new.as_str());
             let postgres = Arc::new(Servers::new(pair, hook.clone()));
             let hosts = Arc::new(HostModel::new(hook.clone()));

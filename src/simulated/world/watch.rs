@@ -114,7 +114,8 @@ impl TwoSites {
                 seen.violations.push((call, says));
             }
         }
-        let own_doing = matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
+        let own_doing =
+            matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
         if pair.writers() > 1 && !own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }

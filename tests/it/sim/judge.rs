@@ -63,7 +63,8 @@ fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         return Some("not every change was made exactly once".into());
     }
     let same_fence = story.effects == calm.effects;
-    (same_fence && story.standing != calm.standing).then(|| format!("another end state: {:?}", story.standing))
+    (same_fence && story.standing != calm.standing)
+        .then(|| format!("another end state: {:?}", story.standing))
 }
 
 /// What was done, however the old primary was fenced: a ladder may take another rung when one does not answer.

@@ -97,13 +97,8 @@ impl Plot {
             labels,
             annotations: BTreeMap::new(),
         };
-        let opening = Opening {
-            run: "S1M001".into(),
-            epoch: 1,
-            owner: "life 0".into(),
-            cause,
-            alert: Some(alert),
-        };
+        let opening =
+            Opening { run: "S1M001".into(), epoch: 1, owner: "life 0".into(), cause, alert: Some(alert) };
         let spec = resolve(&playbook.unwrap(), &config, opening).unwrap();
         assert_eq!(spec.mode, Mode::Auto, "a playbook that only observes shows nothing here");
         Plot { config, spec, start }
@@ -116,7 +111,8 @@ impl Plot {
         sim.patience = Span(PATIENCE.0 + Span::mins(60 * gaps).0);
         sim.hold_patience = HOLD;
         let sites =
-            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, &sim.world).unwrap();
+            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, &sim.world)
+                .unwrap();
         let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
         let samples = sites.samples(&sim.world);
         let end = sim.open(self.spec.clone()).and_then(|run| sim.finish(&run, &registry, samples));

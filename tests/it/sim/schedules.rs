@@ -81,7 +81,8 @@ impl Space {
     /// At most `most` pairs, evenly spread over all of them.
     pub fn two_deaths(&self, most: usize) -> Vec<Life> {
         let end = self.boundaries + MORE;
-        let pairs = (0..self.boundaries).flat_map(|first| (first + 1..end).map(move |then| vec![first, then]));
+        let pairs =
+            (0..self.boundaries).flat_map(|first| (first + 1..end).map(move |then| vec![first, then]));
         spread(pairs.collect(), most).into_iter().map(|pair| death(pair).into()).collect()
     }
 
@@ -89,10 +90,17 @@ impl Space {
     pub fn death_and_lost_reply(&self, most: usize) -> Vec<Life> {
         let lost: Vec<u32> = self.calls(Some(true)).collect();
         let pairs = lost.iter().flat_map(|call| (0..self.boundaries + MORE).map(move |at| (*call, at)));
-        let one = |(call, at)| {
-            Schedule { strikes: vec![(call, Strike::LoseReply)], ..death(vec![at]) }.into()
-        };
+        let one =
+            |(call, at)| Schedule { strikes: vec![(call, Strike::LoseReply)], ..death(vec![at]) }.into();
         spread(pairs.collect(), most).into_iter().map(one).collect()
+    }
+
+    /// Three reads in a row that show the world before its last change.
+    pub fn stale_for_a_while(&self) -> Vec<Life> {
+        let three = |call| (call..call + 3).map(|at| (at, Strike::Stale)).collect();
+        self.calls(Some(false))
+            .map(|call| Schedule { strikes: three(call), ..Schedule::default() }.into())
+            .collect()
     }
 
     /// One fault, exhaustively.
@@ -104,12 +112,6 @@ impl Space {
         all.extend(self.rejections());
         all.extend(self.stale_reads());
         all.extend(self.doubtful_appends());
-        all
-    }
-
-    pub fn all(&self) -> Vec<Life> {
-        let mut all = self.single_faults();
-        all.extend(self.by_hand(&Hand::ALL));
         all
     }
 }
