@@ -8,7 +8,7 @@ mod plot;
 mod schedules;
 
 use judge::{Verdict, judge};
-use plot::{Plot, Story};
+use plot::{Answer, Plot, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
@@ -160,6 +160,40 @@ fn cut_off_nothing_is_promoted() {
         lives.extend(space.by_hand(&[Hand::PromoteNew, Hand::Resolve, Hand::MoveDns]));
         let told = matrix(&format!("{file}, machine cut off"), &plot, &lives);
         assert!(told.iter().all(|(_, story)| story.effects.is_empty()), "something was changed");
+    }
+}
+
+/// The run asks, a person answers: powered off and confirmed, or accepted by name. Faults before and after.
+#[test]
+fn cut_off_and_a_person_decides() {
+    for (file, _) in plot::shipped() {
+        for (answer, end) in
+            [(Answer::PowerOff, Outcome::Succeeded), (Answer::AcceptUnfenced, Outcome::Partial)]
+        {
+            let plot = Plot { answer: Some(answer), ..Plot::shipped(&file, CUT_OFF) };
+            let calm = calm(&plot);
+            assert_eq!(calm.end, Ok(End::Finished(end)), "{:?}", calm.effects);
+            let name = format!("{file}, machine cut off, {answer:?}");
+            matrix(&name, &plot, &Space::of(&calm).single_faults());
+        }
+    }
+}
+
+/// Every call takes its time: what was seen before a change is old when its turn comes, and guards are asked again.
+#[test]
+fn slow_remotes() {
+    for (file, _) in plot::shipped() {
+        let slow = Span::millis(700);
+        for plot in [
+            Plot::shipped(&file, Start { latency: slow, ..KILLED }),
+            Plot::app_only(&file, Start { latency: slow, ..APP_DEAD }),
+        ] {
+            let space = Space::of(&calm(&plot));
+            matrix(&format!("{file}, slow, one death"), &plot, &space.deaths());
+            matrix(&format!("{file}, slow, lost replies"), &plot, &space.lost_replies());
+            let hands = [Hand::StartOld, Hand::UnfenceOld, Hand::Resolve];
+            windows(&matrix(&format!("{file}, slow, by hand"), &plot, &space.by_hand(&hands)));
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! One simulated life after another, until the run waits for a person or ends.
 
 use super::{FaultyBackend, Fuse, Schedule, SimWorld};
-use crate::domain::{Outcome, Record, Resolved, RunId, Span, Stream, Time};
+use crate::domain::{Actor, Outcome, Record, Resolved, RunId, Span, Stream, Time};
 use crate::drive::{DriveError, Driver, Mistake, Pass};
+use crate::engine::{Command, Run};
 use crate::journal::{AppendError, Batch, Journal, Row};
 use crate::port::{Registry, Samples, World};
 use std::future::Future;
@@ -22,6 +23,13 @@ impl Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::SeqCst);
     }
+}
+
+/// Why a person's word is not written down.
+enum Said {
+    Refused(String),
+    Not(String),
+    Again,
 }
 
 /// Where a story ended.
@@ -116,6 +124,31 @@ impl Sim {
             }
         }
         Err("the run does not come to an end".into())
+    }
+
+    /// A person says something to the run, and says it again until it is known to be written down.
+    pub fn say(&self, run: &RunId, by: &Actor, command: &Command) -> Result<(), String> {
+        let stream = Stream::Run(run.clone());
+        for attempt in 0..MAX_PASSES {
+            let journal = Journal::new(self.backend.clone());
+            let said = self.block_on(async {
+                let records = journal.read(&stream, 1).await.map_err(|e| Said::Not(e.to_string()))?;
+                let told = Run::fold(&records).map_err(|e| Said::Not(e.to_string()))?;
+                let now = self.world.now();
+                let record = told
+                    .decide(command, by, "as the scenario says", now)
+                    .map_err(|why| Said::Refused(why.to_string()))?;
+                journal.write(now, stream.clone(), Some(told.seq), record).await.map_err(|_| Said::Again)
+            });
+            match said {
+                Some(Ok(_)) => return Ok(()),
+                // Written the first time, though the answer did not say so.
+                Some(Err(Said::Refused(_))) if attempt > 0 => return Ok(()),
+                Some(Err(Said::Refused(why) | Said::Not(why))) => return Err(why),
+                Some(Err(Said::Again)) | None => self.restart(),
+            }
+        }
+        Err("nobody listens".into())
     }
 
     fn restart(&self) {

@@ -24,6 +24,8 @@ pub struct Watch {
     /// The call before which somebody changed the world by hand.
     pub touched: Option<usize>,
     pub promoted_by_hand: u32,
+    /// A person accepted by name that the old primary is not fenced.
+    accepted: bool,
     pub(super) resolved: bool,
     pub(super) now: View,
     pub(super) before: View,
@@ -109,7 +111,7 @@ impl TwoSites {
         let ours = promoted.saturating_sub(seen.promoted_by_hand);
         if ours > seen.promotions {
             seen.promotions = ours;
-            if !fenced {
+            if !fenced && !seen.accepted {
                 let says = format!("{} was promoted, and {} is not fenced", self.names.new, self.names.old);
                 seen.violations.push((call, says));
             }
@@ -119,6 +121,17 @@ impl TwoSites {
         if pair.writers() > 1 && !own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }
+    }
+
+    /// Somebody pulls the plug of the old primary.
+    pub fn power_off_old(&self) {
+        self.postgres.by_hand(|pair| pair.stop_and_mask(self.names.old.as_str()));
+        self.notice();
+    }
+
+    /// From here on a promotion without a fence is a person's decision.
+    pub fn accept_unfenced(&self) {
+        self.seen().accepted = true;
     }
 
     fn lay_hand(&self) {

@@ -28,6 +28,8 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
+        // Users are served, and a person accepted that something was left out.
+        end @ Ok(End::Finished(Outcome::Partial)) if *end == calm.end => not_as_calm(story, calm, life),
         Ok(End::Waits(says)) if says.starts_with("held") && !story.effects.is_empty() => {
             Some("held, with changes made".into())
         }
@@ -53,8 +55,13 @@ pub fn in_the_window(story: &Story, violation: usize) -> bool {
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,
 /// or come after our last look at it.
 fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
-    if story.lost.is_some_and(|bytes| bytes > 0) {
-        return Some(format!("{:?} bytes that were accepted are lost", story.lost));
+    let lost = story.lost.is_some_and(|bytes| bytes > 0);
+    if lost && story.rpo.as_ref().is_some_and(|rpo| rpo.says.contains("nothing is lost")) {
+        return Some(format!("{:?} bytes are lost, and it says {:?}", story.lost, story.rpo));
+    }
+    let drained = !story.effects.keys().any(|what| what.ends_with(" fence"));
+    if lost && drained && story.watch.promoted_by_hand == 0 {
+        return Some(format!("{:?} bytes that were accepted before a lockout are lost", story.lost));
     }
     if life.hand.is_some() {
         return None;

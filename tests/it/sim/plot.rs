@@ -2,8 +2,11 @@
 
 use super::schedules::Life;
 use pointsman::config::Config;
-use pointsman::kernel::domain::{Cause, Mode, Resolved, Span, Time};
+use pointsman::kernel::domain::{
+    Actor, Cause, Digest, Mode, Record, Resolved, Role, Rpo, RunId, Span, Time, Via,
+};
 use pointsman::kernel::drive::Mistake;
+use pointsman::kernel::engine::Command;
 use pointsman::kernel::sim::{End, Sim};
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
@@ -18,10 +21,20 @@ const PATIENCE: Span = Span::mins(8);
 /// Five looks.
 const HOLD: Span = Span::secs(75);
 
+/// What the person says whom a run asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// They power the old primary off, and confirm it.
+    PowerOff,
+    /// They accept by name that it is not fenced.
+    AcceptUnfenced,
+}
+
 pub struct Plot {
     pub config: Arc<Config>,
     pub spec: Resolved,
     pub start: Start,
+    pub answer: Option<Answer>,
 }
 
 pub struct Story {
@@ -29,7 +42,10 @@ pub struct Story {
     pub effects: BTreeMap<String, u32>,
     pub standing: Standing,
     pub watch: Watch,
+    /// Bytes that the old primary had accepted and the new one never got.
     pub lost: Option<u64>,
+    /// What the run itself says of that.
+    pub rpo: Option<Rpo>,
     /// Boundaries, calls, appends.
     pub counted: (u32, u32, u32),
 }
@@ -101,7 +117,7 @@ impl Plot {
             Opening { run: "S1M001".into(), epoch: 1, owner: "life 0".into(), cause, alert: Some(alert) };
         let spec = resolve(&playbook.unwrap(), &config, opening).unwrap();
         assert_eq!(spec.mode, Mode::Auto, "a playbook that only observes shows nothing here");
-        Plot { config, spec, start }
+        Plot { config, spec, start, answer: None }
     }
 
     pub fn tell(&self, life: &Life, mistake: Mistake) -> Story {
@@ -115,14 +131,48 @@ impl Plot {
                 .unwrap();
         let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
         let samples = sites.samples(&sim.world);
-        let end = sim.open(self.spec.clone()).and_then(|run| sim.finish(&run, &registry, samples));
+        let end = sim.open(self.spec.clone()).and_then(|run| {
+            let end = sim.finish(&run, &registry, samples.clone())?;
+            match (&end, self.answer) {
+                (End::Waits(says), Some(answer)) if says.starts_with("waits for a person") => {
+                    self.say(answer, &sim, &sites, &run)?;
+                    sim.finish(&run, &registry, samples)
+                }
+                _ => Ok(end),
+            }
+        });
         Story {
             end,
             effects: sites.effects(),
             standing: sites.standing(),
             watch: sites.watch(),
             lost: sites.lost(),
+            rpo: rpo(&sim),
             counted: sim.fuse.counted(),
         }
+    }
+
+    fn say(&self, answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), String> {
+        let by = Actor { name: "bo".into(), roles: vec![Role::IncidentLead, Role::Operator], via: Via::Cli };
+        match answer {
+            Answer::PowerOff => {
+                sites.power_off_old();
+                sim.say(run, &by, &Command::Confirm { item: None })
+            }
+            Answer::AcceptUnfenced => {
+                sites.accept_unfenced();
+                let accept_unfenced = vec![sites.names.old.clone()];
+                sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced })
+            }
+        }
+    }
+}
+
+/// From the run's last record.
+fn rpo(sim: &Sim) -> Option<Rpo> {
+    let last = sim.backend.inner.entries().pop()?;
+    match Record::decode(&last.kind, last.version, &last.body) {
+        Ok(Record::Finished { rpo, .. }) => rpo,
+        _ => None,
     }
 }
