@@ -226,17 +226,19 @@ impl TwoSites {
 
     /// It can take no write, and nothing but a person brings that back.
     fn old_is_fenced(&self) -> bool {
-        let pair = self.postgres.world();
-        pair.servers.get(&self.names.old).is_some_and(|old| {
-            let stopped = !old.up && old.masked;
-            stopped || (old.locked_out() && old.hba.starts_with(crate::provider::postgres::hba::MARK))
+        self.postgres.look(|pair| {
+            pair.servers.get(&self.names.old).is_some_and(|old| {
+                let stopped = !old.up && old.masked;
+                stopped || (old.locked_out() && old.hba.starts_with(crate::provider::postgres::hba::MARK))
+            })
         })
     }
 
-    /// Bytes that the old primary had accepted and the new one was promoted without.
+    /// Bytes that the old primary has accepted and the new one was promoted without.
     pub fn lost(&self) -> Option<u64> {
-        let pair = self.postgres.world();
-        let (old, new) = (pair.servers.get(&self.names.old)?, pair.servers.get(&self.names.new)?);
-        Some(old.position.saturating_sub(new.forked?))
+        self.postgres.look(|pair| {
+            let (old, new) = (pair.servers.get(&self.names.old)?, pair.servers.get(&self.names.new)?);
+            Some(old.position.saturating_sub(new.forked?))
+        })
     }
 }

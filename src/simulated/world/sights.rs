@@ -26,8 +26,13 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn of(sites: &TwoSites) -> View {
-        let pair = sites.postgres.world();
-        let writable = |name: &Name| pair.servers.get(name).is_some_and(|server| server.writable());
+        let writable = |name: &Name| {
+            sites.postgres.look(|pair| pair.servers.get(name).is_some_and(|server| server.writable()))
+        };
+        let up = |pair: &crate::simulated::postgres::World| {
+            let up = pair.servers.iter().filter(|(_, server)| server.up && !server.hung);
+            up.map(|(name, _)| name.clone()).collect()
+        };
         let works = |app: &super::App| {
             let machine = sites.hosts.see(app.host.clone());
             machine.running.get(&app.file).is_some_and(|text| app.works_with(text))
@@ -39,7 +44,7 @@ impl View {
             addresses.entry(set.name.clone()).or_default().extend(held);
         }
         View {
-            up: pair.servers.iter().filter(|(_, one)| one.up && !one.hung).map(|(n, _)| n.clone()).collect(),
+            up: sites.postgres.look(up),
             old_app: !sites.start.app_dead && writable(&sites.names.old),
             new_writes: sites.names.apps.iter().all(works) && writable(&sites.names.new),
             addresses,

@@ -24,6 +24,8 @@ pub struct Watch {
     /// The call before which somebody changed the world by hand.
     pub touched: Option<usize>,
     pub promoted_by_hand: u32,
+    /// Bytes that the old primary had accepted and the new one had not, when *we* promoted it.
+    pub lost: Option<u64>,
     /// A person accepted by name that the old primary is not fenced.
     accepted: bool,
     pub(super) resolved: bool,
@@ -101,8 +103,10 @@ impl TwoSites {
 
     /// After everything that may have changed the world.
     fn notice(&self) {
-        let (view, pair, fenced) = (self.view(), self.postgres.world(), self.old_is_fenced());
-        let promoted = pair.servers.get(&self.names.new).map_or(0, |server| server.promoted);
+        let (view, fenced, lost) = (self.view(), self.old_is_fenced(), self.lost());
+        let (promoted, writers) = self.postgres.look(|pair| {
+            (pair.servers.get(&self.names.new).map_or(0, |server| server.promoted), pair.writers())
+        });
         let mut seen = self.seen();
         let call = seen.calls.len().saturating_sub(1);
         if view != seen.now {
@@ -111,6 +115,7 @@ impl TwoSites {
         let ours = promoted.saturating_sub(seen.promoted_by_hand);
         if ours > seen.promotions {
             seen.promotions = ours;
+            seen.lost = lost;
             if !fenced && !seen.accepted {
                 let says = format!("{} was promoted, and {} is not fenced", self.names.new, self.names.old);
                 seen.violations.push((call, says));
@@ -118,7 +123,7 @@ impl TwoSites {
         }
         let own_doing =
             matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
-        if pair.writers() > 1 && !own_doing {
+        if writers > 1 && !own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }
     }

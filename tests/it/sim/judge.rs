@@ -55,7 +55,8 @@ pub fn in_the_window(story: &Story, violation: usize) -> bool {
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,
 /// or come after our last look at it.
 fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
-    let lost = story.lost.is_some_and(|bytes| bytes > 0);
+    let in_the_window = !story.watch.violations.is_empty();
+    let lost = story.lost.is_some_and(|bytes| bytes > 0) && !in_the_window;
     if lost && story.rpo.as_ref().is_some_and(|rpo| rpo.says.contains("nothing is lost")) {
         return Some(format!("{:?} bytes are lost, and it says {:?}", story.lost, story.rpo));
     }

@@ -42,7 +42,7 @@ pub struct Story {
     pub effects: BTreeMap<String, u32>,
     pub standing: Standing,
     pub watch: Watch,
-    /// Bytes that the old primary had accepted and the new one never got.
+    /// Bytes that the old primary had accepted and the new one never got: when we promoted it, else until now.
     pub lost: Option<u64>,
     /// What the run itself says of that.
     pub rpo: Option<Rpo>,
@@ -146,7 +146,7 @@ impl Plot {
             effects: sites.effects(),
             standing: sites.standing(),
             watch: sites.watch(),
-            lost: sites.lost(),
+            lost: sites.watch().lost.or(sites.lost()),
             rpo: rpo(&sim),
             counted: sim.fuse.counted(),
         }
