@@ -16,6 +16,9 @@ pub struct Illegal {
     pub why: String,
 }
 
+/// Attempts after which a doubt that proved harmless gives no new time any more: time-outs stay bounded.
+const FRESH_STARTS: u32 = 2;
+
 impl Run {
     /// Begins a run from its first record.
     pub fn open(first: &Stamped) -> Result<Run, Illegal> {
@@ -420,6 +423,10 @@ impl ItemState {
                     self.changed = false;
                     self.not_before = Some(at + Span::millis(200));
                     self.phase = ItemPhase::Idle;
+                    // The time that it took to know is not the new attempt's.
+                    if self.numbered <= FRESH_STARTS {
+                        self.rung_began = Some(at);
+                    }
                 }
             }
             (ItemPhase::Idle, StepPlan::Unknown(_)) if stepped => self.step_up(rung),

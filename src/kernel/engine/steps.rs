@@ -2,7 +2,7 @@
 
 use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
 use crate::domain::{
-    Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
+    Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time, WhyObserved,
 };
 
 /// Whether a gate lets an intent pass.
@@ -59,7 +59,7 @@ impl Run {
         let (item, state) = (self.item(id), self.state(id));
         let expired = state.rung_began.is_some_and(|began| now > began + item.timeout);
         match &state.phase {
-            ItemPhase::Doubt { .. } if expired => {
+            ItemPhase::Doubt { since, change, .. } if expired && now > *since + settling(change) => {
                 next.record(park(
                     id,
                     true,
@@ -304,6 +304,15 @@ impl Run {
             true => "going on".to_owned(),
             false => format!("working: {}", working.join(", ")),
         }
+    }
+}
+
+/// How long a doubt may take to settle, one slow look included: giving up earlier would leave every such doubt to a
+/// person, though waiting answers it.
+fn settling(change: &Change) -> Span {
+    match change.settle {
+        Settle::After(span) => Span(span.0 + Span::secs(2).0),
+        Settle::AtOnce | Settle::Never => Span::ZERO,
     }
 }
 
