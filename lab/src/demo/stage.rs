@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::Flags;
 use super::event::{Kill, now_micros};
 use super::screen::{Screen, Tone};
 use crate::dns::ZONE;
@@ -14,6 +15,8 @@ use crate::{DnsOptions, Lab, Loss, PostgresOptions, Site, orders};
 
 /// Alerts must stand this long, seen by Pointsman's own eyes, before a run opens.
 const CONFIRMED_FOR: Duration = Duration::from_secs(5);
+/// When the supervisor starts a primary that has died.
+const SUPERVISOR: Duration = Duration::from_secs(20);
 /// The longest that the resolver keeps an answer.
 const RESOLVER_TTL: u32 = 2;
 pub const PLAYBOOK: &str = "shop-failover";
@@ -27,10 +30,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn build(screen: &Screen) -> anyhow::Result<Stage> {
+    pub async fn build(screen: &Screen, flags: Flags) -> anyhow::Result<Stage> {
         screen.plain("Starting two small regions of real servers on this machine (some seconds) ...");
         // Real flushes on a real disk: the times that are shown are to mean something.
-        let postgres = PostgresOptions { fsync: true, ..PostgresOptions::default() };
+        // A machine that is lost starts nothing again.
+        let restart_after = (!flags.host_lost).then_some(SUPERVISOR);
+        let postgres = PostgresOptions { fsync: true, restart_after, ..PostgresOptions::default() };
         let builder = Lab::builder().postgres_with(postgres).apps().hosts().dns_with(DnsOptions::default());
         let mut lab = builder.resolver(RESOLVER_TTL).blackbox().on_disk().start().await?;
         let options = Options { confirmed_for: CONFIRMED_FOR, ..Options::default() };
@@ -82,7 +87,7 @@ impl Stage {
         screen.row("status", says);
         screen.row(
             "probes",
-            "known to be up from 3 of 3 vantages; a plan made now is refused: the origin is alive",
+            "known to be up, from 3 of 3 vantages; a plan made now is refused, since the origin is up",
         );
         Ok(())
     }
@@ -111,8 +116,7 @@ impl Stage {
         let sent = now_micros();
         self.lab.postgres().kill9(Site::Gra)?;
         let kill = Kill { sent, gone: now_micros() };
-        let words =
-            format!("SIGKILL to the primary in gra (process {pid}); its supervisor will start it after 20 s");
+        let words = format!("SIGKILL to the primary in gra (process {pid})");
         screen.event(0.0, "kill", &words, Tone::Bad);
         Ok(kill)
     }
