@@ -1,5 +1,5 @@
-//! Every code that an error can carry, with its page. `pointsman explain` prints the pages; they are compiled in,
-//! so that they can be read when the network is what failed.
+//! Every code that an error can carry, with its page. `pointsman explain` prints the pages; they are
+//! compiled in, so that they can be read when the network is what failed.
 
 pub struct Code {
     pub code: &'static str,
@@ -33,6 +33,31 @@ pages! {
     "PM0012" "There is no such code"
     "PM0013" "Contact with the server was lost while watching"
     "PM0014" "The server refused without a reason of its own"
+    "PM3100" "A database cannot be asked, for a reason of ours"
+    "PM3101" "The primary is alive"
+    "PM3102" "The old primary does not answer"
+    "PM3103" "The server to fence is a standby"
+    "PM3104" "The fence by SQL does not reach the rung that is asked for"
+    "PM3105" "The server to fence is run by a failover manager"
+    "PM3106" "The server to fence holds other data"
+    "PM3109" "An observation on record cannot be read"
+    "PM3201" "The standby does not answer"
+    "PM3202" "The standby holds other data"
+    "PM3203" "Two servers would take writes"
+    "PM3204" "The fence was taken back"
+    "PM3205" "The standby does not tell what it is"
+    "PM3206" "Another standby has more of the log"
+    "PM3207" "The standby is run by a failover manager"
+    "PM3208" "Commits would wait for ever"
+    "PM3209" "The promoted server would refuse writes"
+    "PM3210" "Pointsman may not promote"
+    "PM3211" "It is a primary already, of unknown origin"
+    "PM3301" "How far the standby is behind is unknown"
+    "PM3302" "The last sample is too old"
+    "PM3303" "The server is not a standby"
+    "PM3304" "The standby is too far behind"
+    "PM3401" "The write probe could not ask"
+    "PM3402" "The server cannot take a write yet"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

@@ -1,4 +1,5 @@
-//! The binary: installs the one TLS provider, reads the command line, runs the verb, and leaves with its code.
+//! The binary: installs the one TLS provider, reads the command line, runs the verb, and leaves with its
+//! code.
 #![forbid(unsafe_code)]
 
 use pointsman::cli;

@@ -1,5 +1,5 @@
-//! Typed confirmation: the service's name, on a terminal or by `--confirm=SERVICE`. There is no other way to say
-//! yes, and `CI=true` says nothing. Used by `run` and `approve`.
+//! Typed confirmation: the service's name, on a terminal or by `--confirm=SERVICE`. There is no other way
+//! to say yes, and `CI=true` says nothing. Used by `run` and `approve`.
 
 use super::{Exit, Fault, Talk};
 use std::time::Duration;

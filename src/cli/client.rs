@@ -2,6 +2,7 @@
 //! nothing was sent, the server refused, and nobody knows whether it took effect.
 
 use super::fault::{PROBLEM_SCHEMA, Problem};
+use super::look::harmless;
 use super::{Exit, Fault};
 use crate::kernel::domain::{Secret, Time};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -33,14 +34,12 @@ pub enum Effect {
 
 impl Client {
     pub fn new(server: &str, token: Option<Secret>) -> Result<Client, Fault> {
+        // What stands before an @ may be a password.
+        let shown = server.rsplit('@').next().unwrap_or_default();
         let bad = |why: String| {
-            Fault::new(
-                Exit::Usage,
-                "PM0002",
-                format!("the server's address {server:?} cannot be used: {why}"),
-            )
-            .state("nothing was sent; no run was started")
-            .remedy("give it like --server http://127.0.0.1:8420, or set POINTSMAN_SERVER")
+            Fault::new(Exit::Usage, "PM0002", format!("the server's address {shown:?} cannot be used: {why}"))
+                .state("nothing was sent; no run was started")
+                .remedy("give it like --server http://127.0.0.1:8420, or set POINTSMAN_SERVER")
         };
         let base = Url::parse(server).map_err(|e| bad(e.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
@@ -175,7 +174,8 @@ impl Client {
     async fn refused(&self, response: Response, effect: Effect) -> Fault {
         let status = response.status();
         let bytes = read_bounded(response).await.unwrap_or_default();
-        let problem = serde_json::from_slice::<Problem>(&bytes).ok().filter(|p| p.schema == PROBLEM_SCHEMA);
+        let problem = serde_json::from_slice(&bytes).ok().and_then(|value| typed::<Problem>(&value).ok());
+        let problem = problem.filter(|p| p.schema == PROBLEM_SCHEMA);
         let mut fault = match problem {
             Some(problem) => of_problem(status, problem),
             None => self.without_reason(status, effect),
@@ -228,7 +228,24 @@ pub fn read<T: DeserializeOwned>(document: &Value, kind: &str) -> Result<T, Faul
     if document["schema"] != wanted.as_str() {
         return Err(fault(format!("its schema is {}, not {wanted}", document["schema"])));
     }
-    T::deserialize(document).map_err(|e| fault(e.to_string()))
+    typed(document).map_err(|e| fault(e.to_string()))
+}
+
+/// For showing: what a remote said must not be able to drive the terminal. `-o json` has it as it came, since
+/// JSON escapes it.
+pub fn typed<T: DeserializeOwned>(document: &Value) -> Result<T, serde_json::Error> {
+    let mut document = document.clone();
+    clean_strings(&mut document);
+    T::deserialize(document)
+}
+
+fn clean_strings(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = harmless(text),
+        Value::Array(list) => list.iter_mut().for_each(clean_strings),
+        Value::Object(map) => map.values_mut().for_each(clean_strings),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn of_problem(status: StatusCode, problem: Problem) -> Fault {

@@ -1,5 +1,6 @@
 //! An error as people read it at 3 a.m.: what failed, what state things are in, what to do, where to read.
-//! Made by the client and the verbs, or read from the server's problem document; rendered once, in `cli::main`.
+//! Made by the client and the verbs, or read from the server's problem document; rendered once, in
+//! `cli::main`.
 
 use super::Exit;
 use serde::{Deserialize, Serialize};

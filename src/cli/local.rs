@@ -1,4 +1,5 @@
-//! Verbs that work on this machine: the server itself, and what reads or writes the data directory without it.
+//! Verbs that work on this machine: the server itself, and what reads or writes the data directory without
+//! it.
 
 use super::{Exit, Fault, Output};
 use crate::config::{self, Config};

@@ -1,5 +1,5 @@
-//! How things look where they are printed: colour, characters, columns, time zone. Made once from the terminal
-//! and the environment; every view takes it, so that a test fixes it.
+//! How things look where they are printed: colour, characters, columns, time zone. Made once from the
+//! terminal and the environment; every view takes it, so that a test fixes it.
 
 use crate::config::env;
 use crate::kernel::domain::Time;
@@ -43,6 +43,9 @@ impl Look {
     /// Clock time with its offset: `03:12:07 +01:00`.
     pub fn time(&self, at: Time) -> String {
         self.format(at, "%H:%M:%S %:z")
+    }
+    pub fn exact_time(&self, at: Time) -> String {
+        self.format(at, "%H:%M:%S%.3f %:z")
     }
     pub fn date_time(&self, at: Time) -> String {
         self.format(at, "%Y-%m-%d %H:%M:%S %:z")
@@ -133,8 +136,8 @@ mod tests {
         let look =
             Look { color: false, ascii: true, aligned: true, zone: TimeZone::fixed(jiff::tz::offset(1)) };
         assert_eq!(look.encode("a → b… 5 µs “é”"), "a -> b... 5 us \"?\"");
-        assert_eq!(look.time(Time(1_795_000_000_000_000)), "13:06:40 +01:00");
-        assert_eq!(utc(Time(1_795_000_000_250_000)).as_deref(), Some("2026-11-18T12:06:40.250000Z"));
+        assert_eq!(look.time(Time(1_795_000_000_000_000)), "12:06:40 +01:00");
+        assert_eq!(utc(Time(1_795_000_000_250_000)).as_deref(), Some("2026-11-18T11:06:40.250000Z"));
         assert_eq!(look.paint(Paint::Bad, "no"), "no");
     }
 }

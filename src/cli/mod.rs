@@ -1,7 +1,9 @@
-//! The command line: reads arguments, talks to the server through HTTP, and says what it saw. Called by `main`.
+//! The command line: reads arguments, talks to the server through HTTP, and says what it saw. Called by
+//! `main`.
 //!
-//! stdout is data, stderr is talk. One file per verb in `verb`; what a verb shows is made in `view` from the
-//! documents in `wire`, so that it can be tested without a server. Verbs that need the store are in `local`.
+//! stdout is data, stderr is talk. One file per verb in `verb`; what a verb shows is made in `view` from
+//! the documents in `wire`, so that it can be tested without a server. Verbs that need the store are in
+//! `local`.
 
 mod ask;
 mod client;
@@ -19,6 +21,11 @@ mod verb;
 mod view;
 mod wire;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use client::Client;
 pub use exit::Exit;
 pub use fault::Fault;
@@ -30,9 +37,13 @@ use std::process::ExitCode;
 
 /// Runs the verb, prints what went wrong, and gives the documented exit code.
 pub async fn main(cli: Cli) -> ExitCode {
-    let output = cli.global.output;
     let mut talk = Talk::of_process(&cli.global);
-    match verb::run(cli, &mut talk).await {
+    execute(cli, &mut talk).await
+}
+
+async fn execute(cli: Cli, talk: &mut Talk) -> ExitCode {
+    let output = cli.global.output;
+    match verb::run(cli, talk).await {
         Ok(code) => code,
         // Whoever read our output has left; nothing at the server depends on that.
         Err(error) if is_broken_pipe(&error) => Exit::Left.into(),

@@ -1,4 +1,5 @@
-//! The grammar of the command line, grouped by the moment of use. Verbs keep their own arguments in their files.
+//! The grammar of the command line, grouped by the moment of use. Verbs keep their own arguments in their
+//! files.
 
 use super::{Exit, Fault, local, verb};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -11,15 +12,31 @@ Afterwards           audit
 Setting up           serve  token  explain  version";
 
 const CODES: &str = "\
-Exit codes: 0 done (observed), 1 internal or could not talk (no run was started), 2 usage, 3 playbook or
-configuration invalid, 4 not signed in or not allowed, 5 no such thing, 6 conflict, 7 refused by a guard,
-8 waiting for approval, 9 my wait is over and the run goes on, 10 failed (nothing changed), 11 partly changed,
-12 undone, 13 effect unknown, 14 cancelled, 20 plan has changes, 22 journal does not verify, 130 you left and
-the run continues. Treat a code that you do not know as a failure.
+Exit codes
+  0    done, and observed to be so
+  1    internal, or could not talk; no run was started
+  2    usage
+  3    playbook or configuration invalid
+  4    not signed in or not allowed
+  5    no such thing
+  6    conflict: plan stale or used, lock held, already decided
+  7    refused by a guard
+  8    waiting for approval
+  9    my wait is over and the run goes on
+  10   failed, nothing was changed
+  11   partly changed or stopped: a person is needed
+  12   failed, changes undone and verified
+  13   an effect is not known
+  14   cancelled, nothing was changed
+  20   the plan has changes (--detailed-exitcode)
+  22   the journal does not verify
+  130  you left and the run continues
+A code that you do not know is a failure.
 
 POINTSMAN_TOKEN holds the token; it is never an argument.";
 
-/// Failover responder: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the record.
+/// Failover responder: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the
+/// record.
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, before_help = GROUPS, after_help = CODES)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]

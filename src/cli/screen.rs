@@ -1,5 +1,5 @@
-//! One run on stdout: drawn over in place on a terminal, lines as things happen elsewhere, documents for programs.
-//! Used by `verb::follow`.
+//! One run on stdout: drawn over in place on a terminal, lines as things happen elsewhere, documents for
+//! programs. Used by `verb::follow`.
 
 use super::options::Output;
 use super::{Exit, Talk, view};
@@ -135,7 +135,8 @@ impl Screen {
             (None, _) | (_, Some(_)) => "continues, as far as is known",
         };
         talk.say(&format!(
-            "{why}Run {run} {goes_on}.   Back: pointsman watch {run}   Stop: pointsman abort {run} --reason \"...\""
+            "{why}Run {run} {goes_on}.   Back: pointsman watch {run}   \
+             Stop: pointsman abort {run} --reason \"...\""
         ));
         if deadline { Exit::StillRunning } else { Exit::Left }
     }

@@ -7,7 +7,6 @@ use super::look::{Paint, clean};
 pub struct Cell {
     text: String,
     paint: Paint,
-    /// Numbers stand to the right.
     right: bool,
 }
 
@@ -16,6 +15,10 @@ impl Cell {
         self.paint = paint;
         self
     }
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+    /// Numbers stand to the right.
     pub fn right(mut self) -> Cell {
         self.right = true;
         self

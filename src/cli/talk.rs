@@ -1,5 +1,5 @@
-//! The three ends of the process: data out, talk out, a person's answers in. Verbs write through this only, so that
-//! tests read what a person would.
+//! The three ends of the process: data out, talk out, a person's answers in. Verbs write through this only,
+//! so that tests read what a person would.
 
 use super::look::{Look, utc};
 use super::options::{Global, Output};
@@ -117,7 +117,8 @@ mod tests {
         let mut doc =
             json!({"records": [{"at": 1_795_000_000_000_000_i64, "body": {"at": 5}}], "until": null});
         add_utc(&mut doc);
-        let wanted = json!({"records": [{"at": 1_795_000_000_000_000_i64, "at_utc": "2026-11-18T12:06:40.000000Z",
+        let wanted = json!({"records": [{"at": 1_795_000_000_000_000_i64,
+            "at_utc": "2026-11-18T11:06:40.000000Z",
             "body": {"at": 5}}], "until": null});
         assert_eq!(doc, wanted);
     }

@@ -1,5 +1,5 @@
-//! The server's documents as the client reads them. Unknown fields are ignored (fields may be added within v1);
-//! a missing or retyped one is an error: what cannot be read is never shown as nothing.
+//! The server's documents as the client reads them. Unknown fields are ignored (fields may be added within
+//! v1); a missing or retyped one is an error: what cannot be read is never shown as nothing.
 
 use crate::kernel::domain::{
     Digest, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason, Rpo, Time,

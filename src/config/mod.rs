@@ -60,3 +60,12 @@ impl Config {
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// A configuration for tests of other rooms, odd ones too: what the parser would refuse, a provider must survive.
+#[cfg(test)]
+pub fn for_test(text: &str) -> Config {
+    parse::unchecked(text)
+}
+
+#[cfg(test)]
+mod tests;

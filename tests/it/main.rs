@@ -1,5 +1,12 @@
 //! One binary for all integration tests: one link, and one place where they can be listed.
+#![allow(clippy::unwrap_used, reason = "a test ends there, and says where")]
+#![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
+mod dns;
+mod host;
+mod http;
 mod intake;
+mod playbook;
 mod postgres;
+mod remote;
 mod store;

@@ -7,6 +7,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct AbortArgs {
+    /// Id of the run, as `status` shows it
     pub run: String,
     /// Why; it stands on the record
     #[arg(long, value_parser = reason)]

@@ -1,4 +1,5 @@
-//! `pointsman approve`: yes to exactly the plan that is offered, or by name to a fence that could not be proven.
+//! `pointsman approve`: yes to exactly the plan that is offered, or by name to a fence that could not be
+//! proven.
 
 use super::decision::{self, Decision, NOT_DECIDED};
 use crate::cli::look::Paint;
@@ -10,6 +11,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct ApproveArgs {
+    /// Id of the run, as `status` shows it
     pub run: String,
     /// Why; it stands on the record
     #[arg(long, value_parser = reason)]
@@ -80,8 +82,8 @@ fn show(args: &ApproveArgs, doc: &RunDoc, talk: &mut Talk) {
     }
     for target in &args.accept_unfenced {
         let words = format!(
-            "You accept that {target} is NOT proven fenced. If it still runs, it may go on accepting writes:\n\
-             they will be lost, or two sites will differ. No later step takes this back."
+            "You accept that {target} is NOT proven fenced. If it still runs, it may go on accepting\n\
+             writes: they will be lost, or two sites will differ. No later step takes this back."
         );
         talk.say(&look.paint(Paint::Bad, &words));
     }

@@ -1,12 +1,13 @@
-//! `pointsman audit`: the record, listed, followed, or one of its records in full. `audit verify` is in `local`.
+//! `pointsman audit`: the record, listed, followed, or one of its records in full. `audit verify` is in
+//! `local`.
 
-use crate::cli::client::read;
-use crate::cli::options::Output;
+use crate::cli::client::{read, typed};
+use crate::cli::options::{Global, Output};
 use crate::cli::wire::{AuditDoc, RecordDoc};
 use crate::cli::{Client, Exit, Fault, Talk, local, view};
 use clap::{Args, Subcommand};
-use serde::Deserialize as _;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -52,16 +53,16 @@ pub struct ListArgs {
 /// How long contact is sought again before following gives up.
 const LOST_FOR_GOOD: Duration = Duration::from_secs(300);
 
-pub async fn run(args: &AuditArgs, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
-    match &args.verb {
-        Some(AuditVerb::Show { position }) => show(*position, client, talk).await,
-        Some(AuditVerb::List(list)) => records(list, client, talk).await,
-        None => records(&args.list, client, talk).await,
-        Some(AuditVerb::Verify(args)) => match local::audit_verify(args, talk.output).await? {
-            code if code == std::process::ExitCode::SUCCESS => Ok(Exit::Done),
-            _ => Ok(Exit::DoesNotVerify),
-        },
-    }
+pub async fn run(args: &AuditArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<ExitCode> {
+    let list = match &args.verb {
+        Some(AuditVerb::Verify(args)) => return local::audit_verify(args, global.output).await,
+        Some(AuditVerb::Show { position }) => {
+            return Ok(show(*position, &super::client(global, talk)?, talk).await?.into());
+        }
+        Some(AuditVerb::List(list)) => list,
+        None => &args.list,
+    };
+    Ok(records(list, &super::client(global, talk)?, talk).await?.into())
 }
 
 async fn show(position: u64, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
@@ -151,7 +152,7 @@ async fn follow(args: &ListArgs, mut last: u64, client: &Client, talk: &mut Talk
 }
 
 fn record(document: &Value) -> Result<RecordDoc, Fault> {
-    RecordDoc::deserialize(document).map_err(|e| {
+    typed(document).map_err(|e| {
         Fault::new(Exit::NotTalked, "PM0005", format!("a record cannot be understood: {e}"))
             .state("it stands in the journal; only showing it failed")
             .remedy("-o json shows it as it is")

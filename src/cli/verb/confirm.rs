@@ -6,6 +6,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct ConfirmArgs {
+    /// Id of the run, as `status` shows it
     pub run: String,
     /// Number or name of the step, as `watch` shows it; not needed when only one waits
     #[arg(long)]

@@ -1,4 +1,5 @@
-//! What `approve`, `reject`, `confirm`, `retry`, `abort` and `close` share: one decision, sent once, and its reply.
+//! What `approve`, `reject`, `confirm`, `retry`, `abort` and `close` share: one decision, sent once, and
+//! its reply.
 
 use crate::cli::client::{Effect, read};
 use crate::cli::wire::{DecisionDoc, RunDoc};

@@ -1,4 +1,5 @@
-//! `pointsman explain PM0003`: the page of a code, compiled in, so that it can be read when nothing else works.
+//! `pointsman explain PM0003`: the page of a code, compiled in, so that it can be read when nothing else
+//! works.
 
 use crate::cli::table::{Table, cell};
 use crate::cli::{Exit, Fault, Talk};
@@ -21,9 +22,10 @@ pub fn run(args: &ExplainArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
             .remedy("`pointsman explain` lists the codes of this version")
     })?;
     match talk.wants_json() {
-        true => talk.document(
-            &json!({ "schema": "pointsman.code/v1", "code": code.code, "title": code.title, "page": code.page }),
-        )?,
+        true => {
+            let (schema, title, page) = ("pointsman.code/v1", code.title, code.page);
+            talk.document(&json!({ "schema": schema, "code": code.code, "title": title, "page": page }))?;
+        }
         false => talk.print(code.page.trim_end())?,
     }
     Ok(Exit::Done)

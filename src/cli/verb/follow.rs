@@ -1,5 +1,6 @@
-//! Following a run to its end, for `watch` and `run`: polls its document, draws it, and leaves with what it says.
-//! Losing the server is not the end of a run: contact is sought again, and meanwhile nothing is claimed.
+//! Following a run to its end, for `watch` and `run`: polls its document, draws it, and leaves with what it
+//! says. Losing the server is not the end of a run: contact is sought again, and meanwhile nothing is
+//! claimed.
 
 use crate::cli::client::read;
 use crate::cli::screen::{Screen, Stale};
@@ -34,10 +35,15 @@ enum Leave {
 
 impl Follow {
     pub fn new(wait: Option<Span>) -> anyhow::Result<Follow> {
+        Follow::leaving_on(SignalKind::interrupt(), wait)
+    }
+
+    /// A test leaves by another signal, since Ctrl-C would reach the other tests of its process.
+    pub fn leaving_on(kind: SignalKind, wait: Option<Span>) -> anyhow::Result<Follow> {
         let wait = wait.map_or(LONGEST, Span::as_duration).min(LONGEST);
         Ok(Follow {
             until: Instant::now() + wait,
-            interrupt: signal(SignalKind::interrupt())?,
+            interrupt: signal(kind)?,
             resized: signal(SignalKind::window_change())?,
         })
     }

@@ -7,7 +7,7 @@ pub mod close;
 pub mod confirm;
 mod decision;
 pub mod explain;
-mod follow;
+pub(super) mod follow;
 pub mod plan;
 pub mod reject;
 pub mod retry;
@@ -29,9 +29,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => return local::serve(args).await,
         Command::Check(args) => return local::check(args, output).await,
         Command::Token(args) => return token::run(args).await,
-        Command::Audit(audit::AuditArgs { verb: Some(audit::AuditVerb::Verify(args)), .. }) => {
-            return local::audit_verify(args, output).await;
-        }
+        Command::Audit(args) => return audit::run(args, global, talk).await,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,
         Command::Status => status::run(&client(global, talk)?, talk).await?,
@@ -44,7 +42,6 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Retry(args) => retry::run(args, &client(global, talk)?, talk).await?,
         Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
         Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
-        Command::Audit(args) => audit::run(args, &client(global, talk)?, talk).await?,
     };
     Ok(exit.into())
 }

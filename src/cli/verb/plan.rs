@@ -6,9 +6,14 @@ use crate::cli::{Client, Exit, Fault, Talk, view};
 use clap::Args;
 use serde_json::{Value, json};
 
-/// Marks of a step: ~ changes something, = already right, ? checked in its turn, ! a person is asked, x refused.
+const MARKS: &str = "\
+Marks of a step: ~ changes something, = is already right, ? is checked in its turn or not known, \
+! asks a person, x is refused. Leaves with 7 when the plan is blocked.";
+
 #[derive(Clone, Debug, Args)]
+#[command(after_help = MARKS)]
 pub struct PlanArgs {
+    /// Name of the playbook, as `status` shows it
     pub playbook: String,
     /// Leave with 20 when there is something to change
     #[arg(long)]

@@ -7,6 +7,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
+    /// Id of the run, as `status` shows it
     pub run: String,
     /// Number or name of the step, as `watch` shows it; not needed when only one is parked
     #[arg(long)]

@@ -11,6 +11,7 @@ use serde_json::json;
 
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
+    /// Name of the playbook, as `status` shows it
     pub playbook: String,
     /// Why; it stands on the record
     #[arg(long, value_parser = reason)]

@@ -8,6 +8,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct WatchArgs {
+    /// Id of the run, as `status` shows it
     pub run: String,
     /// Wait no longer than this, then leave with 9
     #[arg(long, value_parser = span, value_name = "TIME")]

@@ -79,7 +79,7 @@ fn guards<'a>(lines: impl Iterator<Item = &'a PlanLine>, look: &Look) -> Vec<Str
 
 fn steps<'a>(lines: impl Iterator<Item = &'a PlanLine>, look: &Look) -> Vec<String> {
     let mut table = Table::new(0).widest(WIDEST);
-    table.row(["", "", "Steps", "", "now", "after"].map(|h| cell(h).paint(Paint::Strong)));
+    table.row(["Steps", "", "", "now", "after"].map(|h| cell(h).paint(Paint::Strong)));
     for (i, line) in lines.enumerate() {
         let (mark, paint) = match line.verdict {
             Verdict::Change => ("~", Paint::Plain),
@@ -91,8 +91,7 @@ fn steps<'a>(lines: impl Iterator<Item = &'a PlanLine>, look: &Look) -> Vec<Stri
         };
         let undo = if line.no_undo { cell("NO UNDO").paint(Paint::Bad) } else { cell("") };
         table.row([
-            cell(format!("{:>3}", i + 1)).right(),
-            cell(mark).paint(paint),
+            cell(format!("{} {mark}", i + 1)).right().paint(paint),
             cell(&line.name),
             cell(&line.target),
             says(line),

@@ -2,7 +2,7 @@
 //! Used by `watch` and `run`.
 
 use super::status::state;
-use crate::cli::look::{Look, Paint, clean};
+use crate::cli::look::{Look, Paint, clean, harmless};
 use crate::cli::table::{Cell, Table, cell};
 use crate::cli::wire::{ItemDoc, ItemPhase, RunDoc};
 use crate::kernel::domain::{ItemRole, Span, Time};
@@ -66,8 +66,7 @@ fn row(number: Option<usize>, item: &ItemDoc, now: Time) -> Vec<Cell> {
         cell(&item.target),
         cell(took).right(),
         cell(change(item)),
-        cell(said(item)).paint(Paint::Quiet),
-        cell(attempts),
+        cell([attempts, said(item)].join(" ")).paint(Paint::Quiet),
     ]
 }
 
@@ -79,9 +78,11 @@ fn change(item: &ItemDoc) -> String {
     }
 }
 
-/// What the server says of the item, unless the change says it already.
+/// What the server says of the item, unless it stands elsewhere on the screen.
 fn said(item: &ItemDoc) -> String {
-    let repeated = item.says == item.now || item.says == item.after;
+    let asks =
+        item.role != ItemRole::Guard && matches!(item.phase, ItemPhase::Parked | ItemPhase::AwaitingPerson);
+    let repeated = asks || item.says == item.now || item.says == item.after;
     if repeated { String::new() } else { item.says.clone() }
 }
 
@@ -108,10 +109,11 @@ fn ended(doc: &RunDoc) -> Time {
 fn outage(doc: &RunDoc, now: Time, look: &Look) -> Vec<String> {
     let Some(began) = doc.alert_started else { return vec![] };
     let since = look.time(began);
-    if doc.outcome.as_deref() == Some("succeeded") {
-        return vec![format!("outage {} (alert began {since})", ended(doc).since(began))];
-    }
-    vec![format!("outage so far {} (alert began {since})", now.since(began))]
+    vec![match doc.outcome.as_deref() {
+        Some("succeeded") => format!("outage {} (alert began {since})", ended(doc).since(began)),
+        Some(_) => format!("alert began {since}; this run did not end the outage"),
+        None => format!("outage so far {} (alert began {since})", now.since(began)),
+    }]
 }
 
 /// What waits for a person, with the command that answers it.
@@ -121,7 +123,7 @@ pub fn what_next(doc: &RunDoc, look: &Look) -> Vec<String> {
     if doc.outcome.is_some() {
         return lines;
     }
-    let mut ask = |words: String| lines.push(look.paint(Paint::Asks, &clean(&words)));
+    let mut ask = |words: String| lines.push(look.paint(Paint::Asks, &harmless(&words)));
     if let Some(asked) = &doc.asked {
         ask(format!("waits for approval of plan {} until {}", asked.digest.short(), look.time(asked.until)));
         ask(format!(
@@ -155,30 +157,30 @@ pub fn what_next(doc: &RunDoc, look: &Look) -> Vec<String> {
 
 /// What changed since `before`, one line each, for places that cannot be drawn over.
 pub fn changes(before: Option<&RunDoc>, doc: &RunDoc, now: Time, look: &Look) -> Vec<String> {
-    let mut lines = vec![];
-    let stamp = |at: Time| look.time(at);
-    let before_summary = before.map(|b| (&b.summary.state, &b.summary.says, &b.summary.outcome));
-    if before_summary != Some((&doc.summary.state, &doc.summary.says, &doc.summary.outcome)) {
-        let (word, paint) = state(&doc.summary);
-        let word = look.paint(paint, &clean(&word).to_uppercase());
-        lines.push(format!("{}  {word}  {}", stamp(doc.summary.updated), clean(&doc.summary.says)));
-    }
+    let mut happened: Vec<(Time, String)> = vec![];
     let numbered = doc.steps().map(|(n, item)| (Some(n), item));
     let guards = doc.items.iter().filter(|i| i.role == ItemRole::Guard).map(|item| (None, item));
-    let mut happened: Vec<(Time, String)> = guards
-        .chain(numbered)
-        .filter_map(|(number, item)| {
-            let old = before.and_then(|b| b.items.iter().find(|o| o.item == item.item));
-            let same = match old {
-                Some(old) => (old.phase, old.attempts) == (item.phase, item.attempts),
-                None => item.phase == ItemPhase::Idle,
-            };
-            let at = item.ended.or(item.began.filter(|_| item.phase == ItemPhase::InFlight)).unwrap_or(now);
-            (!same).then(|| (at, one_line(number, item, now, look)))
-        })
-        .collect();
+    for (number, item) in guards.chain(numbered) {
+        let old = before.and_then(|b| b.items.iter().find(|o| o.item == item.item));
+        let same = match old {
+            Some(old) => (old.phase, old.attempts) == (item.phase, item.attempts),
+            None => item.phase == ItemPhase::Idle,
+        };
+        let began = item.began.filter(|_| item.phase == ItemPhase::InFlight);
+        let at = item.ended.or(began).unwrap_or(doc.summary.updated);
+        if !same {
+            happened.push((at, one_line(number, item, now, look)));
+        }
+    }
+    let standing = |d: &RunDoc| (d.summary.state.clone(), d.summary.says.clone(), d.summary.outcome);
+    if before.map(standing) != Some(standing(doc)) {
+        let (word, paint) = state(&doc.summary);
+        let word = look.paint(paint, &clean(&word).to_uppercase());
+        happened.push((doc.summary.updated, format!("{word}  {}", clean(&doc.summary.says))));
+    }
     happened.sort_by_key(|(at, _)| *at);
-    lines.extend(happened.into_iter().map(|(at, line)| format!("{}  {line}", stamp(at))));
+    let mut lines: Vec<String> =
+        happened.into_iter().map(|(at, line)| format!("{}  {line}", look.exact_time(at))).collect();
     let asks = what_next(doc, look);
     if before.map(|b| what_next(b, look)).unwrap_or_default() != asks {
         lines.extend(asks);
@@ -188,9 +190,9 @@ pub fn changes(before: Option<&RunDoc>, doc: &RunDoc, now: Time, look: &Look) ->
 
 fn one_line(number: Option<usize>, item: &ItemDoc, now: Time, look: &Look) -> String {
     let mut table = Table::new(0);
-    table.row(row(number, item, now));
-    let cells = table.lines(&Look { aligned: true, ..look.clone() }).join("");
-    cells.trim_end().to_owned()
+    let cells: Vec<Cell> = row(number, item, now).into_iter().filter(|cell| !cell.is_empty()).collect();
+    table.row(cells);
+    table.lines(&Look { aligned: true, ..look.clone() }).join("")
 }
 
 /// How it ended: recovery time by phase, what may be lost, and what is left to people.
@@ -207,6 +209,7 @@ pub fn ending(doc: &RunDoc, look: &Look) -> Vec<String> {
         let total = match (outcome.as_str(), doc.alert_started) {
             ("succeeded", Some(began)) => ended(doc).since(began).to_string(),
             ("succeeded", None) => ended(doc).since(doc.summary.opened).to_string(),
+            ("unchanged", _) => "nothing had to be done".to_owned(),
             _ => "not recovered by this run".to_owned(),
         };
         table.row([cell("RTO").paint(Paint::Strong), cell(total), cell(phases.join(", "))]);

@@ -98,9 +98,10 @@ pub struct Node {
     /// Primary: end of the log as flushed. Standby: the most that it has, received or replayed.
     pub position: Option<Lsn>,
     pub received: Option<Lsn>,
-    /// Stays after a promotion, until the server is started again.
+    /// Stays after a promotion; after a start it tells of crash recovery, and not of any promotion.
     pub replayed: Option<Lsn>,
-    /// Where this timeline began, from its history file; only of a primary and with the right to read it.
+    /// Where this timeline began: what the server had when it was promoted. From its history file; only of a
+    /// primary and with the right to read it.
     pub forked: Option<Lsn>,
     pub receiver: Option<Receiver>,
     pub paused: Option<bool>,
@@ -139,11 +140,6 @@ impl Node {
         let Some(receiver) = &self.receiver else { return Some(false) };
         let status = receiver.status.as_deref()?;
         Some(status == "streaming" && receiver.message_age_us.is_none_or(|age| age < FRESH_US))
-    }
-
-    /// End of the timeline before this one: what the promoted server had.
-    pub fn had(&self) -> Option<Lsn> {
-        self.forked.or(self.replayed)
     }
 }
 

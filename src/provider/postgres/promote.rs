@@ -157,7 +157,7 @@ fn risk(state: &State, target: &Seen, old: &Seen, samples: &[Sample], at: Time) 
     let promoted = node.is_some_and(|node| !node.in_recovery);
     let timeline =
         if promoted { state.timeline.map(|timeline| timeline.saturating_sub(1)) } else { state.timeline };
-    let had: Option<Lsn> = node.and_then(|node| if promoted { node.had() } else { node.position });
+    let had: Option<Lsn> = node.and_then(|node| if promoted { node.forked } else { node.position });
     // A fenced primary that answers tells its end itself; `at` is from before it was asked.
     let all_there = |end: &Node| state.old_marked && end.timeline == timeline && end.position <= had;
     let drained = old.primary().filter(|end| end.position.is_some() && all_there(end)).map(|_| at);

@@ -18,49 +18,41 @@ select json_build_object(
      (select received_tli from pg_stat_wal_receiver),
      (select min_recovery_end_timeline from pg_control_recovery()),
      (select timeline_id from pg_control_checkpoint()))
-   else ('x' || file)::bit(32)::int end,
+   else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end,
  'position', case when r then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
    else pg_current_wal_flush_lsn() end::text,
  'received', pg_last_wal_receive_lsn()::text,
  'replayed', pg_last_wal_replay_lsn()::text,
  'receiver', (select json_build_object('status', status, 'timeline', received_tli, 'host', sender_host,
      'port', sender_port, 'message_age_us', greatest(0, (extract(epoch from
-       clock_timestamp() - last_msg_receipt_time) * 1000000)::bigint)) from pg_stat_wal_receiver where pid
-         is not null),
+       clock_timestamp() - last_msg_receipt_time) * 1000000)::bigint))
+   from pg_stat_wal_receiver where pid is not null),
  'paused', case when r then pg_is_wal_replay_paused() end,
  'read_only', current_setting('default_transaction_read_only')::bool,
  'sync_names', current_setting('synchronous_standby_names'),
  'standbys', (select coalesce(json_agg(json_build_object('name', application_name, 'state', state)), '[]')
    from pg_stat_replication),
- 'clients', (select case when count(*) filter (where backend_type is null and usename is distinct from
-   current_user) > 0
-     then null else count(*) filter (where usename is distinct from current_user and (backend_type = 'client
-       backend'
-       or (backend_type = 'walsender' and datid is not null))) end
-   from pg_stat_activity),
- 'writers', (select case when count(*) filter (where backend_type is null and usename is distinct from
-   current_user) > 0
-     then null else count(*) filter (where usename is distinct from current_user and backend_xid is not
-       null) end
-   from pg_stat_activity),
- 'sync_waiters', (select case when count(*) filter (where backend_type is null and usename is distinct from
-   current_user) > 0
-     then null else count(*) filter (where wait_event = 'SyncRep') end from pg_stat_activity),
- 'workers', (select coalesce(json_agg(distinct backend_type), '[]') from pg_stat_activity
-   where backend_type ~ '(logical replication (apply |parallel
-     )?worker|pg_cron|pg_background|pglogical|bdr)'),
- 'superuser', root,
+ 'clients', case when hidden = 0 then clients end,
+ 'writers', case when hidden = 0 then writers end,
+ 'sync_waiters', case when hidden = 0 then sync_waiters end,
+ 'workers', coalesce(workers, '[]'),
+ 'superuser', current_setting('is_superuser')::bool,
  'can_promote', has_function_privilege('pg_promote(boolean,integer)', 'execute'),
- 'superusers', (select coalesce(json_agg(rolname order by rolname), '[]') from pg_roles where rolsuper and
-   rolcanlogin),
- 'manager', coalesce(
-   (select min(application_name) from pg_stat_activity
-     where application_name ~* '^(patroni|repmgrd|pg_autoctl|pg_auto_failover|stolon)'),
-   (select 'Patroni' from pg_settings where sourcefile ~* 'patroni' limit 1))
+ 'superusers', (select coalesce(json_agg(rolname order by rolname), '[]') from pg_roles
+   where rolsuper and rolcanlogin),
+ 'manager', coalesce(manager, (select 'Patroni' from pg_settings where sourcefile ~* 'patroni' limit 1))
 )::text
-from (select pg_is_in_recovery() as r, current_setting('is_superuser')::bool as root) a,
- lateral (select case when not r then substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) end as
-   file) b"#;
+from (select pg_is_in_recovery() as r) a, (select
+   count(*) filter (where backend_type is null and others) as hidden,
+   count(*) filter (where others and (backend_type = 'client backend'
+     or (backend_type = 'walsender' and datid is not null))) as clients,
+   count(*) filter (where others and backend_type = 'client backend' and backend_xid is not null) as writers,
+   count(*) filter (where wait_event = 'SyncRep') as sync_waiters,
+   json_agg(distinct backend_type) filter (where backend_type ~
+     '(logical replication .*worker|pg_cron|pg_background|pglogical|bdr)') as workers,
+   min(application_name) filter (where application_name ~*
+     '^(patroni|repmgrd|pg_autoctl|pg_auto_failover|stolon)') as manager
+  from (select *, usename is distinct from current_user as others from pg_stat_activity) s) b"#;
 
 /// What only a superuser may read. A statement of its own: the right to a function is checked before any
 /// `case`.
@@ -93,11 +85,9 @@ pub const HBA: &str = r#"
 select json_build_object('path', current_setting('hba_file'), 'text',
   pg_read_file(current_setting('hba_file')),
  'broken', (select count(*) from pg_hba_file_rules where error is not null),
- 'rules', (select coalesce(json_agg(json_build_object('type', type, 'database', database, 'user_name',
-   user_name,
-   'address', address, 'netmask', netmask, 'auth_method', auth_method, 'options', options) order by
-     line_number), '[]')
-   from pg_hba_file_rules where error is null))::text"#;
+ 'rules', (select coalesce(json_agg(json_build_object('type', type, 'database', database,
+   'user_name', user_name, 'address', address, 'netmask', netmask, 'auth_method', auth_method,
+   'options', options) order by line_number), '[]') from pg_hba_file_rules where error is null))::text"#;
 
 /// Ends the sessions of others. Physical walsenders stay; a logical one can run SQL, so it goes.
 pub const TERMINATE: &str = "select count(*) filter (where pg_terminate_backend(pid))::text from \

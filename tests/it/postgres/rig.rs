@@ -1,7 +1,7 @@
 //! A real pair with Pointsman's own actions bound to it, and permits from a real journal.
 
 use lab::{Lab, PostgresOptions, Role, Site};
-use pointsman::config::Config;
+use pointsman::config::{Config, parse};
 use pointsman::kernel::domain::*;
 use pointsman::kernel::journal::{Batch, Journal, MemoryBackend, Permit};
 use pointsman::kernel::port::{Action, Bound, Ctx, World};
@@ -184,11 +184,13 @@ fn config(lab: &Lab, secrets: &std::path::Path, way: Way) -> Config {
         format!(
             "[targets.pg-{site}]\nkind = \"postgres\"\nsite = \"{site}\"\naddress = \"{}\"\nport = {}\n\
              user = \"{}\"\n\
-             password = {own}\n{tls}\napp_role = {{ user = \"shop\", password = {app}, database = \"shop\" }}\n",
+             password = {own}\n{tls}\n\
+             app_role = {{ user = \"shop\", password = {app}, database = \"shop\" }}\n",
             address.ip(),
             address.port(),
             role.user(),
         )
     };
-    toml::from_str(&[one(Site::Gra), one(Site::Sbg)].concat()).expect("a configuration")
+    let (config, problems) = parse(&[one(Site::Gra), one(Site::Sbg)].concat(), "rig.toml");
+    config.unwrap_or_else(|| panic!("{problems:?}"))
 }
