@@ -10,7 +10,7 @@ use super::event::{Kill, now_micros};
 use super::screen::{Screen, Tone};
 use crate::dns::ZONE;
 use crate::net::wait_until;
-use crate::pointsman::{Options, Pointsman};
+use crate::pointsman::{Options, PLAYBOOK, Pointsman};
 use crate::{DnsOptions, Lab, Loss, PostgresOptions, Site, orders};
 
 /// Alerts must stand this long, seen by Pointsman's own eyes, before a run opens.
@@ -19,7 +19,6 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(5);
 const SUPERVISOR: Duration = Duration::from_secs(20);
 /// The longest that the resolver keeps an answer.
 const RESOLVER_TTL: u32 = 2;
-pub const PLAYBOOK: &str = "shop-failover";
 /// The machine of the primary.
 pub const MACHINE: &str = "pg-gra-host";
 
@@ -74,9 +73,7 @@ impl Stage {
     pub async fn wait_quiet(&self, screen: &Screen) -> anyhow::Result<()> {
         let flows = || async { Ok(orders::acknowledged(self.lab.apps())?.len() > 40) };
         wait_until("orders to flow", Duration::from_secs(20), flows).await?;
-        wait_until("a first dry plan that knows the probes", Duration::from_secs(40), || self.probes_known())
-            .await
-            .map_err(|error| error.context(self.pointsman.log()))?;
+        self.pointsman.wait_probes_known(Duration::from_secs(40)).await?;
         let said = self.pointsman.cli(&["status", "-o", "json"]).await?;
         let status: Value = serde_json::from_str(&said).context("`pointsman status -o json`")?;
         let says = status["says"].as_str().context("a status without words")?;
@@ -90,19 +87,6 @@ impl Stage {
             "known to be up, from 3 of 3 vantages; a plan made now is refused, since the origin is up",
         );
         Ok(())
-    }
-
-    /// A dry plan refuses because every vantage sees the origin up, and finds the destination healthy.
-    async fn probes_known(&self) -> anyhow::Result<bool> {
-        let body = serde_json::json!({ "playbook": PLAYBOOK });
-        let plan = self.pointsman.post("/api/v1/plans", &body).await?;
-        let lines = plan["lines"].as_array().context("a plan without lines")?;
-        let says = |part: &str| lines.iter().any(|line| line.to_string().contains(part));
-        anyhow::ensure!(
-            says("3 of 3 vantages say up (need 2)") && says("3 of 3 vantages say up:"),
-            "not every vantage votes yet: {plan}"
-        );
-        Ok(true)
     }
 
     pub async fn lose_machine(&mut self) -> anyhow::Result<()> {
