@@ -191,7 +191,7 @@ fn knot_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&Tsi
          background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n  storage: \"{k}/db\"\n  \
          journal-db-max-size: 16M\n  kasp-db-max-size: 8M\n  timer-db-max-size: 8M\n  catalog-db-max-size: 8M\n\
          key:\n{keys_text}remote:\n  - id: second\n    address: {ip2}@{port2}\n    via: {ip}\n    key: {transfer}\n\
-         acl:\n  - id: updates\n    key: {update}\n    address: 127.0.0.0/8\n    action: update\n    \
+         acl:\n  - id: updates\n    key: {update}\n    address: 127.0.0.0/8\n    action: [update, transfer]\n    \
          update-type: [A, AAAA, CNAME, TXT]\n  - id: transfers\n    key: {transfer}\n    address: 127.0.0.0/8\n    \
          action: transfer\n\
          template:\n  - id: default\n    storage: \"{k}\"\n    file: \"%s.zone\"\n    zonefile-sync: -1\n    \

@@ -61,5 +61,12 @@ pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// A configuration for tests of other rooms; its problems fail the test.
+#[cfg(test)]
+pub fn for_test(text: &str) -> Config {
+    let (config, problems) = parse(text, "test");
+    config.unwrap_or_else(|| panic!("{problems:#?}"))
+}
+
 #[cfg(test)]
 mod tests;

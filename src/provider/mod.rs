@@ -2,12 +2,12 @@
 //! file per action or check, written against the port so that the simulated world runs the same code.
 
 pub mod dns;
+#[cfg(test)]
+pub(crate) mod for_tests;
 pub mod host;
 pub mod http;
 mod params;
 pub mod postgres;
 mod registry;
-#[cfg(test)]
-pub(crate) mod testing;
 
 pub use registry::{Ports, ProviderRegistry};

@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends there, and says where")]
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
-mod playbook;
+mod dns;
+mod host;
+mod http;
 mod intake;
+mod playbook;
 mod postgres;
+mod remote;
 mod store;

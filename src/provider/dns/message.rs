@@ -118,11 +118,17 @@ pub(super) fn answers(reply: &Message, asked: &Message) -> bool {
     reply.id == asked.id && reply.message_type == MessageType::Response && reply.queries == asked.queries
 }
 
-/// A reply usable as this server's own word.
-pub(super) fn authoritative(reply: &Message) -> Result<(), NoAnswer> {
+/// The server knows an answer, or that there is none.
+pub(super) fn answered(reply: &Message) -> Result<(), NoAnswer> {
     if !matches!(reply.response_code, ResponseCode::NoError | ResponseCode::NXDomain) {
         return Err(NoAnswer { layer: "dns", says: format!("it answered {}", rcode(reply.response_code)) });
     }
+    Ok(())
+}
+
+/// A reply usable as this server's own word.
+pub(super) fn authoritative(reply: &Message) -> Result<(), NoAnswer> {
+    answered(reply)?;
     if !reply.authoritative {
         return Err(NoAnswer { layer: "dns", says: "its answer is not authoritative for the zone".into() });
     }

@@ -3,7 +3,7 @@
 use super::super::params;
 use super::*;
 use crate::kernel::domain::CallResult;
-use crate::provider::testing::{apply, change, config, plan, spec, why};
+use crate::provider::for_tests::{apply, change, config, plan, spec, why};
 use crate::simulated::{Calm, DnsModel, Fault, Hook};
 
 const CONFIG: &str = r#"

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernel::domain::CallResult;
-use crate::provider::testing::{apply, change, config, plan, plan_given, spec, why};
+use crate::provider::for_tests::{apply, change, config, plan, plan_given, spec, why};
 use crate::simulated::{Calm, Fault, Hook, HostModel, Machine};
 
 const CONFIG: &str = r#"

@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn logs_are_each_their_own_readable_by_us_alone_and_do_not_stay() {
+        use std::os::unix::fs::MetadataExt as _;
+        let (one, other) = (Log::create().unwrap(), Log::create().unwrap());
+        assert_ne!(one.path, other.path);
+        assert_eq!(std::fs::metadata(&one.path).unwrap().mode() & 0o777, 0o600);
+        let path = one.path.clone();
+        drop(one);
+        assert!(!path.exists() && other.path.exists());
+    }
+
+    #[test]
     fn ports_and_ipv6() {
         assert_eq!(split_port("fence@10.0.0.1:22"), ("fence@10.0.0.1", Some("22")));
         assert_eq!(split_port("fence@::1"), ("fence@::1", None));

@@ -1,8 +1,8 @@
 //! Every verdict of `http.expect`, over a modelled world.
 
 use super::*;
+use crate::provider::for_tests::{config, plan, spec, why};
 use crate::provider::http::quorum::tests::{Scene, Seen, config_text};
-use crate::provider::testing::{config, plan, spec, why};
 
 fn bound(scene: &Scene, with: Value) -> Result<HttpExpect, Vec<String>> {
     read(&spec("http.expect", "app", with), &config(&config_text()), scene.port())

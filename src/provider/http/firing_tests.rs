@@ -2,7 +2,7 @@
 
 use super::super::port::{Failed, Layer, Pinged};
 use super::*;
-use crate::provider::testing::{config, plan, plan_given, spec, why};
+use crate::provider::for_tests::{config, plan, plan_given, spec, why};
 use crate::simulated::{Calm, HttpModel, Sights};
 use serde_json::Value;
 use std::net::IpAddr;

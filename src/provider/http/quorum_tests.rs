@@ -2,7 +2,7 @@
 
 use super::super::port::{Failed, Layer, Pinged, Reply};
 use super::*;
-use crate::provider::testing::{START, config, plan, spec, why};
+use crate::provider::for_tests::{START, config, plan, spec, why};
 use crate::simulated::{Calm, HttpModel, Sights};
 use std::net::IpAddr;
 use std::sync::Mutex;

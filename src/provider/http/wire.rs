@@ -142,18 +142,25 @@ fn tls_config() -> Result<rustls::ClientConfig, String> {
 /// Which layer a request failed in. Only what TLS itself said is TLS: a connection closed during the handshake is
 /// what a dying server does.
 fn failed(error: reqwest::Error) -> Failed {
-    let chain = std::iter::successors(error.source(), |e| (*e).source());
-    let mut layer = if error.is_connect() { Layer::Tcp } else { Layer::Http };
-    for cause in chain {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        let is_tls = cause.is::<rustls::Error>() || inner.is_some_and(|e| e.is::<rustls::Error>());
-        if is_tls {
-            layer = Layer::Tls;
-        } else if error.is_connect() && cause.to_string().starts_with("dns error") {
-            layer = Layer::Dns;
-        }
-    }
+    let layer = match error.is_connect() {
+        _ if is_tls(&error) => Layer::Tls,
+        true if is_dns(&error) => Layer::Dns,
+        true => Layer::Tcp,
+        false => Layer::Http,
+    };
     Failed { layer, says: words(&error.without_url()) }
+}
+
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    // An I/O error's source is the source of what it wraps: the wrapped error itself has to be asked for.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
+}
+
+fn is_dns(error: &(dyn Error + 'static)) -> bool {
+    error.to_string().starts_with("dns error") || error.source().is_some_and(is_dns)
 }
 
 /// The last words of the chain: the cause, not "error sending request".

@@ -70,7 +70,7 @@ impl Scene {
     pub fn with(hook: Arc<dyn Hook>) -> Scene {
         Scene {
             servers: Arc::new(Servers::new(World::pair("a", "b"), hook)),
-            config: toml::from_str(CONFIG).unwrap(),
+            config: crate::config::for_test(CONFIG),
             ring: Arc::new(Ring::new(100)),
             clock: Arc::new(VirtualClock(AtomicI64::new(1_000_000_000))),
             journal: Journal::new(Arc::new(MemoryBackend::new())),

@@ -191,5 +191,9 @@ fn config(lab: &Lab, secrets: &std::path::Path, way: Way) -> Config {
             role.user(),
         )
     };
-    toml::from_str(&[one(Site::Gra), one(Site::Sbg)].concat()).expect("a configuration")
+    {
+        let text = [one(Site::Gra), one(Site::Sbg)].concat();
+        let (config, problems) = pointsman::config::parse(&text, "test.toml");
+        config.unwrap_or_else(|| panic!("{problems:?}"))
+    }
 }

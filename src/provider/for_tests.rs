@@ -46,7 +46,7 @@ pub fn ctx() -> Ctx {
 }
 
 pub fn config(text: &str) -> Config {
-    toml::from_str(text).unwrap()
+    crate::config::for_test(text)
 }
 
 pub fn spec(kind: &str, target: &str, with: serde_json::Value) -> Spec {
