@@ -17,6 +17,12 @@ pub fn parse(text: &str, file: &str) -> (Option<Config>, Vec<Problem>) {
     (config.filter(|_| !has_errors(&problems)), problems)
 }
 
+/// As far as it can be read, whatever its problems.
+#[cfg(test)]
+pub(super) fn unchecked(text: &str) -> Config {
+    read_config(&Sink::new("test.toml", text)).unwrap_or_default()
+}
+
 fn read_config(sink: &Sink) -> Option<Config> {
     let root = read(sink)?;
     let top = sink.table(&root, "pointsman.toml")?;

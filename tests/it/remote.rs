@@ -1,7 +1,6 @@
 //! What the tests of DNS, machines and probes share: the real clients bound to a configuration, and permits from a
 //! real journal.
 
-use pointsman::config::Config;
 use pointsman::kernel::domain::*;
 use pointsman::kernel::journal::{Journal, MemoryBackend, Permit};
 use pointsman::kernel::port::{Bound, Ctx, Registry as _, Sample, Samples, World};
@@ -43,7 +42,8 @@ pub fn said(values: &[&dyn std::fmt::Debug]) -> String {
 
 impl Remote {
     pub fn new(config: &str) -> Remote {
-        let config: Arc<Config> = Arc::new(toml::from_str(config).expect("a configuration"));
+        let (config, problems) = pointsman::config::parse(config, "test.toml");
+        let config = Arc::new(config.unwrap_or_else(|| panic!("{problems:?}")));
         Remote { registry: ProviderRegistry { ports: Ports::real(config.clone()), config } }
     }
 

@@ -215,6 +215,3 @@ impl Binder<'_> {
         names.filter_map(|name| Endpoint::of(self.config, name)).take(OTHERS).collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -136,7 +136,7 @@ impl Fence {
         }
         let hba = match self.port.read_hba(&self.target, within(ctx, LOOK)).await {
             Ok(hba) => hba,
-            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3001", says)),
+            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3100", says)),
             Err(trouble) => {
                 state.why_not_higher = Some(format!("pg_hba cannot be read: {trouble}"));
                 return Ok(None);
@@ -152,7 +152,7 @@ impl Fence {
     /// First the attempt, which shows that the rules are loaded, and only then who is still connected.
     async fn prove(&self, state: &mut State, seen: &mut Evidence, ctx: &Ctx) -> Result<(), ProviderError> {
         let attempt = match self.port.write_attempt_as_app(&self.target, within(ctx, LOOK)).await {
-            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3001", says)),
+            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3100", says)),
             other => other.map_err(|trouble| trouble.to_string()),
         };
         let after = look(self.port.as_ref(), &self.target, ctx).await?;

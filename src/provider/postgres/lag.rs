@@ -116,7 +116,7 @@ async fn progress(
     ctx: &Ctx,
 ) -> Result<Result<Progress, String>, ProviderError> {
     match port.progress(at, within(ctx, LOOK)).await {
-        Err(Trouble::Ours { says }) => Err(ProviderError::new("PM3001", says)),
+        Err(Trouble::Ours { says }) => Err(ProviderError::new("PM3100", says)),
         other => Ok(other.map_err(|trouble| format!("{} does not answer: {trouble}", at.name))),
     }
 }
@@ -164,10 +164,7 @@ impl Check for Lag {
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
         match Known::deserialize(&seen.evidence) {
             Ok(known) => self.judge(&known),
-            Err(_) => StepPlan::unknown("PM3002", "the observation cannot be read; look again"),
+            Err(_) => StepPlan::unknown("PM3109", "the observation cannot be read; look again"),
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

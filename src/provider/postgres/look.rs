@@ -31,7 +31,7 @@ pub fn seen(reply: Reply<Node>) -> Result<Seen, ProviderError> {
             Ok(Seen::Silent(Silent { layer: Layer::Query, says: format!("{says} ({sqlstate})") }))
         }
         Err(Trouble::Doubt { says }) => Ok(Seen::Silent(Silent { layer: Layer::Timeout, says })),
-        Err(Trouble::Ours { says }) => Err(ProviderError::new("PM3001", says)),
+        Err(Trouble::Ours { says }) => Err(ProviderError::new("PM3100", says)),
     }
 }
 

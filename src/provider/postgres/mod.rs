@@ -13,8 +13,6 @@ mod port;
 mod promote;
 mod rpo;
 pub mod sampler;
-#[cfg(test)]
-pub mod scene;
 mod session;
 mod sql;
 mod sync_names;

@@ -40,7 +40,7 @@ impl WriteProbe {
         let (seen, row) = join(look(self.port.as_ref(), &self.target, ctx), row).await;
         let seen = seen?;
         let row = match row {
-            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3001", says)),
+            Err(Trouble::Ours { says }) => return Err(ProviderError::new("PM3100", says)),
             other => other.map_err(|trouble| trouble.to_string()),
         };
         let node = seen.node();
@@ -119,7 +119,7 @@ impl Check for WriteProbe {
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
         match State::deserialize(&seen.state) {
             Ok(state) => self.judge(&state),
-            Err(_) => StepPlan::unknown("PM3002", "the observation cannot be read; look again"),
+            Err(_) => StepPlan::unknown("PM3109", "the observation cannot be read; look again"),
         }
     }
 }
@@ -129,6 +129,3 @@ impl Action for WriteProbe {
         async move { self.write(ctx, &permit).await }.boxed()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! A real pair with Pointsman's own actions bound to it, and permits from a real journal.
 
 use lab::{Lab, PostgresOptions, Role, Site};
-use pointsman::config::Config;
+use pointsman::config::{Config, parse};
 use pointsman::kernel::domain::*;
 use pointsman::kernel::journal::{Batch, Journal, MemoryBackend, Permit};
 use pointsman::kernel::port::{Action, Bound, Ctx, World};
@@ -191,9 +191,6 @@ fn config(lab: &Lab, secrets: &std::path::Path, way: Way) -> Config {
             role.user(),
         )
     };
-    {
-        let text = [one(Site::Gra), one(Site::Sbg)].concat();
-        let (config, problems) = pointsman::config::parse(&text, "test.toml");
-        config.unwrap_or_else(|| panic!("{problems:?}"))
-    }
+    let (config, problems) = parse(&[one(Site::Gra), one(Site::Sbg)].concat(), "rig.toml");
+    config.unwrap_or_else(|| panic!("{problems:?}"))
 }

@@ -41,7 +41,7 @@ impl Fence {
         let Ok(detail) = Detail::deserialize(&permit.change().detail) else {
             return CallEnd::rejected(
                 false,
-                "PM3002: the change on record cannot be read; nothing was changed",
+                "PM3109: the change on record cannot be read; nothing was changed",
             );
         };
         let node = match self.port.node(&self.target, within(ctx, CALL)).await {

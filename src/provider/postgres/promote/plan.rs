@@ -17,7 +17,7 @@ impl Promote {
         let (Ok(state), Ok(evidence)) =
             (State::deserialize(&seen.state), Evidence::deserialize(&seen.evidence))
         else {
-            return StepPlan::unknown("PM3002", "the observation cannot be read; look again");
+            return StepPlan::unknown("PM3109", "the observation cannot be read; look again");
         };
         let target = &self.target.name;
         if let Seen::Silent(silent) = &evidence.target {
@@ -250,6 +250,3 @@ fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
 fn show(timeline: Option<u32>) -> String {
     timeline.map_or("unknown".into(), |timeline| timeline.to_string())
 }
-
-#[cfg(test)]
-mod tests;

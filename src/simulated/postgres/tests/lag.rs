@@ -1,8 +1,8 @@
 //! Every branch of the verdict, over the real observation of a modelled pair.
 
+use super::scene::{Scene, codes};
 use crate::kernel::domain::*;
 use crate::kernel::port::Bound;
-use crate::provider::postgres::scene::{Scene, codes};
 use serde_json::json;
 
 fn lag(scene: &Scene) -> Bound {

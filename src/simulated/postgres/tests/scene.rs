@@ -1,12 +1,11 @@
-//! A modelled pair with the real actions bound to it, for the unit tests of this room and of the model.
+//! A modelled pair with the real actions bound to it, for the tests beside it.
 
-use super::bind_to;
-use super::sampler::{Ring, sample};
-use super::{Endpoint, Port};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::kernel::domain::*;
 use crate::kernel::journal::{Batch, Journal, MemoryBackend};
 use crate::kernel::port::{Bound, Ctx, World as KernelWorld};
+use crate::provider::postgres::sampler::{Ring, sample};
+use crate::provider::postgres::{Endpoint, Port, bind_to};
 use crate::simulated::postgres::{Servers, World};
 use crate::simulated::{Calm, Hook};
 use futures_util::future::{BoxFuture, ready};
@@ -61,7 +60,6 @@ local = true
 "#;
 
 impl Scene {
-    #[expect(clippy::new_without_default, reason = "a scene is set, it is not a default")]
     pub fn new() -> Scene {
         Scene::with(Arc::new(Calm))
     }
@@ -70,7 +68,7 @@ impl Scene {
     pub fn with(hook: Arc<dyn Hook>) -> Scene {
         Scene {
             servers: Arc::new(Servers::new(World::pair("a", "b"), hook)),
-            config: crate::config::for_test(CONFIG),
+            config: config::for_test(CONFIG),
             ring: Arc::new(Ring::new(100)),
             clock: Arc::new(VirtualClock(AtomicI64::new(1_000_000_000))),
             journal: Journal::new(Arc::new(MemoryBackend::new())),

@@ -1,9 +1,9 @@
 //! Every branch of the verdict, over the real observation of a modelled pair.
 
+use super::scene::{Scene, codes, down};
 use crate::kernel::domain::*;
 use crate::kernel::port::Bound;
 use crate::provider::postgres::ALIVE;
-use crate::provider::postgres::scene::{Scene, codes, down};
 use serde_json::json;
 
 fn fence(scene: &Scene, min_rung: &str) -> Bound {

@@ -1,8 +1,8 @@
 //! Every problem is told, all at once.
 
-use super::bind_to;
+use super::scene::{Scene, spec};
 use crate::provider::postgres::Wire;
-use crate::provider::postgres::scene::{Scene, spec};
+use crate::provider::postgres::bind_to;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

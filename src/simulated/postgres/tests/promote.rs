@@ -1,9 +1,9 @@
 //! Every branch of the verdict, over the real observation of a modelled pair.
 
+use super::scene::{Scene, codes, down, fenced};
 use crate::kernel::domain::*;
 use crate::kernel::port::Bound;
 use crate::provider::postgres::ALIVE;
-use crate::provider::postgres::scene::{Scene, codes, down, fenced};
 use serde_json::json;
 
 fn promote(scene: &Scene) -> Bound {

@@ -1,8 +1,8 @@
 //! One row, once, and what stands in its way.
 
+use super::scene::{Scene, codes};
 use crate::kernel::domain::*;
 use crate::kernel::port::Bound;
-use crate::provider::postgres::scene::{Scene, codes};
 use serde_json::json;
 
 fn probe(scene: &Scene, target: &str) -> Bound {
