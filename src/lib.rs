@@ -1,7 +1,8 @@
 //! Pointsman: an alert says a site is lost; it verifies, plans, asks, acts, proves, and keeps the record.
 //!
 //! ```text
-//! bytes ─intake─▶ Delivered ─triage─▶ Opened ─engine─▶ acts ─drive─▶ provider ─▶ Observed | Ended ─▶ Finished
+//! bytes ─intake─▶ Delivered ─triage─▶ Opened ─engine─▶ acts ─drive─▶ provider ─▶ Observed | Ended ─▶
+//! Finished
 //! ```
 #![forbid(unsafe_code)]
 

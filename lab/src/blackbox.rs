@@ -30,15 +30,22 @@ const CONFIG: &str = "modules:
 ";
 
 impl Blackbox {
-    pub(crate) async fn start(lab: &Path, ports: &PortBlock, site: Site) -> anyhow::Result<Blackbox> {
+    /// `prefix`: words before the program, such as those that give it another resolver.
+    pub(crate) async fn start(
+        lab: &Path,
+        ports: &PortBlock,
+        site: Site,
+        prefix: Vec<String>,
+    ) -> anyhow::Result<Blackbox> {
         let addr = at(site.blackbox(), ports.get(Port::Blackbox));
         let config = lab.join("blackbox.yml");
         std::fs::write(&config, CONFIG)?;
-        let argv = [
+        let own = [
             "prometheus-blackbox-exporter".to_owned(),
             format!("--config.file={}", config.display()),
             format!("--web.listen-address={addr}"),
         ];
+        let argv: Vec<String> = prefix.into_iter().chain(own).collect();
         let child = Child::spawn(Spec::new("blackbox", argv, lab.join(format!("log/blackbox-{site}.log"))))?;
         wait_http("the blackbox exporter", &format!("http://{addr}/-/healthy"), Duration::from_secs(15))
             .await?;

@@ -102,11 +102,8 @@ impl Builder {
     }
 
     async fn start_parts(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Parts> {
-        let (postgres, (dns, resolver), blackboxes) = tokio::try_join!(
-            self.start_postgres(dir, ports),
-            self.start_dns(dir, ports),
-            self.start_blackboxes(dir, ports),
-        )?;
+        let (postgres, (dns, resolver, blackboxes)) =
+            tokio::try_join!(self.start_postgres(dir, ports), self.start_names(dir, ports),)?;
         let mut parts = Parts { hosts: None, apps: None, postgres, resolver, dns, blackboxes };
         if self.apps > 0 {
             let postgres = parts.postgres.as_ref().context("shops need .postgres()")?;
@@ -129,6 +126,17 @@ impl Builder {
         started.map(Some).context("starting the PostgreSQL pair")
     }
 
+    /// The zone, the resolver, and the exporters, which look names up as everybody does.
+    async fn start_names(
+        &self,
+        dir: &Path,
+        ports: &PortBlock,
+    ) -> anyhow::Result<(Option<Dns>, Option<Resolver>, Vec<Blackbox>)> {
+        let (dns, resolver) = self.start_dns(dir, ports).await?;
+        let blackboxes = self.start_blackboxes(dir, ports, resolver.as_ref()).await?;
+        Ok((dns, resolver, blackboxes))
+    }
+
     async fn start_dns(
         &self,
         dir: &Path,
@@ -146,11 +154,17 @@ impl Builder {
         Ok((Some(dns), Some(resolver)))
     }
 
-    async fn start_blackboxes(&self, dir: &Path, ports: &PortBlock) -> anyhow::Result<Vec<Blackbox>> {
+    async fn start_blackboxes(
+        &self,
+        dir: &Path,
+        ports: &PortBlock,
+        resolver: Option<&Resolver>,
+    ) -> anyhow::Result<Vec<Blackbox>> {
         if !self.blackbox {
             return Ok(Vec::new());
         }
-        let start = |site| Blackbox::start(dir, ports, site);
+        let prefix = resolver.map(Resolver::prefix).unwrap_or_default();
+        let start = |site| Blackbox::start(dir, ports, site, prefix.clone());
         let (par, sbg) =
             tokio::try_join!(start(Site::Par), start(Site::Sbg)).context("starting the probes")?;
         Ok(vec![par, sbg])
@@ -274,9 +288,11 @@ impl Lab {
         found.unwrap_or_else(|| panic!("this lab has no blackbox exporter in {site}"))
     }
 
-    /// Starts one or two Alertmanagers that post to the given webhook.
+    /// Starts one or two Alertmanagers that post to the given webhook; called twice, the second may have other
+    /// options.
     pub async fn start_alertmanagers(&mut self, options: &AlertingOptions) -> anyhow::Result<()> {
-        for n in 0..options.alertmanagers {
+        let have = self.alerting.alertmanagers.len();
+        for n in have..have + options.alertmanagers {
             let started = Alertmanager::start(self.dir.path(), &self.ports, n, options).await;
             self.alerting.alertmanagers.push(started.context("starting Alertmanager")?);
         }

@@ -1,4 +1,5 @@
-//! The public half of each target, as `target(NAME)` shows it to a playbook: where it is, never how to get in.
+//! The public half of each target, as `target(NAME)` shows it to a playbook: where it is, never how to get
+//! in.
 
 use super::{Config, Target, TargetKind};
 use serde_json::{Map, Value, json};

@@ -137,14 +137,14 @@ fn read_postgres(table: &Table<'_>) -> Option<PostgresTarget> {
         Some("disable") => TlsMode::Disable,
         _ => TlsMode::VerifyFull,
     };
-    let app_role = table.table("app_role").and_then(|role| {
+    let app_role = table.table("app_role").map(|role| {
         let read = AppRole {
             user: role.need_text("user").unwrap_or_default().to_owned(),
             password: secret(&role, "password"),
             database: role.text("database").unwrap_or("postgres").to_owned(),
         };
         role.finish();
-        Some(read)
+        read
     });
     let (address, user) = (table.need_text("address"), table.need_text("user"));
     Some(PostgresTarget {

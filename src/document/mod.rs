@@ -1,7 +1,8 @@
-//! From text to a tree in which every value knows its place, and from a mistake to a diagnostic that points there.
+//! From text to a tree in which every value knows its place, and from a mistake to a diagnostic that points
+//! there.
 //!
-//! `config` and `playbook` read YAML and TOML through this room alone, so that both report all problems at once,
-//! each with file, line, column, code and suggestion. Nothing here knows what the keys mean.
+//! `config` and `playbook` read YAML and TOML through this room alone, so that both report all problems at
+//! once, each with file, line, column, code and suggestion. Nothing here knows what the keys mean.
 
 mod near;
 mod problem;
@@ -24,7 +25,8 @@ pub const MAX_NODES: usize = 20_000;
 /// Deepest nesting of one document.
 pub const MAX_DEPTH: usize = 32;
 
-/// Reads the text as TOML when the file's name says so, as YAML otherwise. `None`: not even the outline could be read.
+/// Reads the text as TOML when the file's name says so, as YAML otherwise. `None`: not even the outline
+/// could be read.
 pub fn read(sink: &Sink) -> Option<Node> {
     let source = sink.source();
     if source.text.len() > MAX_BYTES {

@@ -47,6 +47,7 @@ pub mod code {
     pub const TIMES: &str = "PM1251";
     pub const SITES: &str = "PM1252";
     pub const ALIVE_REFUSES: &str = "PM1253";
+    pub const NO_DRILL: &str = "PM1254";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

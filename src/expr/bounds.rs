@@ -1,4 +1,5 @@
-//! What is refused before the compiler sees it, and what is refused or rewritten after: CEL itself has no limits.
+//! What is refused before the compiler sees it, and what is refused or rewritten after: CEL itself has no
+//! limits.
 
 use super::{ExprError, MAX_LOOPS, MAX_NESTING, MAX_SOURCE};
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};

@@ -1,4 +1,5 @@
-//! Matchers over labels, as in Prometheus: `=`, `!=`, `=~`, `!~`, anchored; a missing label is the empty text.
+//! Matchers over labels, as in Prometheus: `=`, `!=`, `=~`, `!~`, anchored; a missing label is the empty
+//! text.
 
 use regex::Regex;
 use std::fmt;

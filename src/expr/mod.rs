@@ -1,7 +1,8 @@
 //! Expressions and matchers: CEL behind a type of our own, `${…}` in text, and matchers as in Prometheus.
 //!
-//! Pure and bounded: the same text and variables give the same value, on every machine, in bounded time, or an error.
-//! An error is never `false` by accident: the caller decides, and every caller fails closed. Used by `playbook`.
+//! Pure and bounded: the same text and variables give the same value, on every machine, in bounded time, or
+//! an error. An error is never `false` by accident: the caller decides, and every caller fails closed. Used
+//! by `playbook`.
 
 mod bounds;
 mod cel;

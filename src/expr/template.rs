@@ -1,4 +1,5 @@
-//! Values with `${…}` inside. A string that is only `${…}` keeps the type of its value; otherwise text is spliced.
+//! Values with `${…}` inside. A string that is only `${…}` keeps the type of its value; otherwise text is
+//! spliced.
 
 use super::{Expr, ExprError, MAX_VALUE, Vars};
 use crate::document::{At, Kind, Node};

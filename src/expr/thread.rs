@@ -1,14 +1,16 @@
 //! Runs a closure on a thread with a large stack and waits for it no longer than a deadline.
 //!
-//! The compiler and the evaluator recurse with their input, and a stack overflow ends the process: no caller's stack
-//! is large enough to be sure. The bounds of this room make each closure end soon; the deadline is the second net.
+//! The compiler and the evaluator recurse with their input, and a stack overflow ends the process: no
+//! caller's stack is large enough to be sure. The bounds of this room make each closure end soon; the
+//! deadline is the second net.
 
 use super::ExprError;
 use std::sync::{Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 const STACK: usize = 32 << 20;
-const DEADLINE: Duration = Duration::from_secs(1);
+/// Generous for a loaded machine; what fits the bounds ends within milliseconds.
+const DEADLINE: Duration = Duration::from_secs(3);
 /// Threads at once; a thread that outlives its deadline keeps its place until it ends.
 const AT_ONCE: usize = 4;
 

@@ -1,5 +1,5 @@
-//! All rules in their order. What is about names and order is told always; what is about a missing part only when
-//! every part could be read, so that one slip is not told three times.
+//! All rules in their order. What is about names and order is told always; what is about a missing part
+//! only when every part could be read, so that one slip is not told three times.
 
 use super::expand::{Expanded, Scene, expand};
 use super::matching::stand_in;
@@ -37,7 +37,12 @@ fn rules(sink: &Sink, playbook: &Playbook, config: &Config, registry: &dyn Regis
         safety::outline(sink, playbook);
     }
     let alert = stand_in(playbook);
-    for (from, to) in sites::pairs(sink, playbook, config) {
+    let pairs = sites::pairs(sink, playbook, config);
+    if pairs.is_empty() && !sink.has_errors() {
+        let says = "no run of this playbook could ever begin: there is no site to move from";
+        sink.error(code::SITES, playbook.places.from.clone(), says);
+    }
+    for (from, to) in pairs {
         let scene = Scene { from: &from, to: &to, alert: &alert, sample: true };
         let items = expand(sink, playbook, config, &scene);
         for item in &items {
@@ -100,9 +105,15 @@ fn names(sink: &Sink, playbook: &Playbook, config: &Config, item: &Expanded, reg
         if !fits {
             continue;
         }
-        for says in registry.bind(spec).err().unwrap_or_default() {
-            let at = mentioned(args, &says);
-            sink.error(code::PARAMETERS, at, format!("{}: {says}", spec.kind));
+        if let Err(complaints) = registry.bind(spec) {
+            // Refused without a word is refused all the same.
+            if complaints.is_empty() {
+                sink.error(code::PARAMETERS, args.at.clone(), format!("{}: refused", spec.kind));
+            }
+            for says in complaints {
+                let at = mentioned(args, &says);
+                sink.error(code::PARAMETERS, at, format!("{}: {says}", spec.kind));
+            }
         }
         parameters(sink, args, spec);
     }

@@ -1,12 +1,14 @@
-//! One scene (from, to, alert) → items: every `${…}` replaced, `for_each` unrolled. Shared by `check`, which tries
-//! each pair of sites that may come, and by `resolve`, which has the one that came.
+//! One scene (from, to, alert) → items: every `${…}` replaced, `for_each` unrolled. Shared by `check`,
+//! which tries each pair of sites that may come, and by `resolve`, which has the one that came.
 
 use super::model::{Playbook, Step, Way, WayForm};
 use super::{AlertView, inject, order};
 use crate::config::Config;
 use crate::document::{At, Sink, code};
 use crate::expr::{Template, TemplateError, Vars};
-use crate::kernel::domain::{Fact, Form, Item, ItemId, ItemRole, Name, Rung, Span, Spec, UnfencedRule};
+use crate::kernel::domain::{
+    Fact, Form, Item, ItemId, ItemRole, Limits, Name, Rung, Span, Spec, UnfencedRule,
+};
 use crate::units;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,6 +60,10 @@ pub(super) fn expand(sink: &Sink, playbook: &Playbook, config: &Config, scene: &
                 let says = format!("the playbook becomes more than {MOST} guards, steps and verifications");
                 sink.error(code::BAD_VALUE, step.at.clone(), says);
                 return vec![];
+            }
+            if items.iter().any(|other| other.item.name == item.name) {
+                let says = format!("there are two of the name {:?} once \"for_each\" is unrolled", item.name);
+                sink.error(code::DUPLICATE_NAME, step.at.clone(), says);
             }
             became.entry(index).or_default().push(ItemId::try_from(items.len()).unwrap_or(ItemId::MAX));
             items.push(Expanded { step: index, item });
@@ -229,7 +235,10 @@ fn timeout(step: &Step, rungs: &[Rung]) -> Span {
         };
         units::parse_span(spec.with.get(key)?.as_str()?).ok()
     };
-    let default = |way: &Way| way.action().map_or(Span::secs(60), |(info, ..)| info.timeout);
-    let each = rungs.iter().zip(&step.ways).map(|(rung, way)| of(rung).unwrap_or_else(|| default(way)));
-    step.timeout.or_else(|| each.max()).unwrap_or(Span::secs(60))
+    let each = rungs.iter().zip(&step.ways).filter_map(|(rung, way)| {
+        let (info, ..) = way.action()?;
+        Some(of(rung).unwrap_or(info.timeout))
+    });
+    // A step that only a person can do has the time of the run.
+    step.timeout.or_else(|| each.max()).unwrap_or(Limits::default().deadline)
 }

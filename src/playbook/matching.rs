@@ -98,7 +98,8 @@ fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<
     Ok(())
 }
 
-/// What stands in for an alert where a person starts the run: the equalities of the first trigger that has any.
+/// What stands in for an alert where a person starts the run: the equalities of the first trigger that has
+/// any.
 pub(super) fn stand_in(playbook: &Playbook) -> AlertView {
     let equal = |trigger: &Trigger| -> BTreeMap<String, String> {
         let matchers = trigger.alertmanager.iter().flatten();

@@ -1,7 +1,7 @@
 //! The playbook language: text → [`Playbook`] with all problems at once → [`Resolved`] for one run.
 //!
-//! Pure. `check` is called by the command of that name and when `serve` loads its folder; `match_alert` by triage;
-//! `resolve` once when a run opens, so that the engine never sees `${`.
+//! Pure. `check` is called by the command of that name and when `serve` loads its folder; `match_alert` by
+//! triage; `resolve` once when a run opens, so that the engine never sees `${`.
 //!
 //! ```text
 //! text ─document─▶ tree ─read─▶ draft ─rules─▶ Playbook ─match_alert─▶ ─resolve─▶ Resolved
@@ -10,6 +10,7 @@
 mod actions;
 mod check;
 mod expand;
+mod fields;
 mod inject;
 mod matching;
 mod model;

@@ -1,4 +1,5 @@
-//! The checked form of a playbook: templates compiled, names resolved to indices, places kept for later messages.
+//! The checked form of a playbook: templates compiled, names resolved to indices, places kept for later
+//! messages.
 
 use crate::document::At;
 use crate::expr::{Expr, Matcher, Template};

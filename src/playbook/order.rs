@@ -1,4 +1,5 @@
-//! What waits for what: names of `after` to steps, the rule that order is said for all steps or for none, cycles.
+//! What waits for what: names of `after` to steps, the rule that order is said for all steps or for none,
+//! cycles.
 
 use super::model::{Playbook, Step};
 use crate::document::{Sink, code};

@@ -69,11 +69,12 @@ fn quorum(sink: &Sink, config: &Config, spec: &Spec, args: &Args) {
             sink.error_hint(code::PROBE_FORM, args.value_at("probes"), says, hint);
         }
     }
+    domains(sink, config, &places, args);
     let wanted = ["down", "up"].map(|key| spec.with.get(key).map(|value| (key, value)));
     let [down, up] = wanted;
     match (down, up) {
         (Some((key, value)), None) | (None, Some((key, value))) => {
-            needed(sink, config, key, value, &places, args);
+            needed(sink, key, value, &places, args);
         }
         (Some(_), Some(_)) | (None, None) => {
             sink.error(
@@ -85,11 +86,15 @@ fn quorum(sink: &Sink, config: &Config, spec: &Spec, args: &Args) {
     }
 }
 
-fn needed(sink: &Sink, config: &Config, key: &str, value: &Value, places: &[Name], args: &Args) {
+fn needed(sink: &Sink, key: &str, value: &Value, places: &[Name], args: &Args) {
     let at = args.value_at(key);
     match (value.as_str(), value.as_u64()) {
         (Some("all"), _) => {}
-        (Some("majority"), _) => majority(sink, config, places, args),
+        (Some("majority"), _) => majority(sink, places, args),
+        (None, Some(n)) if key == "down" && n * 2 <= places.len() as u64 => {
+            let says = format!("{n} of {} vantages is no majority, and \"down\" needs one", places.len());
+            sink.error_hint(code::MAJORITY, at, says, "write down: majority, or down: all");
+        }
         (None, Some(n)) if (1..=places.len() as u64).contains(&n) => {}
         _ => {
             let says = format!("{key:?} must be majority, all, or a number from 1 to {}", places.len());
@@ -98,22 +103,31 @@ fn needed(sink: &Sink, config: &Config, key: &str, value: &Value, places: &[Name
     }
 }
 
-fn majority(sink: &Sink, config: &Config, places: &[Name], args: &Args) {
+fn majority(sink: &Sink, places: &[Name], args: &Args) {
     let at = args.value_at("vantages");
-    if !places.is_empty() && places.len().is_multiple_of(2) {
+    if places.len() == 1 {
+        let says = "a majority of one vantage is one opinion: what only it cannot reach counts as down";
+        sink.warn(code::MAJORITY, at, says, "list three vantages in different places");
+    } else if !places.is_empty() && places.len().is_multiple_of(2) {
         let says = format!("a majority of {} vantages: half of them may disagree for ever", places.len());
-        sink.error_hint(code::MAJORITY, at.clone(), says, "list an odd number of vantages");
+        sink.error_hint(code::MAJORITY, at, says, "list an odd number of vantages");
     }
+}
+
+/// No two votes of one quorum may fail together.
+fn domains(sink: &Sink, config: &Config, places: &[Name], args: &Args) {
+    let domain = |name: &Name| config.vantages.get(name).map(|vantage| vantage.domain.to_string());
     for (i, place) in places.iter().enumerate() {
-        let domain = |name: &Name| config.vantages.get(name).map(|vantage| vantage.domain.clone());
-        if let Some(twin) = places[..i].iter().find(|other| domain(other) == domain(place)) {
-            let says = format!(
-                "vantages {twin} and {place} share the failure domain {:?}",
-                domain(place).as_ref().map_or("", Name::as_str)
-            );
-            let hint = "a majority counts places that do not fail together; take one of the two out";
-            sink.error_hint(code::MAJORITY, at.clone(), says, hint);
-        }
+        let Some(twin) = places[..i].iter().find(|other| *other != place && domain(other) == domain(place))
+        else {
+            continue;
+        };
+        let says = format!(
+            "vantages {twin} and {place} share the failure domain {:?}: they are one vote",
+            domain(place).unwrap_or_default()
+        );
+        let hint = "take one of the two out, or name their domains apart if they are";
+        sink.error_hint(code::MAJORITY, args.value_at("vantages"), says, hint);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The outline: from the tree to a draft. What is missing or mistyped is told here; what does not fit together, later.
+//! The outline: from the tree to a draft. What is missing or mistyped is told here; what does not fit
+//! together, later.
 
 use super::model::{Places, Playbook, Trigger};
 use super::steps;

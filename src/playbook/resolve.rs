@@ -1,4 +1,5 @@
-//! A playbook for one run: everything fixed, nothing secret, nothing left to evaluate. Called once, at opening.
+//! A playbook for one run: everything fixed, nothing secret, nothing left to evaluate. Called once, at
+//! opening.
 
 use super::expand::{Scene, expand, fenced_by};
 use super::{AlertView, Playbook, Problem, sites};

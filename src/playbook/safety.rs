@@ -1,4 +1,5 @@
-//! The rules that keep a playbook from doing harm: no promote without a fence, nothing irreversible too early.
+//! The rules that keep a playbook from doing harm: no promote without a fence, nothing irreversible too
+//! early.
 //!
 //! The engine holds the same lines when it runs; here they are told while there is time to think.
 
@@ -23,6 +24,10 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     if playbook.mode == Mode::Auto && playbook.cooldown.is_none() {
         let says = "mode: auto without a cooldown could move a service back and forth";
         sink.error_hint(code::AUTO_WITHOUT_COOLDOWN, at.clone(), says, "add limits: { cooldown: 1h }");
+    }
+    if playbook.mode == Mode::Auto {
+        let says = "mode: auto without a recent drill: nobody has seen this playbook succeed here";
+        sink.warn(code::NO_DRILL, at.clone(), says, "run it in mode: approve first, and on a test system");
     }
     let asks_down = |step: &Step| {
         step.way("quorum").and_then(|way| way.action()).is_some_and(|(_, with, _)| with.get("down").is_some())

@@ -1,12 +1,10 @@
 //! Guards, steps and verifications: from the tree to [`Step`].
 
-use super::actions;
-use super::model::{Args, Proves, Step, Way, WayForm};
+use super::model::{Args, Step, Way, WayForm};
 use super::read::compile;
-use crate::document::{At, Node, Sink, Table, code};
-use crate::expr::Template;
-use crate::kernel::domain::{FenceRung, ItemRole, Name, Retry, Role, Span};
-use crate::units;
+use super::{actions, fields};
+use crate::document::{At, Kind, Node, Sink, Table, code};
+use crate::kernel::domain::{ItemRole, Name, Retry};
 use serde_json::Value;
 
 /// Most guards, steps and verifications of each kind.
@@ -38,8 +36,8 @@ fn step(name: Name, role: ItemRole, ways: Vec<Way>, at: At) -> Step {
     }
 }
 
-/// `- name: …` and one check with its parameters under its own name. A step that could not be read stays, without
-/// ways, so that what refers to it is not told to be wrong as well.
+/// `- name: …` and one check with its parameters under its own name. A step that could not be read stays,
+/// without ways, so that what refers to it is not told to be wrong as well.
 pub(super) fn guards(top: &Table<'_>) -> Vec<Step> {
     each(top, "guards").iter().filter_map(|node| guard(top.sink, node)).collect()
 }
@@ -93,9 +91,12 @@ fn with(sink: &Sink, info: &'static actions::ActionInfo, node: &Node, at: At) ->
         table.get(key);
     }
     table.finish();
-    let keys = node.entries().iter().map(|e| (e.key.clone(), (e.key_at.clone(), e.value.at.clone())));
+    // The user's own keys are not the provider's business.
+    let entries: Vec<_> = node.entries().iter().filter(|e| !e.key.starts_with("x-")).cloned().collect();
+    let keys = entries.iter().map(|e| (e.key.clone(), (e.key_at.clone(), e.value.at.clone())));
     let args = Args { at: at.clone(), keys: keys.collect() };
-    Some(Way { form: WayForm::Action { kind: info, with: compile(sink, node), args }, proves: None, at })
+    let node = Node { at: node.at.clone(), kind: Kind::Map(entries) };
+    Some(Way { form: WayForm::Action { kind: info, with: compile(sink, &node), args }, proves: None, at })
 }
 
 pub(super) fn steps(top: &Table<'_>) -> Vec<Step> {
@@ -117,13 +118,13 @@ fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
         None => table.at.clone(),
     };
     let mut step = step(name.unwrap_or_else(|| Name::from("?")), ItemRole::Step, ways, at);
-    step.for_each = for_each(&table);
+    step.for_each = fields::for_each(&table);
     step.has_after = table.get("after").is_some();
     step.after_names = table.names("after").unwrap_or_default();
     step.optional = table.boolean("optional").unwrap_or(false);
     step.commit_point = table.boolean("commit_point").unwrap_or(false);
-    step.accept_unfenced = accept_unfenced(&table);
-    step.retry = retry(&table);
+    step.accept_unfenced = fields::accept_unfenced(&table);
+    step.retry = fields::retry(&table);
     step.timeout = table.span("timeout");
     table.not_yet("when", "a step that is not always wanted belongs into another playbook");
     table.not_yet("wait", "use a check as a step: it is asked until it holds or its time is up");
@@ -164,12 +165,12 @@ fn rungs(table: &Table<'_>, ladder: &Node) -> Vec<Way> {
 fn way(table: &Table<'_>, role: ItemRole) -> Option<Way> {
     let sink = table.sink;
     let (action, args, manual) = (table.get("action"), table.get("with"), table.get("manual"));
-    let proves = proves(table);
+    let proves = fields::proves(table);
     match (action, manual) {
         (Some(action), None) => {
             let kind = sink.text(action, "\"action\"")?;
             let info = actions::find(sink, kind, role, &action.at)?;
-            let empty = Node { at: action.at.clone(), kind: crate::document::Kind::Map(vec![]) };
+            let empty = Node { at: action.at.clone(), kind: Kind::Map(vec![]) };
             let at = args.map_or(action.at.clone(), |_| table.key_at("with"));
             let way = with(sink, info, args.unwrap_or(&empty), at)?;
             Some(Way { proves, at: action.at.clone(), ..way })
@@ -199,73 +200,6 @@ fn way(table: &Table<'_>, role: ItemRole) -> Option<Way> {
             None
         }
     }
-}
-
-fn proves(table: &Table<'_>) -> Option<Proves> {
-    let inner = table.table("proves")?;
-    let fenced = inner.need("fenced");
-    inner.need("rung");
-    let rung = inner.word("rung", &["read_only", "lockout", "stopped", "powered_off"]);
-    let fenced = fenced.filter(|node| inner.sink.text(node, "\"fenced\"").is_some());
-    let proves =
-        fenced.map(|node| (compile(inner.sink, node), node.at.clone())).zip(rung.and_then(FenceRung::parse));
-    inner.finish();
-    proves.map(|((fenced, at), rung)| Proves { fenced, rung, at })
-}
-
-fn for_each(table: &Table<'_>) -> Option<(String, Template, At)> {
-    let inner = table.table("for_each")?;
-    let [one] = inner.entries() else {
-        let says = "\"for_each\" takes exactly one variable: { host: \"${…}\" }";
-        inner.sink.error(code::BAD_VALUE, inner.at.clone(), says);
-        return None;
-    };
-    let fine = one.key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !one.key.starts_with(|c: char| c.is_ascii_digit())
-        && !["from", "to", "alert", "service", "target"].contains(&one.key.as_str());
-    if !fine {
-        let says = format!("{:?} cannot be the name of a variable", one.key);
-        inner.sink.error(code::BAD_VALUE, one.key_at.clone(), says);
-        return None;
-    }
-    Some((one.key.clone(), compile(inner.sink, &one.value), one.value.at.clone()))
-}
-
-fn accept_unfenced(table: &Table<'_>) -> Option<Role> {
-    let inner = table.table("accept_unfenced")?;
-    inner.need("role");
-    let roles = Role::ALL.map(Role::as_str);
-    let role = inner.word("role", &roles).and_then(Role::parse);
-    if matches!(role, Some(Role::Source | Role::Viewer)) {
-        let says = "this role decides nothing; name approver, operator, incident-lead or admin";
-        inner.sink.error(code::BAD_VALUE, inner.at.clone(), says);
-    }
-    inner.finish();
-    role
-}
-
-fn retry(table: &Table<'_>) -> Retry {
-    let default = Retry::default();
-    let Some(inner) = table.table("retry") else { return default };
-    inner.need("attempts");
-    let attempts = inner.integer("attempts", 1, 20).and_then(|n| u32::try_from(n).ok());
-    let backoff = inner.text("backoff").zip(inner.get("backoff")).and_then(|(text, node)| {
-        let parsed = backoff(text);
-        if parsed.is_none() {
-            let says = "\"backoff\" is a length of time, or two of them like 2s..30s, the shorter first";
-            inner.sink.error(code::BAD_VALUE, node.at.clone(), says);
-        }
-        parsed
-    });
-    inner.finish();
-    let (from, to) = backoff.unwrap_or((default.backoff_from, default.backoff_to));
-    Retry { attempts: attempts.unwrap_or(1), backoff_from: from, backoff_to: to }
-}
-
-fn backoff(text: &str) -> Option<(Span, Span)> {
-    let (from, to) = text.split_once("..").unwrap_or((text, text));
-    let (from, to) = (units::parse_span(from).ok()?, units::parse_span(to).ok()?);
-    (from <= to && from > Span::ZERO).then_some((from, to))
 }
 
 /// `- action: …` and `with`; the name is made of the action where none is given.

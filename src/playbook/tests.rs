@@ -13,6 +13,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 const PLAYBOOK: &str = include_str!("../../playbooks/postgres-two-sites.yaml");
+const MISTAKES: &str = include_str!("testdata/broken.yaml");
+const MISTAKES_TOML: &str = include_str!("testdata/broken.toml");
 const CONFIG: &str = include_str!("../../playbooks/pointsman.example.toml");
 
 /// Accepts every kind of the list; the providers' own binding is tested with them.
@@ -23,6 +25,9 @@ impl Registry for Permissive {
     fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
         if spec.with.get("file").is_some_and(|file| file == "/refused") {
             return Err(vec!["unknown field `file`".into(), "another complaint".into()]);
+        }
+        if spec.with.get("file").is_some_and(|file| file == "/silent") || spec.with.get("x-why").is_some() {
+            return Err(vec![]);
         }
         match actions().iter().any(|info| info.kind == spec.kind.as_str()) {
             true => Ok(Bound::Check(Box::new(Accepted))),
@@ -260,7 +265,18 @@ fn rules_of_safety() {
             &["PM1243", "PM1242"],
         ),
         ("status: 200, within: 5m", "status: 200, within: 30s", &["PM1244"]),
-        ("mode: observe  ", "mode: auto  ", &[]),
+        ("mode: observe  ", "mode: auto  ", &["PM1254"]),
+        ("      down: majority", "      down: 1", &["PM1247"]),
+        ("      down: majority", "      down: 2", &[]),
+        ("      down: majority", "      down: 4", &["PM1206"]),
+        (
+            "[local, blackbox-par, blackbox-ams]\n      down",
+            "[local, blackbox-par, local]\n      down",
+            &["PM1206"],
+        ),
+        ("[local, blackbox-par, blackbox-ams]\n      down", "[local]\n      down", &["PM1247"]),
+        ("set: { DATABASE_HOST", "x-why: mine, set: { DATABASE_HOST", &[]),
+        ("file: /etc/shop/env", "file: /silent", &["PM1231"]),
         ("[local, blackbox-par, blackbox-ams]\n      down", "[local, blackbox-par]\n      down", &["PM1247"]),
         ("    commit_point: true\n", "", &["PM1249"]),
         ("    commit_point: true\n", "    commit_point: true\n    optional: true\n", &["PM1250"]),
@@ -283,11 +299,46 @@ fn rules_of_safety() {
 #[test]
 fn auto_needs_guards_and_a_cooldown() {
     let text = PLAYBOOK.replace("mode: observe  ", "mode: auto  ").replace("cooldown: 1h, ", "");
-    assert_eq!(codes(&checked(&text).1), ["PM1246"]);
+    assert_eq!(codes(&checked(&text).1), ["PM1246", "PM1254"]);
     let (start, end) = (text.find("guards:").unwrap(), text.find("approval:").unwrap());
     let text = format!("{}{}", &text[..start], &text[end..]);
     let found = checked(&text).1;
     assert!(["PM1245", "PM1246", "PM1253"].iter().all(|code| codes(&found).contains(code)), "{found:?}");
+}
+
+#[test]
+fn votes_of_one_failure_domain_are_one_vote() {
+    let twins = CONFIG.replace("domain = \"hetzner-ams\"", "domain = \"scaleway-par\"");
+    let config = parse(&twins, "c.toml").0.unwrap();
+    let (playbook, problems) = check(PLAYBOOK, "p.yaml", &config, &Permissive);
+    assert!(playbook.is_none());
+    assert_eq!(codes(&problems), ["PM1247"]);
+    let sql = CONFIG.replace("tcp = \"10.1.0.5:5432\"", "sql = \"pg-gra\"");
+    let config = parse(&sql, "c.toml").0.unwrap();
+    assert_eq!(codes(&check(PLAYBOOK, "p.yaml", &config, &Permissive).1), ["PM1212"]);
+}
+
+#[test]
+fn without_a_site_of_our_own_only_observe_is_allowed() {
+    let config = parse(&CONFIG.replace("site = \"par\"  ", "# site  "), "c.toml").0.unwrap();
+    let codes_in = |text: &str| codes(&check(text, "p.yaml", &config, &Permissive).1);
+    assert_eq!(codes_in(PLAYBOOK), [""; 0]);
+    assert_eq!(codes_in(&PLAYBOOK.replace("mode: observe  ", "mode: approve  ")), ["PM1213"]);
+}
+
+#[test]
+fn a_standby_of_another_site_is_not_the_one_to_promote() {
+    let config = parse(
+        &CONFIG.replace(
+            "[targets.pg-sbg]\nkind = \"postgres\"\nsite = \"sbg\"",
+            "[targets.pg-sbg]\nkind = \"postgres\"\nsite = \"ams\"",
+        ),
+        "c.toml",
+    )
+    .0
+    .unwrap();
+    let (_, problems) = check(PLAYBOOK, "p.yaml", &config, &Permissive);
+    assert_eq!(codes(&problems), ["PM1252"]);
 }
 
 #[test]
@@ -373,7 +424,8 @@ fn the_same_playbook_in_toml_is_the_same_run() {
 
 #[test]
 fn what_cannot_be_read_never_becomes_less_than_was_written() {
-    // A trigger whose matcher is wrong, a mode that is misspelt: errors, never a wider trigger or a bolder mode.
+    // A trigger whose matcher is wrong, a mode that is misspelt: errors, never a wider trigger or a bolder
+    // mode.
     let problems = edited("severity: \"=~critical|page\"", "severity: \"=~(critical\"");
     assert_eq!(codes(&problems), ["PM1224"]);
     assert_eq!(codes(&edited("mode: observe  ", "mode: aut  ")), ["PM1206"]);
@@ -411,79 +463,3 @@ proptest! {
         prop_assert_eq!(playbook.is_none(), has_errors(&problems));
     }
 }
-
-const MISTAKES: &str = "\
-playbook: shop-failover
-servise: shop
-kind: failover
-mode: automatic
-sites:
-  gra: { db: pg-gra, app: app-gra }
-  sbg: { db: pg-sbg, app: app-sbg }
-from: gra
-to: sgb
-triggers:
-  - alertmanager: { alertname: SiteDown, severity: '=~(critical' }
-    confirmed_for: 30
-  - zabbix: { severity: '>=high' }
-  - when: alert.labels.env == 
-limits: { cooldown: 1h, per_day: 2 }
-guards:
-  - name: origin is down
-    quorum:
-      probes: [gra-app, gra-dbs]
-      vantages: [local, blackbox-par]
-      down: majority
-  - name: fresh
-    postgres.lag: { target: '${to.db}', max_byte: 16MiB }
-approval: { need: 2, expires: 15m, expires: 20m }
-steps:
-  - name: fence
-    action: postgres.fence
-    with: { target: '${from.db', min_rung: lockout }
-  - name: promote
-    action: postgres.promot
-    with: { target: '${to.db}', old: '${from.db}' }
-    after: [fense]
-  - name: cache
-    action: redis.promote
-    with: { target: redis }
-    after: [promote]
-    when: true
-  - name: restart
-    for_each: { host: [shop-sbg-1, shop-sbg-9] }
-    action: command.run
-    with: { target: '${hots}', run: restart, check: current, irreversible: true }
-    optional: maybe
-verify:
-  - action: sql.write_probe
-    with: { target: app-sbg, as: app }
-notify: [slack]
-x-mine: is fine
-";
-
-const MISTAKES_TOML: &str = r#"
-playbook = "shop-failover"
-service = 3
-from = "gra"
-to = "sbg"
-mode = "approve"
-colour = "red"
-
-[sites]
-gra = { db = "pg-gra" }
-sbg = { db = "pg-sbg" }
-
-[[steps]]
-name = "promote"
-action = "postgres.promote"
-with = { target = "${to.db}", old = "${from.db}", witness = "x" }
-timeout = "soon"
-
-[[steps]]
-name = "swap DNS"
-action = "dns.record"
-with = { target = "zone-shop", records = [], ttl = 60 }
-ttl = 5
-ttl = 6
-"#;

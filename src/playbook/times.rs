@@ -72,7 +72,8 @@ fn deadline(sink: &Sink, playbook: &Playbook) {
         let step = &playbook.steps[index];
         let start = step.after.iter().map(|before| ends[*before]).max().unwrap_or(0);
         let default = step.ways.iter().filter_map(|way| way.action()).map(|(info, ..)| info.timeout).max();
-        let own = step.timeout.or(default).unwrap_or(Span::secs(60));
+        // A person's time is not reckoned.
+        let own = step.timeout.or(default).unwrap_or(Span::ZERO);
         ends[index] = if step.role == ItemRole::Guard { 0 } else { start.saturating_add(own.0) };
     }
     if let Some(longest) = ends.into_iter().max().map(Span).filter(|longest| *longest > most) {

@@ -6,6 +6,7 @@ mod dns;
 mod host;
 mod http;
 mod intake;
+mod playbook;
 mod postgres;
 mod remote;
 mod store;

@@ -60,7 +60,6 @@ local = true
 "#;
 
 impl Scene {
-    #[expect(clippy::new_without_default, reason = "a scene is set, it is not a default")]
     pub fn new() -> Scene {
         Scene::with(Arc::new(Calm))
     }

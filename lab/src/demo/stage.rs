@@ -1,0 +1,119 @@
+//! The stage: every server of the lab, Pointsman beside them, and the wait until all is quiet.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::event::{Kill, now_micros};
+use super::screen::{Screen, Tone};
+use crate::dns::ZONE;
+use crate::net::wait_until;
+use crate::pointsman::{Options, Pointsman};
+use crate::{DnsOptions, Lab, Loss, PostgresOptions, Site, orders};
+
+/// Alerts must stand this long, seen by Pointsman's own eyes, before a run opens.
+const CONFIRMED_FOR: Duration = Duration::from_secs(5);
+/// The longest that the resolver keeps an answer.
+const RESOLVER_TTL: u32 = 2;
+pub const PLAYBOOK: &str = "shop-failover";
+/// The machine of the primary.
+pub const MACHINE: &str = "pg-gra-host";
+
+pub struct Stage {
+    // Dropped first: it watches the lab.
+    pub pointsman: Pointsman,
+    pub lab: Lab,
+}
+
+impl Stage {
+    pub async fn build(screen: &Screen) -> anyhow::Result<Stage> {
+        screen.plain("Starting two small regions of real servers on this machine (some seconds) ...");
+        // Real flushes on a real disk: the times that are shown are to mean something.
+        let postgres = PostgresOptions { fsync: true, ..PostgresOptions::default() };
+        let builder = Lab::builder().postgres_with(postgres).apps().hosts().dns_with(DnsOptions::default());
+        let mut lab = builder.resolver(RESOLVER_TTL).blackbox().on_disk().start().await?;
+        let options = Options { confirmed_for: CONFIRMED_FOR, ..Options::default() };
+        let pointsman = Pointsman::start(&lab, &options).await.context("starting Pointsman")?;
+        lab.start_alertmanagers(&pointsman.alerting()).await?;
+        lab.start_prometheus().await?;
+        let stage = Stage { pointsman, lab };
+        stage.addresses(screen);
+        Ok(stage)
+    }
+
+    pub fn addresses(&self, screen: &Screen) {
+        let lab = &self.lab;
+        let shop = |site| lab.apps().at(site).addr;
+        screen.heading("Where everything is");
+        for (site, what) in [(Site::Gra, "primary"), (Site::Sbg, "standby")] {
+            let database = lab.postgres().address(site);
+            screen.row(
+                site.name(),
+                &format!("PostgreSQL {what} {database}   shop http://{}/healthz", shop(site)),
+            );
+        }
+        let (dns, resolver) = (lab.dns(), lab.resolver().addr());
+        screen.row(
+            "name",
+            &format!("{ZONE}, served by {} and {}, resolver {resolver}", dns.primary, dns.secondary),
+        );
+        screen.row("Prometheus", &format!("http://{}", lab.prometheus().addr));
+        let alertmanagers: Vec<String> = lab.alertmanagers().iter().map(|am| am.url()).collect();
+        screen.row("Alertmgr", &alertmanagers.join(", "));
+        screen.row("Pointsman", &format!("{}   mode auto, playbook {PLAYBOOK}", self.pointsman.url()));
+        screen.row("files", &format!("{}", lab.dir().display()));
+    }
+
+    /// Orders flow, no run is open, every probe is known to be up from every place.
+    pub async fn wait_quiet(&self, screen: &Screen) -> anyhow::Result<()> {
+        let flows = || async { Ok(orders::acknowledged(self.lab.apps())?.len() > 40) };
+        wait_until("orders to flow", Duration::from_secs(20), flows).await?;
+        wait_until("a first dry plan that knows the probes", Duration::from_secs(40), || self.probes_known())
+            .await
+            .map_err(|error| error.context(self.pointsman.log()))?;
+        let said = self.pointsman.cli(&["status", "-o", "json"]).await?;
+        let status: Value = serde_json::from_str(&said).context("`pointsman status -o json`")?;
+        let says = status["says"].as_str().context("a status without words")?;
+        anyhow::ensure!(says.starts_with("quiet"), "not quiet before the story begins: {says}");
+        screen.heading("Before");
+        let orders = orders::acknowledged(self.lab.apps())?.len();
+        screen.row("shop", &format!("{orders} orders acknowledged so far, one every 50 ms in each region"));
+        screen.row("status", says);
+        screen.row(
+            "probes",
+            "known to be up from 3 of 3 vantages; a plan made now is refused: the origin is alive",
+        );
+        Ok(())
+    }
+
+    /// A dry plan refuses because every vantage sees the origin up, and finds the destination healthy.
+    async fn probes_known(&self) -> anyhow::Result<bool> {
+        let body = serde_json::json!({ "playbook": PLAYBOOK });
+        let plan = self.pointsman.post("/api/v1/plans", &body).await?;
+        let lines = plan["lines"].as_array().context("a plan without lines")?;
+        let says = |part: &str| lines.iter().any(|line| line.to_string().contains(part));
+        anyhow::ensure!(
+            says("3 of 3 vantages say up (need 2)") && says("3 of 3 vantages say up:"),
+            "not every vantage votes yet: {plan}"
+        );
+        Ok(true)
+    }
+
+    pub async fn lose_machine(&mut self) -> anyhow::Result<()> {
+        self.lab.hosts_mut().lose(MACHINE, Loss::Silent).await
+    }
+
+    /// The first process of the primary's server gets SIGKILL.
+    pub async fn kill_primary(&self, screen: &Screen) -> anyhow::Result<Kill> {
+        screen.heading("The story, in seconds since the kill");
+        let pid = self.lab.postgres().postmaster(Site::Gra)?;
+        let sent = now_micros();
+        self.lab.postgres().kill9(Site::Gra)?;
+        let kill = Kill { sent, gone: now_micros() };
+        let words =
+            format!("SIGKILL to the primary in gra (process {pid}); its supervisor will start it after 20 s");
+        screen.event(0.0, "kill", &words, Tone::Bad);
+        Ok(kill)
+    }
+}

@@ -1,0 +1,269 @@
+//! A real `pointsman serve` that watches the lab: its configuration, its playbook, its tokens, its process. The
+//! demo and the tests of whole failovers start it, kill it, ask it, and read its journal.
+
+mod binary;
+mod client;
+mod config;
+mod playbook;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+pub use client::{Client, Follower, Refused};
+pub use playbook::{Edit, SERVICE};
+pub use record::{Call, Record};
+
+use crate::alerting::{AlertingOptions, WebhookAuth};
+use crate::children::{Child, Spec, run};
+use crate::postgres::Role as DatabaseRole;
+use crate::{Lab, net};
+use serde_json::Value;
+
+/// How long a start may take before it counts as failed.
+const READY: Duration = Duration::from_secs(20);
+/// The spare port of the lab on which it listens.
+const SPARE: u16 = 0;
+
+/// What differs from one test to the next.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub mode: &'static str,
+    pub confirmed_for: Duration,
+    /// The role with which Pointsman administers the databases.
+    pub database_role: DatabaseRole,
+    /// Reaches the primary of gra only through the lab's proxy, so that this one road can be cut.
+    pub gra_through_proxy: bool,
+    /// How many Alertmanagers it may ask; as many as the test starts.
+    pub alertmanagers: usize,
+    /// More changes to the shipped playbook, after those that every lab needs.
+    pub edits: Vec<Edit>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            mode: "auto",
+            confirmed_for: Duration::ZERO,
+            database_role: DatabaseRole::Pointsman,
+            gra_through_proxy: false,
+            alertmanagers: 1,
+            edits: Vec::new(),
+        }
+    }
+}
+
+/// Pointsman beside the lab; stopped when dropped. Make it after the lab, so that it goes before it.
+#[derive(Debug)]
+pub struct Pointsman {
+    binary: PathBuf,
+    dir: PathBuf,
+    log: PathBuf,
+    argv: Vec<String>,
+    env: Vec<(&'static str, String)>,
+    port: u16,
+    source_token: String,
+    /// With the role admin.
+    pub client: Client,
+    child: Option<Child>,
+}
+
+impl Pointsman {
+    /// Writes what it needs, starts it, and waits until it is ready.
+    pub async fn start(lab: &Lab, options: &Options) -> anyhow::Result<Pointsman> {
+        let dir = lab.dir().join("pointsman");
+        let playbooks = dir.join("playbooks");
+        std::fs::create_dir_all(&playbooks)?;
+        std::fs::create_dir_all(dir.join("data"))?;
+        std::fs::write(dir.join("pointsman.toml"), config::text(lab, options, &dir)?)?;
+        std::fs::write(playbooks.join("shop.yaml"), playbook::text(lab, options)?)?;
+        let port = lab.spare_port(SPARE);
+        let mut argv = lab.resolver().prefix();
+        let binary = binary::find()?;
+        argv.push(binary.display().to_string());
+        let own = [
+            "serve".to_owned(),
+            format!("--config={}", dir.join("pointsman.toml").display()),
+            format!("--data={}", dir.join("data").display()),
+            format!("--playbooks={}", playbooks.display()),
+            format!("--listen=127.0.0.1:{port}"),
+        ];
+        argv.extend(own);
+        let client = Client::new(port, "")?;
+        let mut pointsman = Pointsman {
+            log: lab.dir().join("log/pointsman.log"),
+            env: config::environment(lab),
+            source_token: String::new(),
+            child: None,
+            binary,
+            dir,
+            argv,
+            port,
+            client,
+        };
+        pointsman.source_token = pointsman.token("source", "alertmanager").await?;
+        pointsman.client = Client::new(port, &pointsman.token("admin", "lab").await?)?;
+        pointsman.start_again().await?;
+        Ok(pointsman)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub fn playbook_file(&self) -> PathBuf {
+        self.dir.join("playbooks/shop.yaml")
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.join("pointsman.toml")
+    }
+
+    /// Makes a token of that role; works while the server runs and while it does not.
+    pub async fn token(&self, role: &str, name: &str) -> anyhow::Result<String> {
+        let data = self.data_dir().display().to_string();
+        let words = ["token", "create", "--data", &data, "--role", role, "--name", name];
+        Ok(self.cli(&words).await?.trim().to_owned())
+    }
+
+    /// A client with a token of that role.
+    pub async fn client_as(&self, role: &str, name: &str) -> anyhow::Result<Client> {
+        Client::new(self.port, &self.token(role, name).await?)
+    }
+
+    /// Runs the command line to its end and gives its stdout.
+    pub async fn cli(&self, words: &[&str]) -> anyhow::Result<String> {
+        let binary = self.binary.display().to_string();
+        let argv: Vec<&str> = [binary.as_str()].into_iter().chain(words.iter().copied()).collect();
+        let (url, token) = (self.url(), self.client.token().to_owned());
+        run(&argv, &[("POINTSMAN_SERVER", url.as_str()), ("POINTSMAN_TOKEN", token.as_str())]).await
+    }
+
+    /// Whether the journal on the disk verifies, in the words of the command line.
+    pub async fn verify(&self) -> anyhow::Result<String> {
+        let data = self.data_dir().display().to_string();
+        self.cli(&["audit", "verify", "--data", &data]).await
+    }
+
+    /// Where an Alertmanager posts, with the source's token as bearer.
+    pub fn alerting(&self) -> AlertingOptions {
+        AlertingOptions::new(format!("{}/hooks/alertmanager", self.url())).bearer(&self.source_token)
+    }
+
+    /// The same, with the token as the password of basic authentication.
+    pub fn alerting_basic(&self) -> AlertingOptions {
+        let auth = WebhookAuth::Basic { user: "alertmanager".into(), password: self.source_token.clone() };
+        AlertingOptions { auth, ..self.alerting() }
+    }
+
+    pub fn kill9(&mut self) {
+        if let Some(child) = &mut self.child {
+            child.kill9();
+        }
+        self.child = None;
+    }
+
+    /// SIGTERM, and time to leave in order.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.stop();
+        }
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+
+    /// Starts it on the data it has, and waits until it is ready.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut spec = Spec::new("pointsman", self.argv.clone(), self.log.clone())
+            .dir(&self.dir)
+            .stop_with_term(Duration::from_secs(10));
+        for (key, value) in &self.env {
+            spec = spec.env(key, value);
+        }
+        let child = self.child.insert(Child::spawn(spec)?);
+        let client = &self.client;
+        let ready = net::wait_until("pointsman to be ready", READY, || async { client.is_ready().await });
+        let ready = ready.await;
+        child.must_run().and(ready).with_context(|| format!("its log ends with:\n{}", tail(&self.log)))
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.client.get(path).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.client.post(path, body).await
+    }
+
+    pub async fn runs(&self) -> anyhow::Result<Vec<Value>> {
+        let answer = self.client.get("/api/v1/runs").await?;
+        answer["runs"].as_array().cloned().context("the answer has no list of runs")
+    }
+
+    pub async fn run(&self, id: &str) -> anyhow::Result<Value> {
+        self.client.get(&format!("/api/v1/runs/{id}")).await
+    }
+
+    /// Every record so far, oldest first.
+    pub async fn journal(&self) -> anyhow::Result<Vec<Record>> {
+        self.client.journal(1).await
+    }
+
+    /// The records of one kind, oldest first.
+    pub async fn records(&self, kind: &str) -> anyhow::Result<Vec<Record>> {
+        Ok(self.journal().await?.into_iter().filter(|record| record.kind == kind).collect())
+    }
+
+    /// Waits until the journal is as asked; the error carries what it holds instead.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        limit: Duration,
+        asked: impl Fn(&[Record]) -> bool,
+    ) -> anyhow::Result<Vec<Record>> {
+        let asked = &asked;
+        let waited = net::wait_until(what, limit, || async move { Ok(asked(&self.journal().await?)) }).await;
+        match waited {
+            Ok(()) => self.journal().await,
+            Err(error) => Err(error.context(self.story().await)),
+        }
+    }
+
+    /// The journal as people read it, and the end of the log: what a test prints when it fails.
+    pub async fn story(&self) -> String {
+        let records = match self.journal().await {
+            Ok(records) => records,
+            Err(error) => return format!("no journal: {error:#}\n{}", tail(&self.log)),
+        };
+        let first = records.first().map_or(0, |record| record.at);
+        let line = |record: &Record| {
+            let seconds = (record.at - first) as f64 / 1e6;
+            format!("{seconds:9.3} {:>5} {:<17} {}", record.position, record.kind, record.says)
+        };
+        let lines: Vec<String> = records.iter().map(line).collect();
+        format!("the journal:\n{}\nthe log ends with:\n{}", lines.join("\n"), tail(&self.log))
+    }
+
+    /// Everything that it wrote to stdout and stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}

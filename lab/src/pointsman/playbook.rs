@@ -1,0 +1,56 @@
+//! The lab's copy of the playbook that Pointsman ships. Names and addresses of the lab are put in; steps, guards
+//! and their order stay as shipped, so that what is shown here is what users get.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use super::Options;
+use crate::dns::ZONE;
+use crate::{Lab, Site};
+
+/// The service that the shipped playbook is about.
+pub const SERVICE: &str = "shop";
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks/postgres-two-sites.yaml");
+
+/// One change to the text. The old text must be there: a list that no longer fits the shipped file is an error.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    old: String,
+    new: String,
+}
+
+impl Edit {
+    pub fn new(old: impl Into<String>, new: impl Into<String>) -> Edit {
+        Edit { old: old.into(), new: new.into() }
+    }
+}
+
+/// Everything in which the lab's copy differs from the shipped playbook.
+fn edits(lab: &Lab, options: &Options) -> Vec<Edit> {
+    let app = |site: Site| site.app(0).to_string();
+    let hold = format!("confirmed_for: {}ms", options.confirmed_for.as_millis());
+    vec![
+        Edit::new("mode: observe ", format!("mode: {} ", options.mode)),
+        Edit::new("confirmed_for: 30s", hold),
+        Edit::new("198.51.100.10", app(Site::Gra)),
+        Edit::new("203.0.113.20", app(Site::Sbg)),
+        Edit::new("2001:db8:a::10", Site::Gra.ipv6()),
+        Edit::new("2001:db8:b::20", Site::Sbg.ipv6()),
+        Edit::new("https://shop.example.com/", format!("http://{ZONE}:{}/", lab.apps().port())),
+        Edit::new("shop.example.com", ZONE),
+        Edit::new("blackbox-ams", "blackbox-sbg"),
+    ]
+}
+
+pub fn text(lab: &Lab, options: &Options) -> anyhow::Result<String> {
+    let path = Path::new(SHIPPED);
+    let shipped = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut text = shipped;
+    for edit in edits(lab, options).iter().chain(&options.edits) {
+        ensure!(text.contains(&edit.old), "the shipped playbook has no {:?} to replace", edit.old);
+        text = text.replace(&edit.old, &edit.new);
+    }
+    Ok(text)
+}

@@ -1,0 +1,116 @@
+//! The shipped example, and a file full of mistakes.
+
+use super::*;
+use crate::document::has_errors;
+use crate::kernel::domain::{Name, Role};
+
+const EXAMPLE: &str = include_str!("../../playbooks/pointsman.example.toml");
+
+fn shown(text: &str) -> String {
+    parse(text, "pointsman.toml").1.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+#[test]
+fn the_example_is_read_whole() {
+    let (config, problems) = parse(EXAMPLE, "pointsman.toml");
+    assert_eq!(problems, []);
+    let config = config.unwrap();
+    assert_eq!(config.site, Some("par".into()));
+    assert_eq!(config.targets.len(), 10);
+    let pg = config.postgres(&"pg-gra".into()).unwrap();
+    assert_eq!((pg.port, pg.tls, pg.database.as_str()), (5432, TlsMode::VerifyFull, "postgres"));
+    assert_eq!(pg.password, Some(SecretRef::File("/run/credentials/pg".into())));
+    assert_eq!(pg.app_role.as_ref().unwrap().database, "shop");
+    assert_eq!(config.zone(&"zone-shop".into()).unwrap().servers.len(), 2);
+    assert!(matches!(config.targets[&Name::from("app-sbg")].kind, TargetKind::Hosts(_)));
+    assert_eq!(config.vantages[&Name::from("local")].domain.as_str(), "par");
+    assert_eq!(config.people[&Name::from("bo")].roles, [Role::Approver]);
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration_and_local_always_exists() {
+    let (config, problems) = parse("", "pointsman.toml");
+    assert_eq!(problems, []);
+    assert_eq!(config.unwrap().vantages[&Name::from("local")].domain.as_str(), "local");
+}
+
+#[test]
+fn public_halves_hold_no_credential() {
+    let targets = parse(EXAMPLE, "pointsman.toml").0.unwrap().public_targets();
+    assert_eq!(targets["pg-gra"]["host"], "pg-gra-host");
+    assert_eq!(targets["pg-gra-host"]["address"], "10.1.0.5");
+    assert_eq!(targets["app-sbg"]["hosts"], serde_json::json!(["shop-sbg-1", "shop-sbg-2"]));
+    let all = serde_json::to_string(&targets).unwrap();
+    for hidden in ["password", "SHOP_PG", "credentials", "TSIG", "user", "fence@"] {
+        assert!(!all.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    let text = r#"
+sit = "par"
+[targets.pg]
+kind = "postgres"
+site = 7
+adress = "10.0.0.1"
+user = "pointsman"
+port = 99999
+password = "hunter2"
+host = "app"
+tls = "off"
+[targets.app]
+kind = "hosts"
+hosts = ["h1", "h3"]
+[targets.h1]
+kind = "host"
+ssh = "a@b"
+local = true
+[targets.h2]
+kind = "hoist"
+anything = 1
+[targets.zone]
+kind = "rfc2136"
+zone = "example.com"
+servers = ["ns1.example.com"]
+tsig = { name = "k", algorithm = "hmac-md5", secret = { env = "A", file = "/b" } }
+[probes.p1]
+http = "https://user:pw@example.com/"
+tcp = "10.0.0.1:1"
+[probes.p2]
+sql = "h1"
+status = 200
+[probes.p3]
+tcp = "nowhere"
+[vantages.far]
+domain = "x"
+[vantages.far2]
+blackbox = "ftp://x"
+[sources.am]
+api = ["http://am:9093", "am:9093"]
+user = "x"
+[people.bo]
+roles = ["aprover"]
+[people.bo]
+groups = []
+"#;
+    assert!(parse(text, "pointsman.toml").0.is_none());
+    let shown = shown(text);
+    assert!(!shown.contains("hunter2") && !shown.contains("user:pw"), "{shown}");
+    insta::assert_snapshot!("mistakes", shown);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn damaged_configurations_never_panic(at in 0usize..3000, length in 0usize..40, put in "\\PC{0,12}") {
+        let mut chars: Vec<char> = EXAMPLE.chars().collect();
+        let at = at.min(chars.len());
+        let end = (at + length).min(chars.len());
+        chars.splice(at..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        let (config, problems) = parse(&text, "pointsman.toml");
+        proptest::prop_assert_eq!(config.is_none(), has_errors(&problems));
+        problems.iter().for_each(|problem| { let _ = problem.to_string(); });
+    }
+}
