@@ -9,4 +9,5 @@ mod intake;
 mod playbook;
 mod postgres;
 mod remote;
+mod serve;
 mod store;
