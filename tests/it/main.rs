@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
 mod dns;
+mod failover;
 mod host;
 mod http;
 mod intake;

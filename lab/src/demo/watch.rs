@@ -64,8 +64,8 @@ pub async fn supervisor(stage: &Stage, kill: &Kill, to: To) {
         told += new.len();
         for line in new {
             let at = (line.at * 1e6) as i64;
-            let words = format!("on the old primary's machine: {}", line.text);
-            let line_out = Line::new(at, "systemd", words);
+            let words = format!("supervisor of the old primary: {}", line.text);
+            let line_out = Line::new(at, "machine", words);
             let _ = to.send(match line.text.starts_with("refused") {
                 true => Sight::Refused(at, line_out.tone(Tone::Good)),
                 false => Sight::Else(line_out),
