@@ -10,4 +10,5 @@ mod intake;
 mod playbook;
 mod postgres;
 mod remote;
+mod serve;
 mod store;

@@ -45,6 +45,7 @@ impl Run {
             first_change: None,
             committed: None,
             rpo: None,
+            loss_is_final: false,
             finished: None,
         })
     }
@@ -99,7 +100,12 @@ impl Run {
             }
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
-            Record::Ended { call, end } => self.on_ended(*call, end, at),
+            Record::Ended { call, end } => {
+                // The call that cut the log knows best what was there; later looks only guess.
+                self.note_loss(&end.detail);
+                self.loss_is_final |= end.detail.get("rpo").is_some();
+                self.on_ended(*call, end, at)
+            }
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
                 self.on_held(Hold { why: why.clone(), until: *until });
@@ -371,6 +377,9 @@ impl Run {
     }
 
     fn note_loss(&mut self, evidence: &serde_json::Value) {
+        if self.loss_is_final {
+            return;
+        }
         if let Some(rpo) = evidence.get("rpo").and_then(|v| serde_json::from_value::<Rpo>(v.clone()).ok()) {
             self.rpo = Some(rpo);
         }

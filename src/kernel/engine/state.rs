@@ -31,6 +31,8 @@ pub struct Run {
     /// When the commit point's change was known to have happened: from here on only forward.
     pub committed: Option<Time>,
     pub rpo: Option<Rpo>,
+    /// `rpo` comes from the end of the call that cut the log.
+    pub loss_is_final: bool,
     pub finished: Option<Outcome>,
 }
 
