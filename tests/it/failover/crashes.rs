@@ -1,6 +1,6 @@
 //! Pointsman is killed in the middle, and started again: it goes on, and nothing is done twice.
 
-use super::scene::{Scene, Setup, now_micros, play};
+use super::scene::{Scene, Setup, play};
 use anyhow::{Context, Result, ensure};
 use lab::Site;
 use lab::pointsman::Record;

@@ -1,6 +1,6 @@
 //! What only a person may decide, and which person.
 
-use super::scene::{FINISHED, MACHINE, Setup, now_micros, play};
+use super::scene::{FINISHED, MACHINE, Setup, play};
 use anyhow::{Context, ensure};
 use lab::net::wait_until;
 use lab::pointsman::Refused;
