@@ -260,9 +260,9 @@ impl Pointsman {
         let known = || async move {
             let plan = self.post("/api/v1/plans", body).await?;
             let lines = plan["lines"].as_array().context("a plan without lines")?;
-            let voices =
-                lines.iter().filter(|line| line.to_string().contains("3 of 3 vantages say up")).count();
-            anyhow::ensure!(voices >= 2, "not every vantage votes yet: {plan}");
+            let say = |words: &str| lines.iter().filter(|line| line.to_string().contains(words)).count();
+            let (all, up) = (say("vantages say"), say("3 of 3 vantages say up"));
+            anyhow::ensure!(up > 0 && up == all, "not every vantage votes yet: {plan}");
             Ok(true)
         };
         let waited = net::wait_until("every vantage to know every probe", limit, known).await;

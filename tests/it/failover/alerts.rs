@@ -3,7 +3,7 @@
 use super::scene::{LABELS, Setup, play};
 use anyhow::{Result, ensure};
 use lab::pointsman::{Options, Record};
-use lab::{Pointsman, Site};
+use lab::{Alertmanager, Pointsman};
 use std::time::Duration;
 
 async fn count(pointsman: &Pointsman, kind: &str) -> Result<usize> {
@@ -12,6 +12,23 @@ async fn count(pointsman: &Pointsman, kind: &str) -> Result<usize> {
 
 fn of(kind: &str, at_least: usize) -> impl Fn(&[Record]) -> bool {
     move |records| records.iter().filter(|record| record.kind == kind).count() >= at_least
+}
+
+/// By its own count, and nothing that it sent was refused.
+async fn has_delivered(alertmanager: &Alertmanager) -> Result<()> {
+    let metrics = reqwest::get(format!("{}/metrics", alertmanager.url())).await?.text().await?;
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name) && line.contains("webhook"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    let (sent, failed) =
+        (value("alertmanager_notifications_total"), value("alertmanager_notifications_failed_total"));
+    ensure!(
+        sent > Some(0.0) && failed == Some(0.0),
+        "{}: sent {sent:?}, failed {failed:?}",
+        alertmanager.url()
+    );
+    Ok(())
 }
 
 #[tokio::test]
@@ -30,6 +47,7 @@ async fn two_alertmanagers_repeats_an_end_and_a_late_copy_are_one_run() {
         ensure!(before >= 2, "only {before} deliveries");
         scene.pointsman.wait_for("repeats", wait, of("delivered", before + 3)).await?;
         for alertmanager in scene.lab.alertmanagers() {
+            has_delivered(alertmanager).await?;
             alertmanager.resolve(&LABELS, since).await?;
         }
         scene.pointsman.wait_for("the end of the alert", wait, of("occurrence_closed", 1)).await?;

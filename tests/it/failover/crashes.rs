@@ -6,37 +6,32 @@ use lab::Site;
 use lab::pointsman::Record;
 use std::time::Duration;
 
-/// Waits for the record at which Pointsman has to die, and kills it there. Gives its position.
-async fn kill_at(scene: &mut Scene, at: fn(&Record) -> bool) -> Result<u64> {
+/// Waits for the record at which Pointsman has to die, and kills it there.
+async fn kill_at(scene: &mut Scene, at: fn(&Record) -> bool) -> Result<()> {
     let mut follower = scene.pointsman.client.follow(1).await?;
     let found = async {
         while let Some(record) = follower.next().await? {
             if at(&record) {
-                return Ok(record.position);
+                return Ok(());
             }
         }
         anyhow::bail!("the journal's events ended before that point")
     };
     let found = tokio::time::timeout(Duration::from_secs(60), found).await;
-    let position = found.context("the point to die at never came")??;
+    found.context("the point to die at never came")??;
     scene.pointsman.kill9();
-    Ok(position)
+    Ok(())
 }
 
 async fn survives(at: fn(&Record) -> bool) {
     play(Setup::default(), async |scene| {
         let gone = scene.kill_primary().await?;
         scene.fire().await?;
-        let position = kill_at(scene, at).await?;
+        kill_at(scene, at).await?;
         scene.pointsman.start_again().await?;
-        let journal = scene.pointsman.journal().await?;
-        ensure!(
-            !journal.iter().any(|record| record.kind == "finished" && record.position <= position + 3),
-            "the run was over before the kill: nothing was tested"
-        );
         let end = scene.succeeded().await?;
         let taken = scene.pointsman.records("taken").await?;
-        ensure!(!taken.is_empty(), "nobody took the run over: it was finished before the kill");
+        ensure!(taken.len() == 1, "taken over {} times: was it finished before the kill?", taken.len());
         let (intents, applied) = scene.promotions().await?;
         ensure!(intents == 1 && applied <= 1, "{intents} intents to promote, {applied} applied");
         ensure!(scene.timeline(Site::Sbg).await? == 2, "not on timeline 2");

@@ -41,6 +41,7 @@ async fn orders_that_replication_had_not_sent_are_lost_and_none_of_them_was_call
         scene.lab.postgres().replication.stall();
         tokio::time::sleep(Duration::from_secs(2)).await;
         scene.lab.postgres().kill9(Site::Gra)?;
+        let gone = now_micros();
         // What the road still held is gone with it.
         scene.lab.postgres().replication.cut();
         scene.users_notice().await?;
@@ -48,6 +49,9 @@ async fn orders_that_replication_had_not_sent_are_lost_and_none_of_them_was_call
         let end = scene.succeeded().await?;
         let lost = scene.loss_is_as_told(&end).await?;
         ensure!(lost > 0, "nothing was lost although replication stood still for 2 s");
+        // A bound that is far too careful would be no bound.
+        let early = gone - end["rpo"]["last_safe"].as_i64().unwrap_or(0);
+        ensure!((1_500_000..10_000_000).contains(&early), "safe up to {early} µs before the end");
         ensure!(end["rpo"]["bytes"].as_u64() > Some(0), "lost {lost} orders, but says {}", end["rpo"]);
         scene.one_writer()?;
         scene.verifies().await

@@ -59,6 +59,8 @@ impl Scene {
         }
         pointsman.wait_probes_known(Duration::from_secs(60)).await?;
         let checker = lab.start_checker();
+        let writes = || async { Ok(checker.stretches().iter().any(|stretch| stretch.writes > 5)) };
+        wait_until("the checker to write", Duration::from_secs(10), writes).await?;
         Ok(Scene { pointsman, checker, lab })
     }
 
