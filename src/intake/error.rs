@@ -5,7 +5,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeError {
     #[error(
-        "PM1301: the body has {bytes} bytes; at most {limit} are taken. Lower max_alerts or group more finely"
+        "PM1301: the body has {bytes} bytes; at most {limit} are taken. Group more finely in Alertmanager (group_by)"
     )]
     TooLarge { bytes: usize, limit: usize },
     #[error("PM1302: the body is not JSON: {why}")]
@@ -13,7 +13,7 @@ pub enum IntakeError {
     #[error("PM1303: the body is not an Alertmanager webhook of version 4: {why}. Remove a custom payload")]
     WrongShape { why: String },
     #[error(
-        "PM1304: the body holds {alerts} alerts; at most {limit} are taken. Set max_alerts or group more finely"
+        "PM1304: the body holds {alerts} alerts; at most {limit} are taken. Group more finely in Alertmanager (group_by)"
     )]
     TooMany { alerts: usize, limit: usize },
     #[error("PM1305: alert {index} (counted from 1) cannot be taken: {why}")]

@@ -4,7 +4,7 @@
 use super::App;
 use super::confirm::{Confirmed, confirm};
 use super::dry::dry_plan;
-use super::occurrence::{Confirming, Open, State, pace, verdict};
+use super::occurrence::{Confirming, Open, State, longest_pause, pace, verdict};
 use crate::intake;
 use crate::intake::occurrence::{Arrival, Occurrences};
 use crate::kernel::domain::{
@@ -279,6 +279,7 @@ impl Triage {
             hold,
             give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
             next_look: now,
+            last_yes: now,
             looking: false,
             last: String::new(),
         };
@@ -343,6 +344,12 @@ impl Triage {
         let now = self.app.world.now();
         c.looking = false;
         c.next_look = (now + pace(c.hold)).min((c.since + c.hold).max(now + Span::millis(200)));
+        if matches!(seen, Confirmed::Yes) {
+            if now.since(c.last_yes) > longest_pause(c.hold) {
+                c.since = now;
+            }
+            c.last_yes = now;
+        }
         match seen {
             Confirmed::Yes if now >= c.since + c.hold => {
                 let app = self.app.clone();

@@ -43,6 +43,7 @@ impl Run {
             closed: None,
             resolved: false,
             first_change: None,
+            deadline_from: None,
             committed: None,
             rpo: None,
             loss_is_final: false,
@@ -226,6 +227,7 @@ impl Run {
 
     fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
         self.first_change.get_or_insert(at);
+        self.deadline_from.get_or_insert(at);
         let state = self.at_mut(call.item)?;
         if state.phase != ItemPhase::Idle || state.numbered + 1 != call.attempt {
             return Err(format!("item {} is {:?} after attempt {}", call.item, state.phase, state.numbered));
@@ -336,6 +338,7 @@ impl Run {
                 *state = ItemState { numbered: state.numbered, changed: state.changed, ..ItemState::new() };
                 state.start(at);
                 self.resolved = false;
+                self.deadline_from = self.deadline_from.map(|_| at);
             }
             Told::Confirm(id) => {
                 let rung = self.state(*id).rung;

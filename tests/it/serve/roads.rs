@@ -76,3 +76,34 @@ async fn looking_changes_nothing_and_unknown_things_are_named() {
     assert_eq!(server.post("/api/v1/runs/NOSUCH/decisions", decision).await.0, 404);
     assert_eq!(server.kinds().await, before, "nothing was written");
 }
+
+#[tokio::test]
+async fn an_old_copy_of_the_journal_starts_frozen_until_a_person_has_looked() {
+    let (outer, playbooks) = (tempdir().unwrap(), tempdir().unwrap());
+    let data = outer.path().join("data");
+    let old = outer.path().join("pointsman.db");
+    std::fs::create_dir(&data).unwrap();
+    let server = Server::start(&data, playbooks.path(), &[]).await;
+    server.deliver(ONE_ALERT, server.bearer()).await;
+    server.stop().await;
+    std::fs::copy(data.join("pointsman.db"), &old).unwrap();
+    let server = Server::start(&data, playbooks.path(), &[]).await;
+    server.deliver(RESOLVED, server.bearer()).await;
+    server.until_kind("occurrence_closed").await;
+    server.stop().await;
+    std::fs::copy(&old, data.join("pointsman.db")).unwrap();
+
+    let server = Server::start(&data, playbooks.path(), &[]).await;
+    let (_, status) = server.get("/api/v1/status").await;
+    assert!(status["says"].as_str().unwrap().starts_with("FROZEN"), "{status}");
+    assert_eq!(server.deliver(ONE_ALERT, server.bearer()).await.0, 200, "alerts are kept all the same");
+    let (code, problem) = server.post("/api/v1/thaw", json!({ "reason": " " })).await;
+    assert_eq!(code, 403, "a reason is needed: {problem}");
+    let (code, answer) = server.post("/api/v1/thaw", json!({ "reason": "compared with the targets" })).await;
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(server.get("/api/v1/status").await.1["frozen"], serde_json::Value::Null);
+    assert_eq!(server.post("/api/v1/thaw", json!({ "reason": "again" })).await.0, 409);
+    server.until_kind("thawed").await;
+    server.stop().await;
+    verified(&data);
+}
