@@ -207,8 +207,8 @@ fn item_view(run: &Run, id: ItemId) -> Value {
     let line = run.plan.as_ref().and_then(|p| p.lines.iter().find(|l| l.item == id));
     json!({
         "item": id, "name": item.name, "role": item.role, "optional": item.optional,
-        "target": run.form(id).spec().map(|s| &s.target), "phase": phase, "says": says,
+        "target": run.form(id).spec().map_or("", |s| s.target.as_str()), "phase": phase, "says": says,
         "attempts": state.attempts, "rung": state.rung, "began": state.began, "ended": state.ended,
-        "now": line.map(|l| &l.now), "after": line.map(|l| &l.after),
+        "now": line.map_or("", |l| l.now.as_str()), "after": line.map_or("", |l| l.after.as_str()),
     })
 }
