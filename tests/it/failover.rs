@@ -3,6 +3,7 @@
 
 mod alerts;
 mod crashes;
+mod demo;
 mod ordinary;
 mod people;
 mod refusals;

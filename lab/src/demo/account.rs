@@ -54,7 +54,7 @@ fn recovery(screen: &Screen, kill: &Kill, goals: &Goals, body: &Value) -> (Strin
         || "the application never wrote again".to_owned(),
         |s| format!("{s:>9.3} s   from the kill to the first served write, as the application saw it"),
     );
-    screen.row("in all", &words);
+    screen.row("served", &words);
     let whole = PHASES.iter().all(|(phase, _)| of(phase).is_some());
     ("the recovery time is known in all 7 phases".to_owned(), whole && served.is_some())
 }
@@ -74,6 +74,13 @@ async fn loss(stage: &Stage, screen: &Screen, kill: &Kill, body: &Value) -> anyh
         format!("{before} orders were acknowledged before the outage; {} of them are lost", lost.len());
     screen.row("the shop", &words);
     let safe = rpo["last_safe"].as_i64();
+    if let (Some(first), Some(safe)) = (lost.first(), safe) {
+        let after = (first.acked_at_micros - safe) as f64 / 1e6;
+        screen.row(
+            "",
+            &format!("the earliest of those was acknowledged {after:.3} s after the last safe time"),
+        );
+    }
     let early = lost.iter().filter(|order| safe.is_none_or(|safe| order.acked_at_micros <= safe)).count();
     if early > 0 {
         screen.row("", &format!("{early} of those were promised to be safe"));

@@ -35,6 +35,7 @@ pub async fn run(flags: Flags) -> anyhow::Result<bool> {
     };
     if flags.keep {
         stage.addresses(&screen);
+        stage.credentials(&screen).await?;
         screen.plain("Everything keeps running. Ctrl-C ends it and takes it away.");
         tokio::signal::ctrl_c().await?;
         screen.plain("Taking everything away (some seconds) ...");

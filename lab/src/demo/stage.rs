@@ -1,5 +1,6 @@
 //! The stage: every server of the lab, Pointsman beside them, and the wait until all is quiet.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -67,6 +68,22 @@ impl Stage {
         screen.row("Alertmgr", &alertmanagers.join(", "));
         screen.row("Pointsman", &format!("{}   mode auto, playbook {PLAYBOOK}", self.pointsman.url()));
         screen.row("files", &format!("{}", lab.dir().display()));
+    }
+
+    /// How to look at it, and to decide, from another terminal.
+    pub async fn credentials(&self, screen: &Screen) -> anyhow::Result<()> {
+        let token = self.pointsman.token("incident-lead", "demo").await?;
+        let program = self.pointsman.binary().parent().context("the program lies in a folder")?;
+        let text = format!(
+            "export POINTSMAN_SERVER={}\nexport POINTSMAN_TOKEN={token}\nexport PATH={}:$PATH\n",
+            self.pointsman.url(),
+            program.display(),
+        );
+        let file = self.lab.dir().join("pointsman/env");
+        std::fs::write(&file, text)?;
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+        screen.row("look", &format!(". {}; pointsman status", file.display()));
+        Ok(())
     }
 
     /// Orders flow, no run is open, every probe is known to be up from every place.

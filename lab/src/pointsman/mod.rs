@@ -156,10 +156,15 @@ impl Pointsman {
 
     /// Runs the command line to its end and gives its stdout.
     pub async fn cli(&self, words: &[&str]) -> anyhow::Result<String> {
+        self.cli_as(&self.client, words).await
+    }
+
+    /// The same with somebody else's token.
+    pub async fn cli_as(&self, who: &Client, words: &[&str]) -> anyhow::Result<String> {
         let binary = self.binary.display().to_string();
         let argv: Vec<&str> = [binary.as_str()].into_iter().chain(words.iter().copied()).collect();
-        let (url, token) = (self.url(), self.client.token().to_owned());
-        run(&argv, &[("POINTSMAN_SERVER", url.as_str()), ("POINTSMAN_TOKEN", token.as_str())]).await
+        let url = self.url();
+        run(&argv, &[("POINTSMAN_SERVER", url.as_str()), ("POINTSMAN_TOKEN", who.token())]).await
     }
 
     /// Whether the journal on the disk verifies, in the words of the command line.

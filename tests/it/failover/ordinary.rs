@@ -22,6 +22,9 @@ async fn a_killed_primary_is_failed_over_and_cannot_come_back() {
         let phases: Vec<&str> =
             end["rto"].as_array().into_iter().flatten().filter_map(|p| p[0].as_str()).collect();
         ensure!(phases == ["detect", "decide", "fence", "promote", "config", "verify", "dns"], "{phases:?}");
+        let run = scene.pointsman.records("opened").await?[0].run().unwrap_or_default().to_owned();
+        let watched = scene.pointsman.cli(&["watch", &run]).await?;
+        ensure!(watched.contains("succeeded"), "`pointsman watch` says: {watched}");
         // The supervisor of the old primary wants to start it, more than once.
         let refused = || async {
             let lines = scene.lab.postgres().supervisor_log(Site::Gra)?;

@@ -31,7 +31,10 @@ async fn a_lost_machine_asks_for_the_override_which_only_the_incident_lead_may_g
         ensure!(refused.status == 403, "{refused}");
         ensure!(scene.lab.postgres().is_in_recovery(Site::Sbg).await?, "promoted by an approver");
         let lead = scene.pointsman.client_as("incident-lead", "lead").await?;
-        lead.decide(&run, &approval).await?;
+        // As the incident lead would: by the command line, told by name and with a reason.
+        let reason = "--reason=the site is under water, says the provider";
+        let words = ["approve", &run, "--accept-unfenced=pg-gra", "--confirm=shop", reason];
+        scene.pointsman.cli_as(&lead, &words).await?;
         let end = scene.finished().await?;
         ensure!(end["outcome"] == "partial", "the run ended otherwise: {end}");
         scene.serves_after(gone).await?;
