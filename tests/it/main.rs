@@ -9,6 +9,7 @@ mod http;
 mod intake;
 mod playbook;
 mod postgres;
+mod readme;
 mod remote;
 mod serve;
 mod store;
