@@ -9,7 +9,6 @@ mod http;
 mod intake;
 mod playbook;
 mod postgres;
-mod readme;
 mod remote;
 mod serve;
 mod store;
