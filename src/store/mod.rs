@@ -16,6 +16,7 @@ mod lock;
 mod neighbour;
 mod open;
 mod read;
+mod script;
 mod token;
 mod verify;
 mod writer;

@@ -2,10 +2,10 @@
 //! duplicates cannot race; matching never happens in a request.
 
 use super::App;
+use super::bodies::Bodies;
 use super::confirm::{Confirmed, confirm};
 use super::dry::dry_plan;
 use super::occurrence::{Confirming, Open, State, longest_pause, pace, verdict};
-use crate::intake;
 use crate::intake::occurrence::{Arrival, Occurrences};
 use crate::kernel::domain::{
     Actor, Cause, Delivered, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record,
@@ -30,6 +30,9 @@ const LOOK_AGAIN: Span = Span::secs(15);
 pub struct Triage {
     app: Arc<App>,
     cursor: Position,
+    /// Where a start would begin to read.
+    kept: Position,
+    bodies: Bodies,
     occurrences: Occurrences,
     /// Last sequence of each source's stream of alerts; this task is its only writer.
     seqs: BTreeMap<Name, Seq>,
@@ -85,6 +88,8 @@ impl Triage {
         let mut triage = Triage {
             app: app.clone(),
             cursor,
+            kept: cursor,
+            bodies: Bodies::default(),
             occurrences: Occurrences::default(),
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -161,15 +166,24 @@ impl Triage {
                 self.cursor = stamped.position;
             }
             self.cursor = last;
+            self.keep_cursor().await?;
         }
+    }
+
+    /// What means nothing new moves no cursor; a start must not read all of it again before the next outage.
+    async fn keep_cursor(&mut self) -> anyhow::Result<()> {
+        if self.cursor < self.kept + Position::from(PAGE) {
+            return Ok(());
+        }
+        let row = Row::Cursor { name: CURSOR.into(), position: self.cursor };
+        self.app.journal.append(Batch::new(self.app.world.now()).row(row)).await?;
+        self.kept = self.cursor;
+        Ok(())
     }
 
     /// One delivery: occurrences open and close, in one batch with the cursor.
     async fn take(&mut self, delivered: &Delivered, position: Position, at: Time) -> anyhow::Result<()> {
-        let Some(bytes) = self.app.journal.backend().content(delivered.digest).await? else {
-            anyhow::bail!("the body of delivery {position} is not there");
-        };
-        let delivery = match intake::alertmanager::parse(&bytes) {
+        let delivery = match self.bodies.read(&self.app.journal, delivered.digest).await? {
             Ok(delivery) => delivery,
             Err(error) => {
                 // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
@@ -199,6 +213,7 @@ impl Triage {
             .summary(serde_json::json!({ "delivery": position }))
             .row(Row::Cursor { name: CURSOR.into(), position });
         let receipt = self.app.journal.append(batch).await?;
+        self.kept = position;
         self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
