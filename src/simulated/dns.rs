@@ -164,13 +164,20 @@ impl Port for DnsModel {
         _within: Span,
     ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>> {
         async move {
-            let world = self.world();
-            match zone.servers.first() {
-                Some(first) if !world.silent.contains(first) => {
-                    Ok(world.now.sets.values().cloned().collect())
+            let fault = self.hook.before("dns.list", false).await;
+            let listed = {
+                let world = self.world();
+                let seen = if fault == Fault::Stale { &world.before } else { &world.now };
+                match zone.servers.first() {
+                    _ if matches!(fault, Fault::Reject | Fault::LoseReply) => {
+                        Err(no_answer("no answer, as planted"))
+                    }
+                    Some(first) if !world.silent.contains(first) => Ok(seen.sets.values().cloned().collect()),
+                    _ => Err(no_answer("no answer")),
                 }
-                _ => Err(no_answer("no answer")),
-            }
+            };
+            self.hook.after("dns.list", false).await;
+            listed
         }
         .boxed()
     }

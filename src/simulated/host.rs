@@ -132,6 +132,14 @@ impl HostModel {
         world.machines.entry(host).or_default().files.insert(path.to_owned(), text.to_owned());
     }
 
+    /// Somebody works on the machine itself.
+    pub fn touch(&self, host: impl Into<Name>, work: impl FnOnce(&mut Machine)) {
+        let host = host.into();
+        let mut world = self.world();
+        world.remember(&host);
+        work(world.machines.entry(host).or_default());
+    }
+
     pub fn see(&self, host: impl Into<Name>) -> Machine {
         self.world().machines.get(&host.into()).cloned().unwrap_or_default()
     }

@@ -5,6 +5,7 @@ mod hook;
 mod host;
 mod http;
 pub mod postgres;
+pub mod world;
 
 pub use dns::DnsModel;
 pub use hook::{Calm, Fault, Hook};

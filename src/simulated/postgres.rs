@@ -49,6 +49,11 @@ impl Servers {
         self.lock().now.clone()
     }
 
+    /// The same without a copy, for whoever looks often.
+    pub fn look<T>(&self, at: impl FnOnce(&World) -> T) -> T {
+        at(&self.lock().now)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("invariant: no panic while the world is held")
     }

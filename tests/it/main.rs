@@ -11,4 +11,5 @@ mod playbook;
 mod postgres;
 mod remote;
 mod serve;
+mod sim;
 mod store;

@@ -3,14 +3,15 @@
 use crate::domain::Time;
 use crate::port::World;
 use futures_util::future::BoxFuture;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 struct State {
     now: Time,
-    waiting: BTreeSet<Time>,
+    /// Whom to wake when it is that late: calls in flight side by side are polled only when they are woken.
+    waiting: BTreeMap<Time, Vec<Waker>>,
     random: u64,
 }
 
@@ -19,7 +20,7 @@ pub struct SimWorld(Arc<Mutex<State>>);
 
 impl SimWorld {
     pub fn starting_at(now: Time) -> SimWorld {
-        SimWorld(Arc::new(Mutex::new(State { now, waiting: BTreeSet::new(), random: 1 })))
+        SimWorld(Arc::new(Mutex::new(State { now, waiting: BTreeMap::new(), random: 1 })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -28,9 +29,13 @@ impl SimWorld {
 
     /// Goes on to the earliest time that anybody waits for. False: nobody waits.
     pub fn advance(&self) -> bool {
-        let mut state = self.lock();
-        let Some(next) = state.waiting.pop_first() else { return false };
-        state.now = state.now.max(next);
+        let (next, sleepers) = {
+            let mut state = self.lock();
+            let Some(first) = state.waiting.pop_first() else { return false };
+            first
+        };
+        self.advance_to(next);
+        sleepers.into_iter().for_each(Waker::wake);
         true
     }
 
@@ -50,12 +55,15 @@ impl World for SimWorld {
         self.lock().now
     }
     fn sleep_until(&self, at: Time) -> BoxFuture<'_, ()> {
-        Box::pin(poll_fn(move |_| {
+        Box::pin(poll_fn(move |context| {
             let mut state = self.lock();
             if state.now >= at {
                 return Poll::Ready(());
             }
-            state.waiting.insert(at);
+            let sleepers = state.waiting.entry(at).or_default();
+            if !sleepers.iter().any(|known| known.will_wake(context.waker())) {
+                sleepers.push(context.waker().clone());
+            }
             Poll::Pending
         }))
     }

@@ -1,18 +1,36 @@
 //! One simulated life after another, until the run waits for a person or ends.
 
 use super::{FaultyBackend, Fuse, Schedule, SimWorld};
-use crate::domain::{Outcome, Record, Resolved, RunId, Span, Stream, Time};
+use crate::domain::{Actor, Outcome, Record, Resolved, RunId, Span, Stream, Time};
 use crate::drive::{DriveError, Driver, Mistake, Pass};
+use crate::engine::{Command, Run};
 use crate::journal::{AppendError, Batch, Journal, Row};
 use crate::port::{Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Restarts and passes in one simulated story; more is a loop that never ends.
 const MAX_PASSES: u32 = 2_000;
 /// Polls within one pass.
 const MAX_POLLS: u32 = 200_000;
+
+/// Set when a future wants to be polled again before any time passes.
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Why a person's word is not written down.
+enum Said {
+    Refused(String),
+    Not(String),
+    Again,
+}
 
 /// Where a story ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +45,10 @@ pub struct Sim {
     pub world: SimWorld,
     pub backend: Arc<FaultyBackend>,
     pub mistake: Mistake,
-    /// A held run looks again; after this much virtual time the story ends as it stands.
+    /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
+    /// The same for a run that is held all that time: one look is like the other.
+    pub hold_patience: Span,
 }
 
 impl Sim {
@@ -41,6 +61,7 @@ impl Sim {
             backend,
             mistake: Mistake::None,
             patience: Span::mins(180),
+            hold_patience: Span::mins(180),
         }
     }
 
@@ -72,6 +93,7 @@ impl Sim {
         samples: Arc<dyn Samples>,
     ) -> Result<End, String> {
         let begun = self.world.now();
+        let mut held = None;
         for life in 0..MAX_PASSES {
             let journal = Journal::new(self.backend.clone());
             let driver = Driver {
@@ -87,7 +109,9 @@ impl Sim {
                 Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),
                 Some(Ok(Pass::Observed(_))) => return Ok(End::Waits("observed".into())),
                 Some(Ok(Pass::Waiting { wake: Some(at), says })) => {
-                    if at.since(begun) > self.patience {
+                    held = says.starts_with("held").then(|| held.unwrap_or(at));
+                    let too_long = held.is_some_and(|since| at.since(since) > self.hold_patience);
+                    if too_long || at.since(begun) > self.patience {
                         return Ok(End::Waits(says));
                     }
                     self.world.advance_to(at);
@@ -102,6 +126,31 @@ impl Sim {
         Err("the run does not come to an end".into())
     }
 
+    /// A person says something to the run, and says it again until it is known to be written down.
+    pub fn say(&self, run: &RunId, by: &Actor, command: &Command) -> Result<(), String> {
+        let stream = Stream::Run(run.clone());
+        for attempt in 0..MAX_PASSES {
+            let journal = Journal::new(self.backend.clone());
+            let said = self.block_on(async {
+                let records = journal.read(&stream, 1).await.map_err(|e| Said::Not(e.to_string()))?;
+                let told = Run::fold(&records).map_err(|e| Said::Not(e.to_string()))?;
+                let now = self.world.now();
+                let record = told
+                    .decide(command, by, "as the scenario says", now)
+                    .map_err(|why| Said::Refused(why.to_string()))?;
+                journal.write(now, stream.clone(), Some(told.seq), record).await.map_err(|_| Said::Again)
+            });
+            match said {
+                Some(Ok(_)) => return Ok(()),
+                // Written the first time, though the answer did not say so.
+                Some(Err(Said::Refused(_))) if attempt > 0 => return Ok(()),
+                Some(Err(Said::Refused(why) | Said::Not(why))) => return Err(why),
+                Some(Err(Said::Again)) | None => self.restart(),
+            }
+        }
+        Err("nobody listens".into())
+    }
+
     fn restart(&self) {
         self.fuse.revive();
         self.backend.reopen();
@@ -114,11 +163,15 @@ impl Sim {
     /// Polls until ready; moves the clock when everything waits. `None`: the process died.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
         for _ in 0..MAX_POLLS {
+            woken.0.store(false, Ordering::SeqCst);
             match future.as_mut().poll(&mut context) {
                 Poll::Ready(output) => return Some(output),
                 Poll::Pending if self.fuse.is_dead() => return None,
+                Poll::Pending if woken.0.load(Ordering::SeqCst) => {}
                 Poll::Pending => {
                     assert!(self.world.advance(), "everything waits and nothing is due: a deadlock")
                 }

@@ -4,7 +4,7 @@ use super::Promote;
 use crate::kernel::domain::{CallEnd, Lsn, Span};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::Ctx;
-use crate::provider::postgres::look::within;
+use crate::provider::postgres::look::{LOOK, within};
 use crate::provider::postgres::node::Progress;
 use crate::provider::postgres::port::Trouble;
 use crate::provider::postgres::rpo::{Ends, rpo};
@@ -41,6 +41,9 @@ impl Promote {
             },
             None => None,
         };
+        if let Some(end) = self.old_lives(ctx).await {
+            return end;
+        }
         if detail.clear_sync
             && let Err(trouble) = self.port.clear_sync_standbys(&self.target, within(ctx, CALL)).await
         {
@@ -77,6 +80,22 @@ impl Promote {
             return Err(CallEnd::rejected(false, says));
         }
         Ok(progress)
+    }
+
+    /// Right before the point of no return: a fence that was proven, by whatever rung, may have been taken back
+    /// since. A server that does not answer leaves its fence as it was proven; one that answers as an unfenced
+    /// primary would be a second writer.
+    async fn old_lives(&self, ctx: &Ctx) -> Option<CallEnd> {
+        let node = self.port.node(&self.old, within(ctx, LOOK)).await.ok()?;
+        let fenced = node.hba_fenced == Some(true) || node.read_only;
+        (!node.in_recovery && !fenced).then(|| {
+            let says = format!(
+                "not promoted: {} answers as a primary, and its fence is not in place any more: two writers \
+                would diverge. Nothing was changed. Fence it again, then retry.",
+                self.old.name
+            );
+            CallEnd::rejected(false, says)
+        })
     }
 
     /// Waits until the standby has all of the fenced primary's log. Bounded; on time-out nothing is promoted.

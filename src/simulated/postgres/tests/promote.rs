@@ -193,3 +193,18 @@ async fn what_was_lost_is_said_afterwards() {
         assert_eq!((&rpo["bytes"], &rpo["last_safe"]), (&json!(300), &json!(safe)), "{rpo}");
     }
 }
+
+/// A machine that was proven stopped and runs again, seen only after the plan: it would be a second writer.
+#[tokio::test]
+async fn a_stopped_primary_that_is_back_stops_the_promotion() {
+    let scene = outage().await;
+    let change = scene.change(&promote(&scene), &[stopped()]).await;
+    scene.hand(|world| {
+        world.server("a").masked = false;
+        world.start("a");
+    });
+    let end = scene.carry_out(&promote(&scene), change).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    assert!(end.detail.to_string().contains("two writers"), "{end:?}");
+    assert!(scene.servers.world().server("b").in_recovery, "it was not told to promote");
+}

@@ -1,0 +1,244 @@
+//! One world for a whole playbook: a PostgreSQL pair, its machines, the application, the zone and everything that can
+//! be looked at, all built from what the playbook and the configuration name, and all of one piece: when the primary
+//! dies its application does too, and a name leads where the zone says.
+//!
+//! The crash matrix of the shipped playbooks runs the real providers against it. It counts effects, lets people
+//! change things by hand, and watches at every moment that there are never two writers.
+
+mod names;
+mod samples;
+mod sights;
+mod watch;
+
+pub use names::{App, Names};
+pub use samples::Sampled;
+pub use watch::Watch;
+
+use super::postgres::{Servers, World};
+use super::{DnsModel, HostModel, HttpModel};
+use crate::config::Config;
+use crate::kernel::domain::{Name, Resolved, Span, Time};
+use crate::kernel::port::World as _;
+use crate::kernel::sim::{Fuse, SimWorld};
+use crate::provider::Ports;
+use crate::provider::dns::RrSet;
+use crate::provider::http::ProbeMemory;
+use sights::{Sightseer, View};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use watch::FusedCalls;
+
+/// How things stand when the alert comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The old primary was killed; a supervisor may bring it back.
+    pub primary_killed: bool,
+    /// The old site's application answers nothing, whatever its database does.
+    pub app_dead: bool,
+    /// The old primary's machine cannot be reached over SSH.
+    pub ssh_cut: bool,
+    /// Somebody goes on writing to the old primary, and replication stumbles along behind.
+    pub orders: bool,
+    /// How many looks a promotion takes after its signal.
+    pub promote_looks: u32,
+    /// How many answers the second server lags behind.
+    pub dns_lag: u32,
+    /// How long every call takes. Without any, what was seen before a change is as young as what is seen after it.
+    pub latency: Span,
+}
+
+/// What a person, or a supervisor, does meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// The old primary is started again, if nothing keeps it from starting.
+    StartOld,
+    PromoteNew,
+    /// Somebody takes the fence of the old primary back and starts it.
+    UnfenceOld,
+    /// The application's file is written by somebody else.
+    EditFile,
+    RestartApp,
+    MoveDns,
+    /// The alert is gone at its source.
+    Resolve,
+}
+
+impl Hand {
+    pub const ALL: [Hand; 7] = [
+        Hand::StartOld,
+        Hand::PromoteNew,
+        Hand::UnfenceOld,
+        Hand::EditFile,
+        Hand::RestartApp,
+        Hand::MoveDns,
+        Hand::Resolve,
+    ];
+}
+
+/// The end state that users see, for comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub writers: Vec<Name>,
+    pub timelines: BTreeMap<Name, u32>,
+    pub old_is_fenced: bool,
+    pub files: BTreeMap<Name, String>,
+    pub running: BTreeMap<Name, String>,
+    pub zone: Vec<RrSet>,
+}
+
+pub struct TwoSites {
+    pub names: Names,
+    pub postgres: Arc<Servers>,
+    pub hosts: Arc<HostModel>,
+    pub dns: Arc<DnsModel>,
+    http: Arc<HttpModel>,
+    start: Start,
+    hand: Option<Hand>,
+    seen: Mutex<Watch>,
+}
+
+impl TwoSites {
+    /// What is not in the playbook or the configuration cannot be simulated: all of it is told.
+    pub fn new(
+        config: &Config,
+        spec: &Resolved,
+        fuse: Arc<Fuse>,
+        start: Start,
+        hand: Option<Hand>,
+        clock: &SimWorld,
+    ) -> Result<Arc<TwoSites>, Vec<String>> {
+        let names = Names::of(config, spec)?;
+        let world = Arc::new_cyclic(|me: &Weak<TwoSites>| {
+            let hook = Arc::new(FusedCalls {
+                fuse,
+                clock: clock.clone(),
+                latency: start.latency,
+                world: me.clone(),
+            });
+            let pair = World::pair(names.old.as_str(), names.new.as_str());
+            let postgres = Arc::new(Servers::new(pair, hook.clone()));
+            let hosts = Arc::new(HostModel::new(hook.clone()));
+            let zone: Vec<RrSet> = names.zone.iter().map(|(before, _)| before.clone()).collect();
+            let dns = Arc::new(DnsModel::new(hook.clone(), zone.into_iter().filter(RrSet::exists)));
+            let http = Arc::new(HttpModel::new(hook, Arc::new(Sightseer(me.clone()))));
+            TwoSites { names, postgres, hosts, dns, http, start, hand, seen: Mutex::default() }
+        });
+        world.furnish();
+        world.remember_probes(config, clock.now());
+        Ok(world)
+    }
+
+    /// The ways out for the real registry.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            postgres: self.postgres.clone(),
+            dns: self.dns.clone(),
+            host: self.hosts.clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    /// The sampler's ring: a minute of good looks until `now`, then what each later look shows.
+    pub fn samples(&self, clock: &SimWorld) -> Arc<Sampled> {
+        Arc::new(Sampled::new(self, clock.clone(), clock.now()))
+    }
+
+    fn furnish(&self) {
+        if let Some(machine) = &self.names.machine {
+            let (old, postgres) = (self.names.old.clone(), self.postgres.clone());
+            let stop = move || postgres.by_hand(|pair| pair.stop_and_mask(old.as_str()));
+            self.hosts.database_host(machine.as_str(), stop, || {});
+            self.hosts.cut_off(machine.clone(), self.start.ssh_cut);
+        }
+        for app in &self.names.apps {
+            let text = app.text(&self.names.old_address);
+            self.hosts.app(app.host.as_str(), &app.file, &text, &app.restart, &app.is_current);
+        }
+        self.dns.lag(self.start.dns_lag);
+        self.postgres.by_hand(|pair| {
+            pair.server(self.names.new.as_str()).promote_looks = self.start.promote_looks;
+            if self.start.primary_killed {
+                pair.crash(self.names.old.as_str());
+            }
+        });
+        let view = self.view();
+        let mut seen = self.seen();
+        (seen.before, seen.now) = (view.clone(), view);
+    }
+
+    /// Every probe was up until a moment ago: otherwise its silence would be worth nothing.
+    fn remember_probes(&self, config: &Config, now: Time) {
+        use crate::provider::http::{LOCAL, Port as _};
+        let places: Vec<Name> = config.vantages.keys().cloned().chain([LOCAL.into()]).collect();
+        for (name, probe) in &config.probes {
+            for place in &places {
+                self.http.memory().note(ProbeMemory::key(name, probe, place), now);
+            }
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Watch> {
+        self.seen.lock().expect("invariant: no panic while the watch is held")
+    }
+
+    /// What the watch has written down so far.
+    pub fn watch(&self) -> Watch {
+        self.seen().clone()
+    }
+
+    fn view(&self) -> View {
+        View::of(self)
+    }
+
+    /// How often each of *our* effects happened.
+    pub fn effects(&self) -> BTreeMap<String, u32> {
+        let by_person = self.seen().promoted_by_hand;
+        let mut effects = self.hosts.effects();
+        for (name, server) in self.postgres.world().servers {
+            let person = if name == self.names.new { by_person } else { 0 };
+            effects.insert(format!("{name} promoted"), server.promoted - person);
+            effects.insert(format!("{name} pg_hba written"), server.hba_written);
+            effects.insert(format!("{name} marker row"), server.marked);
+        }
+        effects.insert("zone updated".into(), self.dns.updates());
+        effects.retain(|_, count| *count > 0);
+        effects
+    }
+
+    pub fn standing(&self) -> Standing {
+        let pair = self.postgres.world();
+        let writers = pair.servers.iter().filter(|(_, server)| server.writable());
+        let file = |app: &App| self.hosts.see(app.host.clone()).files.get(&app.file).cloned();
+        let running = |app: &App| self.hosts.see(app.host.clone()).running.get(&app.file).cloned();
+        let of = |look: &dyn Fn(&App) -> Option<String>| {
+            let one = |app: &App| (app.host.clone(), look(app).unwrap_or_default());
+            self.names.apps.iter().map(one).collect()
+        };
+        Standing {
+            writers: writers.map(|(name, _)| name.clone()).collect(),
+            timelines: pair.servers.iter().map(|(name, server)| (name.clone(), server.timeline)).collect(),
+            old_is_fenced: self.old_is_fenced(),
+            files: of(&file),
+            running: of(&running),
+            zone: self.names.zone.iter().map(|(set, _)| self.dns.holds(&set.question())).collect(),
+        }
+    }
+
+    /// It can take no write, and nothing but a person brings that back.
+    fn old_is_fenced(&self) -> bool {
+        self.postgres.look(|pair| {
+            pair.servers.get(&self.names.old).is_some_and(|old| {
+                let stopped = !old.up && old.masked;
+                stopped || (old.locked_out() && old.hba.starts_with(crate::provider::postgres::hba::MARK))
+            })
+        })
+    }
+
+    /// Bytes that the old primary has accepted and the new one was promoted without.
+    pub fn lost(&self) -> Option<u64> {
+        self.postgres.look(|pair| {
+            let (old, new) = (pair.servers.get(&self.names.old)?, pair.servers.get(&self.names.new)?);
+            Some(old.position.saturating_sub(new.forked?))
+        })
+    }
+}

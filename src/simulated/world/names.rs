@@ -1,0 +1,159 @@
+//! What a playbook and its configuration name, as far as a world must hold it. Read once, when the world is built.
+
+use crate::config::Config;
+use crate::kernel::domain::{Form, Name, Resolved, Spec};
+use crate::provider::dns::{Question, RrSet, RrType, normal_name};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// TTL of the records as they stand at the beginning: another than the playbook's.
+const OLD_TTL: u32 = 300;
+
+/// The application on one machine: a file, and a service that reads it when it starts.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub host: Name,
+    pub file: String,
+    /// What the file shall hold in the end.
+    pub set: BTreeMap<String, String>,
+    pub restart: String,
+    pub is_current: String,
+}
+
+impl App {
+    /// The file as it stands at the beginning: every value is the old site's.
+    pub fn text(&self, old: &str) -> String {
+        let values = self.set.keys().map(|key| format!("{key}={old}\n")).collect::<String>();
+        format!("# the application\nPORT=8080\n{values}")
+    }
+
+    /// Whether a service that was started with `text` works with the new values.
+    pub fn works_with(&self, text: &str) -> bool {
+        self.set.iter().all(|(key, value)| text.lines().any(|line| line == format!("{key}={value}")))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Names {
+    pub old: Name,
+    pub new: Name,
+    pub old_address: String,
+    /// The machine that the old primary runs on.
+    pub machine: Option<Name>,
+    pub apps: Vec<App>,
+    /// Each set before, and as it is wanted.
+    pub zone: Vec<(RrSet, RrSet)>,
+    /// Addresses of each site as probes and records have them.
+    pub old_site: BTreeSet<IpAddr>,
+    pub new_site: BTreeSet<IpAddr>,
+    /// `address:port` of each database.
+    pub databases: BTreeMap<String, Name>,
+    /// Labels that are asked for at the alert's source.
+    pub labels: Vec<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    name: String,
+    r#type: RrType,
+    values: Vec<String>,
+}
+
+fn list<T: serde::de::DeserializeOwned>(spec: &Spec, key: &str) -> Vec<T> {
+    spec.with.get(key).and_then(|value| Vec::deserialize(value).ok()).unwrap_or_default()
+}
+
+fn text(spec: &Spec, key: &str) -> Option<String> {
+    Some(spec.with.get(key)?.as_str()?.to_owned())
+}
+
+impl Names {
+    pub fn of(config: &Config, run: &Resolved) -> Result<Names, Vec<String>> {
+        let forms = run.items.iter().flat_map(|item| &item.rungs).map(|rung| &rung.form);
+        let specs: Vec<&Spec> = forms.filter_map(Form::spec).collect();
+        let of = |kind: &str| -> Vec<&Spec> {
+            specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
+        };
+        let promotes = of("postgres.promote");
+        let [promote] = promotes.as_slice() else {
+            return Err(vec![format!("{} promotions; one is simulated", promotes.len())]);
+        };
+        let Some(old) = text(promote, "old").map(Name::from) else {
+            return Err(vec!["the promotion names no old primary".into()]);
+        };
+        let Some(conf) = config.postgres(&old) else {
+            return Err(vec![format!("{old} is not a postgres target")]);
+        };
+        let address = |target: &crate::config::PostgresTarget| format!("{}:{}", target.address, target.port);
+        let databases = config.targets.keys().filter_map(|name| {
+            let target = config.postgres(name)?;
+            Some((address(target), name.clone()))
+        });
+        let mut names = Names {
+            new: promote.target.clone(),
+            old_address: conf.address.clone(),
+            machine: conf.host.clone(),
+            apps: apps(&of("file.render"), &of("command.run")),
+            zone: vec![],
+            old_site: BTreeSet::new(),
+            new_site: BTreeSet::new(),
+            databases: databases.collect(),
+            labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
+            old,
+        };
+        names.pins(config, &of("quorum"));
+        for spec in of("dns.record") {
+            names.records(spec)?;
+        }
+        Ok(names)
+    }
+
+    /// A guard that wants `down` is about the old site, one that wants `up` about the new one.
+    fn pins(&mut self, config: &Config, quorums: &[&Spec]) {
+        for spec in quorums {
+            let site = match spec.with.get("down") {
+                Some(_) => &mut self.old_site,
+                None => &mut self.new_site,
+            };
+            let probes: Vec<Name> = list(spec, "probes");
+            site.extend(probes.iter().filter_map(|probe| config.probes.get(probe)?.resolve_to));
+        }
+    }
+
+    fn records(&mut self, spec: &Spec) -> Result<(), Vec<String>> {
+        let stale: Vec<String> = list(spec, "stale_values");
+        let ttl = spec.with.get("ttl").and_then(serde_json::Value::as_u64).unwrap_or(60);
+        for record in list::<Record>(spec, "records") {
+            let name = normal_name(&record.name).map_err(|why| vec![why])?;
+            let question = Question { name, r#type: record.r#type };
+            let normal = |value: &String| record.r#type.normal(value).ok();
+            let before: Vec<String> = stale.iter().filter_map(normal).collect();
+            let after: Vec<String> = record.values.iter().filter_map(normal).collect();
+            self.old_site.extend(before.iter().filter_map(|value| value.parse::<IpAddr>().ok()));
+            self.new_site.extend(after.iter().filter_map(|value| value.parse::<IpAddr>().ok()));
+            let ttl = u32::try_from(ttl).unwrap_or(u32::MAX);
+            self.zone.push((RrSet::new(&question, OLD_TTL, before), RrSet::new(&question, ttl, after)));
+        }
+        Ok(())
+    }
+}
+
+fn labels(spec: &Spec) -> BTreeMap<String, String> {
+    spec.with.get("labels").and_then(|value| BTreeMap::deserialize(value).ok()).unwrap_or_default()
+}
+
+/// A machine whose file is written and whose service is restarted runs the application.
+fn apps(files: &[&Spec], commands: &[&Spec]) -> Vec<App> {
+    let of = |spec: &&Spec| {
+        let restart = commands.iter().find(|command| command.target == spec.target)?;
+        Some(App {
+            host: spec.target.clone(),
+            file: text(spec, "file")?,
+            set: spec.with.get("set").and_then(|value| BTreeMap::deserialize(value).ok())?,
+            restart: text(restart, "run")?,
+            is_current: text(restart, "check")?,
+        })
+    };
+    files.iter().filter_map(of).collect()
+}

@@ -1,0 +1,191 @@
+//! Between the models and the fuse: every call may be struck, every moment is watched.
+
+use super::sights::{View, foreign};
+use super::{Hand, TwoSites};
+use crate::kernel::domain::Span;
+use crate::kernel::port::World as _;
+use crate::kernel::sim::{Fuse, SimWorld, Strike};
+use crate::provider::dns::RrSet;
+use crate::simulated::{Fault, Hook};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use std::sync::{Arc, Weak};
+
+/// Bytes that the application writes between two calls, and how seldom they are replicated.
+const ORDER: u64 = 4096;
+const STUMBLE: usize = 3;
+
+/// What was seen while the world went on.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    /// Every call: its verb, and whether it can change anything.
+    pub calls: Vec<(String, bool)>,
+    /// What must never be, with the number of the call at which it was.
+    pub violations: Vec<(usize, String)>,
+    /// The call before which somebody changed the world by hand.
+    pub touched: Option<usize>,
+    pub promoted_by_hand: u32,
+    /// Bytes that the old primary had accepted and the new one had not, when *we* promoted it.
+    pub lost: Option<u64>,
+    /// A person accepted by name that the old primary is not fenced.
+    accepted: bool,
+    pub(super) resolved: bool,
+    pub(super) now: View,
+    pub(super) before: View,
+    stale: bool,
+    promotions: u32,
+}
+
+pub(super) struct FusedCalls {
+    pub fuse: Arc<Fuse>,
+    pub clock: SimWorld,
+    pub latency: Span,
+    pub world: Weak<TwoSites>,
+}
+
+impl Hook for FusedCalls {
+    fn before<'a>(&'a self, verb: &'a str, mutates: bool) -> BoxFuture<'a, Fault> {
+        async move {
+            self.fuse.boundary().await;
+            self.clock.sleep_until(self.clock.now() + self.latency).await;
+            let strike = self.fuse.strike();
+            if let Some(world) = self.world.upgrade() {
+                world.begins(verb, mutates, strike);
+            }
+            match strike {
+                None | Some(Strike::ByHand) => Fault::None,
+                Some(Strike::Reject) => Fault::Reject,
+                Some(Strike::LoseReply) => Fault::LoseReply,
+                Some(Strike::Stale) => Fault::Stale,
+            }
+        }
+        .boxed()
+    }
+
+    fn after<'a>(&'a self, verb: &'a str, _mutates: bool) -> BoxFuture<'a, ()> {
+        async move {
+            if let Some(world) = self.world.upgrade()
+                && !verb.starts_with("http.")
+            {
+                world.notice();
+            }
+            self.fuse.boundary().await;
+        }
+        .boxed()
+    }
+}
+
+impl TwoSites {
+    fn begins(&self, verb: &str, mutates: bool, strike: Option<Strike>) {
+        let call = {
+            let mut seen = self.seen();
+            seen.calls.push((verb.to_owned(), mutates));
+            seen.stale = strike == Some(Strike::Stale) && verb.starts_with("http.");
+            seen.calls.len() - 1
+        };
+        if self.start.orders {
+            self.postgres.by_hand(|pair| {
+                pair.server(self.names.new.as_str()).stalled = !call.is_multiple_of(STUMBLE);
+                pair.write(self.names.old.as_str(), ORDER);
+            });
+        }
+        if strike == Some(Strike::ByHand) {
+            self.seen().touched = Some(call);
+            self.lay_hand();
+            self.notice();
+        }
+    }
+
+    /// What a look is answered with: the world, or, when it is struck, the world before its last change.
+    pub(super) fn looked_at(&self) -> View {
+        let mut seen = self.seen();
+        if std::mem::take(&mut seen.stale) { seen.before.clone() } else { seen.now.clone() }
+    }
+
+    /// After everything that may have changed the world.
+    fn notice(&self) {
+        let (view, fenced, lost) = (self.view(), self.old_is_fenced(), self.lost());
+        let (promoted, writers) = self.postgres.look(|pair| {
+            (pair.servers.get(&self.names.new).map_or(0, |server| server.promoted), pair.writers())
+        });
+        let mut seen = self.seen();
+        let call = seen.calls.len().saturating_sub(1);
+        if view != seen.now {
+            seen.before = std::mem::replace(&mut seen.now, view);
+        }
+        let ours = promoted.saturating_sub(seen.promoted_by_hand);
+        if ours > seen.promotions {
+            seen.promotions = ours;
+            seen.lost = lost;
+            if !fenced && !seen.accepted {
+                let says = format!("{} was promoted, and {} is not fenced", self.names.new, self.names.old);
+                seen.violations.push((call, says));
+            }
+        }
+        let own_doing =
+            matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
+        if writers > 1 && !own_doing {
+            seen.violations.push((call, "two servers take writes".into()));
+        }
+    }
+
+    /// Somebody pulls the plug of the old primary.
+    pub fn power_off_old(&self) {
+        self.postgres.by_hand(|pair| pair.stop_and_mask(self.names.old.as_str()));
+        self.notice();
+    }
+
+    /// From here on a promotion without a fence is a person's decision.
+    pub fn accept_unfenced(&self) {
+        self.seen().accepted = true;
+    }
+
+    fn lay_hand(&self) {
+        let (old, new) = (self.names.old.as_str(), self.names.new.as_str());
+        match self.hand {
+            None => {}
+            Some(Hand::StartOld) => self.postgres.by_hand(|pair| pair.start(old)),
+            Some(Hand::PromoteNew) => self.promote_by_hand(new),
+            Some(Hand::UnfenceOld) => self.unfence_by_hand(),
+            Some(Hand::Resolve) => self.seen().resolved = true,
+            Some(Hand::EditFile) => {
+                for app in &self.names.apps {
+                    self.hosts.by_hand(app.host.clone(), &app.file, &app.text("elsewhere.example"));
+                }
+            }
+            Some(Hand::RestartApp) => {
+                for app in &self.names.apps {
+                    self.hosts.touch(app.host.clone(), |machine| machine.running = machine.files.clone());
+                }
+            }
+            Some(Hand::MoveDns) => {
+                for (set, _) in &self.names.zone {
+                    let question = set.question();
+                    self.dns.by_hand(RrSet::new(&question, 60, foreign(&question)));
+                }
+            }
+        }
+    }
+
+    fn promote_by_hand(&self, name: &str) {
+        let done = self.postgres.by_hand(|pair| {
+            let possible = pair.server(name).up && pair.server(name).in_recovery;
+            if possible {
+                pair.promote_by_hand(name);
+            }
+            possible
+        });
+        self.seen().promoted_by_hand += u32::from(done);
+    }
+
+    fn unfence_by_hand(&self) {
+        self.postgres.by_hand(|pair| {
+            let like = pair.server(self.names.new.as_str()).hba.clone();
+            let server = pair.server(self.names.old.as_str());
+            (server.hba, server.masked) = (like, false);
+            pair.start(self.names.old.as_str());
+        });
+        if let Some(machine) = &self.names.machine {
+            self.hosts.touch(machine.clone(), |machine| machine.marks.clear());
+        }
+    }
+}
