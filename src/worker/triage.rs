@@ -1,18 +1,20 @@
 //! Deliveries become occurrences, occurrences become runs, or a record that says why not. One task, so a hundred
 //! duplicates cannot race; matching never happens in a request.
 
+mod confirming;
+mod deliveries;
+
 use super::App;
 use super::bodies::Bodies;
-use super::confirm::{Confirmed, confirm};
+use super::confirm::Confirmed;
 use super::dry::dry_plan;
-use super::occurrence::{Confirming, Open, State, longest_pause, pace, verdict};
-use crate::intake::occurrence::{Arrival, Occurrences};
+use super::occurrence::{Open, State, verdict};
+use crate::intake::occurrence::Occurrences;
 use crate::kernel::domain::{
-    Actor, Cause, Delivered, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record,
-    RunId, Seq, Span, Stamped, Stream, Time,
+    Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, RunId, Seq,
+    Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::Command;
-use crate::kernel::journal::{Batch, Row};
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError};
 use std::collections::BTreeMap;
@@ -155,77 +157,6 @@ impl Triage {
         Ok(())
     }
 
-    async fn take_deliveries(&mut self) -> anyhow::Result<()> {
-        loop {
-            let page = self.app.journal.scan(self.cursor + 1, PAGE).await?;
-            let Some(last) = page.last().map(|r| r.position) else { return Ok(()) };
-            for stamped in page {
-                if let Record::Delivered(delivered) = &stamped.record {
-                    self.take(delivered, stamped.position, stamped.at).await?;
-                }
-                self.cursor = stamped.position;
-            }
-            self.cursor = last;
-            self.keep_cursor().await?;
-        }
-    }
-
-    /// What means nothing new moves no cursor; a start must not read all of it again before the next outage.
-    async fn keep_cursor(&mut self) -> anyhow::Result<()> {
-        if self.cursor < self.kept + Position::from(PAGE) {
-            return Ok(());
-        }
-        let row = Row::Cursor { name: CURSOR.into(), position: self.cursor };
-        self.app.journal.append(Batch::new(self.app.world.now()).row(row)).await?;
-        self.kept = self.cursor;
-        Ok(())
-    }
-
-    /// One delivery: occurrences open and close, in one batch with the cursor.
-    async fn take(&mut self, delivered: &Delivered, position: Position, at: Time) -> anyhow::Result<()> {
-        let delivery = match self.bodies.read(&self.app.journal, delivered.digest).await? {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
-                tracing::error!(position, %error, "a kept delivery cannot be read; its alerts start nothing");
-                return Ok(());
-            }
-        };
-        let source = delivered.source.clone();
-        let arrival = Arrival { source: &source, delivery: position, at };
-        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
-        if records.is_empty() {
-            return Ok(());
-        }
-        let closed: Vec<(OccurrenceId, Time)> = records
-            .iter()
-            .filter_map(|r| match r {
-                Record::OccurrenceClosed { occurrence, ended, .. } => Some((occurrence.clone(), *ended)),
-                _ => None,
-            })
-            .collect();
-        for (occurrence, _) in &closed {
-            records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
-        }
-        let seq = self.seqs.get(&source).copied().unwrap_or(0);
-        let batch = Batch::new(self.app.world.now())
-            .part(Stream::Alerts(source.clone()), Some(seq), records)
-            .summary(serde_json::json!({ "delivery": position }))
-            .row(Row::Cursor { name: CURSOR.into(), position });
-        let receipt = self.app.journal.append(batch).await?;
-        self.kept = position;
-        self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
-        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
-        let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
-        for stamped in &receipt.stamped {
-            self.remember(&source, stamped);
-        }
-        for run in attached {
-            self.tell_resolved(&run).await?;
-        }
-        Ok(())
-    }
-
     fn run_of(&self, id: &OccurrenceId) -> Option<RunId> {
         match &self.open.get(id)?.state {
             State::Attached(run) => Some(run.clone()),
@@ -289,26 +220,6 @@ impl Triage {
         }
     }
 
-    async fn begin_confirming(&mut self, open: &Open, chosen: &Playbook, hold: Span) -> anyhow::Result<()> {
-        let now = self.app.world.now();
-        let says = format!("{} must be confirmed for {hold} before it starts", chosen.name);
-        let why = vec![Reason::new("PM5403", says)];
-        self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
-        let confirming = Confirming {
-            playbook: chosen.name.clone(),
-            since: now,
-            begun: now,
-            hold,
-            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
-            next_look: now,
-            last_yes: now,
-            looking: false,
-            last: String::new(),
-        };
-        self.set(&open.id, State::Confirming(confirming));
-        Ok(())
-    }
-
     async fn hold(
         &self,
         open: &Open,
@@ -324,21 +235,6 @@ impl Triage {
         let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         Ok(())
-    }
-
-    /// Starts one look in the background; a slow source must not hold up other alerts.
-    fn look(&mut self, open: &Open, confirming: &Confirming) {
-        let app = self.app.clone();
-        let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
-        let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
-        let spec = found.and_then(|p| app.resolve(p, cause(open), Some(&open.alert)).ok());
-        let Some(spec) = spec else { return };
-        let looking = Confirming { looking: true, ..confirming.clone() };
-        self.set(&open.id, State::Confirming(looking));
-        self.looks.spawn(async move {
-            let seen = confirm(&app, &spec, &labels, &source, Span::secs(5)).await;
-            Looked::Confirmed(id, seen)
-        });
     }
 
     async fn on_looked(&mut self, looked: Looked) -> anyhow::Result<()> {
@@ -358,44 +254,6 @@ impl Triage {
             }
             Looked::Confirmed(id, seen) => self.on_confirmed(&id, seen).await,
         }
-    }
-
-    async fn on_confirmed(&mut self, id: &OccurrenceId, seen: Confirmed) -> anyhow::Result<()> {
-        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
-        let State::Confirming(mut c) = open.state.clone() else { return Ok(()) };
-        let now = self.app.world.now();
-        c.looking = false;
-        c.next_look = (now + pace(c.hold)).min((c.since + c.hold).max(now + Span::millis(200)));
-        if matches!(seen, Confirmed::Yes) {
-            if now.since(c.last_yes) > longest_pause(c.hold) {
-                c.since = now;
-            }
-            c.last_yes = now;
-        }
-        match seen {
-            Confirmed::Yes if now >= c.since + c.hold => {
-                let app = self.app.clone();
-                let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
-                if let Some(found) = found {
-                    return self.start(&open, found).await;
-                }
-            }
-            Confirmed::Yes => {}
-            Confirmed::No(why) => {
-                let says = format!("not confirmed for {}: after {} {why}", c.hold, now.since(c.begun));
-                return self.not_started(id, vec![verdict(&c.playbook, true, "PM5405", says)], None).await;
-            }
-            Confirmed::Unknown(why) => {
-                c.since = now;
-                c.last = why;
-            }
-        }
-        if now > c.give_up {
-            let says = format!("it could not be confirmed within {}: {}", now.since(c.begun), c.last);
-            return self.not_started(id, vec![verdict(&c.playbook, true, "PM5406", says)], None).await;
-        }
-        self.set(id, State::Confirming(c));
-        Ok(())
     }
 
     async fn start(&mut self, open: &Open, chosen: &Playbook) -> anyhow::Result<()> {
@@ -501,17 +359,4 @@ fn cause(open: &Open) -> Cause {
         delivered: open.delivered,
         labels: open.labels.clone(),
     }
-}
-
-/// The reason on record for an alert that was over before anything could start.
-fn told_off(open: &Open, now: Time) -> Option<Record> {
-    let State::Confirming(c) = &open.state else { return None };
-    let says = format!("resolved after {}; it had to be confirmed for {}", now.since(c.begun), c.hold);
-    Some(Record::NotStarted {
-        occurrence: open.id.clone(),
-        delivery: open.delivery,
-        labels: open.labels.clone(),
-        why: vec![verdict(&c.playbook, true, "PM5405", says)],
-        plan: None,
-    })
 }
