@@ -101,10 +101,12 @@ impl Hosts {
         let shadow = std::fs::read_to_string("/etc/shadow").unwrap_or_default();
         let locked = shadow.lines().any(|line| line.starts_with("root:!"));
         let pam = if locked { "yes" } else { "no" };
+        // SHLVL: bash reads ~/.bashrc under sshd at level one; what a machine's owner put there would be timed as ours.
         let config = format!(
             "Port {}\nListenAddress {}\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM {pam}\nStrictModes no\nUseDNS no\n\
              PermitRootLogin forced-commands-only\nAllowUsers root\nMaxSessions 50\nMaxStartups 100\n\
+             SetEnv SHLVL=1\n\
              LoginGraceTime 10\nPrintMotd no\nPrintLastLog no\n",
             machine.ssh.port(),
             machine.ssh.ip(),

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 const GROUPS: &str = "\
-Right now            status  plan  run  watch  approve  reject  confirm  retry  abort  close
+Right now            status  plan  run  watch  approve  reject  confirm  retry  abort  close  thaw
 Before the outage    check
 Afterwards           audit
 Setting up           serve  token  explain  version";
@@ -104,13 +104,15 @@ pub enum Command {
     Abort(verb::abort::AbortArgs),
     /// End a parked run as it stands
     Close(verb::close::CloseArgs),
+    /// Let runs start again after the instance froze itself
+    Thaw(verb::thaw::ThawArgs),
     /// Validate playbooks and configuration, offline
     Check(local::CheckArgs),
     /// Query, follow and verify the record
     Audit(verb::audit::AuditArgs),
     /// Run the server
     Serve(local::ServeArgs),
-    /// Create, list and revoke tokens in the data directory
+    /// Create a token in the data directory
     Token(verb::token::TokenArgs),
     /// The page of an error's code; all codes without one
     Explain(verb::explain::ExplainArgs),

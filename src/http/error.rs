@@ -12,6 +12,9 @@ pub struct Problem {
     pub failed: String,
     pub state: String,
     pub remedy: String,
+    /// It is not known whether the request took effect.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub doubt: bool,
     #[serde(skip)]
     pub status: StatusCode,
 }
@@ -30,6 +33,7 @@ impl Problem {
             failed: failed.into(),
             state: state.into(),
             remedy: remedy.into(),
+            doubt: false,
             status,
         }
     }
@@ -43,6 +47,18 @@ impl Problem {
             "nothing was changed and nothing is half done",
             "see the server's log and the disk of its data directory; it recovers by itself",
         )
+    }
+
+    /// The store did not answer whether it kept the record.
+    pub fn doubt(error: impl std::fmt::Display) -> Problem {
+        let problem = Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "PM4001",
+            format!("it is not known whether this was written down: {error}"),
+            "it may have taken effect",
+            "`pointsman watch` shows where the run stands; then decide again if it is still asked for",
+        );
+        Problem { doubt: true, ..problem }
     }
 
     pub fn no_such(what: impl std::fmt::Display) -> Problem {

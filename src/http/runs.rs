@@ -3,7 +3,7 @@
 use super::Problem;
 use super::auth::{Decider, Operator, Viewer};
 use super::plans::{bad_json, resolved};
-use crate::kernel::domain::{Digest, Form, ItemId, Name, RunId, StepPlan};
+use crate::kernel::domain::{Digest, Form, ItemId, Mode, Name, RunId, StepPlan};
 use crate::kernel::engine::{Command, Consent, ItemPhase, Refused, Run};
 use crate::worker::{App, CommandError, OpenError, dry_plan};
 use axum::Json;
@@ -32,6 +32,12 @@ pub async fn open(
         return Err(conflict("a run needs a reason", "send a reason; it is kept in the journal"));
     }
     let spec = resolved(&app, &wanted.playbook, by, &wanted.reason)?;
+    if spec.mode == Mode::Observe {
+        return Err(conflict(
+            format!("playbook {} only observes", wanted.playbook),
+            "`pointsman plan` shows what it would do; mode: approve lets it act",
+        ));
+    }
     if let Some(shown) = wanted.digest {
         let dry = dry_plan(&app, spec.clone()).await.map_err(Problem::store)?;
         if dry.sheet.digest != shown {
@@ -85,23 +91,45 @@ pub async fn decide(
 ) -> Result<Json<Value>, Problem> {
     let Json(decision) = decision.map_err(|e| bad_json(&e))?;
     let command = command(&decision)?;
-    let (position, says) =
-        app.command(&id, &command, &by, &decision.reason).await.map_err(|error| match error {
-            CommandError::NoSuchRun => Problem::no_such(format!("run {id}")),
-            CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),
-            CommandError::Refused(Refused::NotAllowed(why)) => Problem::new(
-                StatusCode::FORBIDDEN,
-                "PM4012",
-                why,
-                "nothing was decided",
-                "somebody with that role has to do it; a reason is always needed",
-            ),
-            CommandError::Refused(Refused::Conflict(why)) => {
-                conflict(why, "`pointsman watch` shows where the run stands")
-            }
-            CommandError::Store(error) => Problem::store(error),
-        })?;
+    let said = app.command(&id, &command, &by, &decision.reason).await;
+    let (position, says) = said.map_err(|error| refused(error, &id.to_string()))?;
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thaw {
+    reason: String,
+}
+
+pub async fn thaw(
+    State(app): State<Arc<App>>,
+    Decider(by): Decider,
+    thaw: Result<Json<Thaw>, JsonRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Json(thaw) = thaw.map_err(|e| bad_json(&e))?;
+    let position = app.thaw(&by, &thaw.reason).await.map_err(|error| refused(error, "-"))?;
+    let says = format!("thawed by {by}: alerts that still wait are looked at again");
+    Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
+}
+
+fn refused(error: CommandError, run: &str) -> Problem {
+    match error {
+        CommandError::NoSuchRun => Problem::no_such(format!("run {run}")),
+        CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),
+        CommandError::Refused(Refused::NotAllowed(why)) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "PM4012",
+            why,
+            "nothing was decided",
+            "somebody with that role has to do it; a reason is always needed",
+        ),
+        CommandError::Refused(Refused::Conflict(why)) => {
+            conflict(why, "`pointsman status` and `pointsman watch` show where things stand")
+        }
+        CommandError::Doubt(why) => Problem::doubt(why),
+        CommandError::Store(error) => Problem::store(error),
+    }
 }
 
 fn command(decision: &Decision) -> Result<Command, Problem> {
@@ -179,8 +207,8 @@ fn item_view(run: &Run, id: ItemId) -> Value {
     let line = run.plan.as_ref().and_then(|p| p.lines.iter().find(|l| l.item == id));
     json!({
         "item": id, "name": item.name, "role": item.role, "optional": item.optional,
-        "target": run.form(id).spec().map(|s| &s.target), "phase": phase, "says": says,
+        "target": run.form(id).spec().map_or("", |s| s.target.as_str()), "phase": phase, "says": says,
         "attempts": state.attempts, "rung": state.rung, "began": state.began, "ended": state.ended,
-        "now": line.map(|l| &l.now), "after": line.map(|l| &l.after),
+        "now": line.map_or("", |l| l.now.as_str()), "after": line.map_or("", |l| l.after.as_str()),
     })
 }

@@ -23,7 +23,8 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         })
         .collect();
     let active = app.playbooks.active().count();
-    let says = match (&app.frozen, open, active) {
+    let frozen = app.frozen();
+    let says = match (&frozen, open, active) {
         (Some(why), _, _) => format!("FROZEN: {why}"),
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
         (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
@@ -31,7 +32,7 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
-        "frozen": app.frozen, "runs": runs, "playbooks": playbooks,
+        "frozen": frozen, "runs": runs, "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
 }

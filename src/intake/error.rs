@@ -5,18 +5,18 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeError {
     #[error(
-        "PM3001: the body has {bytes} bytes; at most {limit} are taken. Lower max_alerts or group more finely"
+        "PM1301: the body has {bytes} bytes; at most {limit} are taken. Group more finely in Alertmanager (group_by)"
     )]
     TooLarge { bytes: usize, limit: usize },
-    #[error("PM3002: the body is not JSON: {why}")]
+    #[error("PM1302: the body is not JSON: {why}")]
     NotJson { why: String },
-    #[error("PM3003: the body is not an Alertmanager webhook of version 4: {why}. Remove a custom payload")]
+    #[error("PM1303: the body is not an Alertmanager webhook of version 4: {why}. Remove a custom payload")]
     WrongShape { why: String },
     #[error(
-        "PM3004: the body holds {alerts} alerts; at most {limit} are taken. Set max_alerts or group more finely"
+        "PM1304: the body holds {alerts} alerts; at most {limit} are taken. Group more finely in Alertmanager (group_by)"
     )]
     TooMany { alerts: usize, limit: usize },
-    #[error("PM3005: alert {index} (counted from 1) cannot be taken: {why}")]
+    #[error("PM1305: alert {index} (counted from 1) cannot be taken: {why}")]
     BadAlert { index: usize, why: String },
 }
 
@@ -24,11 +24,11 @@ impl IntakeError {
     /// The stable code, for metrics and documentation.
     pub fn code(&self) -> &'static str {
         match self {
-            IntakeError::TooLarge { .. } => "PM3001",
-            IntakeError::NotJson { .. } => "PM3002",
-            IntakeError::WrongShape { .. } => "PM3003",
-            IntakeError::TooMany { .. } => "PM3004",
-            IntakeError::BadAlert { .. } => "PM3005",
+            IntakeError::TooLarge { .. } => "PM1301",
+            IntakeError::NotJson { .. } => "PM1302",
+            IntakeError::WrongShape { .. } => "PM1303",
+            IntakeError::TooMany { .. } => "PM1304",
+            IntakeError::BadAlert { .. } => "PM1305",
         }
     }
 }

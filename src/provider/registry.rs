@@ -19,7 +19,7 @@ pub struct Ports {
 impl Ports {
     /// The real clients. `config` names the targets of `sql` probes.
     pub fn real(config: Arc<Config>) -> Ports {
-        let postgres = Arc::new(postgres::Wire::default());
+        let postgres = Arc::new(postgres::Wire);
         let ping = Arc::new(Pinger { config, port: postgres.clone() });
         Ports {
             postgres,

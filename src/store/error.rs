@@ -73,7 +73,7 @@ impl StoreError {
             code::TOKEN,
             format!("the token table could not be used: {why}"),
             "it is not known whether the change was kept; tokens that worked before still work",
-            "list the tokens to see how things are, then try again",
+            "try again; a token that was made twice does no harm",
         )
     }
 }

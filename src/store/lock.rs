@@ -12,7 +12,15 @@ const FILE: &str = "lock";
 /// Held until dropped.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    /// Closing the file alone would not do: a child that is just being started still shares it for a moment.
+    fn drop(&mut self) {
+        // Fails only where there is no lock to free.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirLock {
@@ -34,7 +42,7 @@ impl DirLock {
             Err(TryLockError::Error(e)) => return Err(StoreError::directory(dir, "lock", &e)),
         }
         note_pid(&mut file).map_err(|e| StoreError::directory(dir, "write into", &e))?;
-        Ok(DirLock { _file: file })
+        Ok(DirLock { file })
     }
 }
 

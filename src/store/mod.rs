@@ -16,6 +16,7 @@ mod lock;
 mod neighbour;
 mod open;
 mod read;
+mod script;
 mod token;
 mod verify;
 mod writer;
@@ -140,9 +141,15 @@ impl SqliteStore {
     pub async fn close(&self) {
         let running = self.running.lock().expect("invariant: no panic while holding the lock").take();
         let Some((task, lock)) = running else { return };
-        let _ = self.jobs.send(Job::Close).await;
         // Readers first: the last connection to close moves the WAL into the file.
-        self.readers.close().await;
+        let closing = async {
+            self.readers.close().await;
+            // Fails where the writer has ended already.
+            let _ = self.jobs.send(Job::Close).await;
+        };
+        if tokio::time::timeout(PATIENCE, closing).await.is_err() {
+            tracing::error!("the store did not take its end within {} s", PATIENCE.as_secs());
+        }
         match tokio::time::timeout(PATIENCE, task).await {
             Ok(Ok(())) => drop(lock),
             Ok(Err(e)) => tracing::error!(error = %e, "the store's writer ended badly"),

@@ -85,10 +85,12 @@ impl Writer {
         if let Err(why) = self.flush().await {
             tracing::warn!(%why, "samples of the last second were not kept");
         }
-        if let Some((conn, _)) = self.open.take()
-            && let Err(e) = conn.close().await
-        {
-            tracing::warn!(error = %e, "the database was not closed cleanly; its WAL is read at the next start");
+        if let Some((mut conn, _)) = self.open.take() {
+            // A reader beside us, such as `audit verify`, would otherwise leave the WAL as it is.
+            let settled = doubt::settle(&mut conn).await;
+            if let Err(why) = settled.and(conn.close().await.map_err(|e| e.to_string())) {
+                tracing::warn!(%why, "the database was not closed cleanly; its WAL is read at the next start");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, Role, RunId, Seq, Stream,
 };
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
@@ -13,8 +13,8 @@ use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::SqliteStore;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Races with the driver and with other people that are tried again before giving up.
 const RACES: u32 = 20;
@@ -33,7 +33,7 @@ pub struct App {
     /// The last append failed; the next one that works clears it.
     pub store_failing: AtomicBool,
     /// Why nothing may start until a person has looked.
-    pub frozen: Option<String>,
+    frozen: Mutex<Option<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum CommandError {
     NoSuchRun,
     #[error(transparent)]
     Refused(Refused),
+    /// It is not known whether the record was kept.
+    #[error("{0}")]
+    Doubt(String),
     #[error("{0}")]
     Store(String),
 }
@@ -66,13 +69,80 @@ impl From<ReadError> for CommandError {
         CommandError::Store(error.to_string())
     }
 }
+impl From<AppendError> for CommandError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Doubt(why) => CommandError::Doubt(why),
+            other => CommandError::Store(other.to_string()),
+        }
+    }
+}
 impl From<Illegal> for CommandError {
     fn from(error: Illegal) -> Self {
         CommandError::Store(error.to_string())
     }
 }
 
+/// What one instance is made of.
+pub struct Parts {
+    pub store: Arc<SqliteStore>,
+    pub config: Arc<Config>,
+    pub registry: Arc<ProviderRegistry>,
+    pub playbooks: Playbooks,
+    pub world: Arc<dyn World>,
+    pub samples: Arc<Ring>,
+    pub owner: String,
+    pub frozen: Option<String>,
+}
+
 impl App {
+    pub fn new(parts: Parts) -> App {
+        App {
+            journal: Journal::new(parts.store.clone()),
+            store: parts.store,
+            config: parts.config,
+            registry: parts.registry,
+            playbooks: parts.playbooks,
+            world: parts.world,
+            samples: parts.samples,
+            wakes: Wakes::default(),
+            metrics: Metrics::default(),
+            owner: parts.owner,
+            store_failing: AtomicBool::new(false),
+            frozen: Mutex::new(parts.frozen),
+        }
+    }
+
+    fn frozen_now(&self) -> MutexGuard<'_, Option<String>> {
+        self.frozen.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// Why nothing may start.
+    pub fn frozen(&self) -> Option<String> {
+        self.frozen_now().clone()
+    }
+
+    /// A person has looked: the record first, then the head file, then runs may start again.
+    pub async fn thaw(&self, by: &Actor, reason: &str) -> Result<Position, CommandError> {
+        if self.frozen().is_none() {
+            return Err(CommandError::Refused(Refused::Conflict("nothing is frozen".into())));
+        }
+        if !by.has(Role::Admin) && !by.has(Role::IncidentLead) {
+            let why = "thawing needs the role incident-lead or admin".to_owned();
+            return Err(CommandError::Refused(Refused::NotAllowed(why)));
+        }
+        if reason.trim().is_empty() {
+            return Err(CommandError::Refused(Refused::NotAllowed("a reason is required".into())));
+        }
+        let seq = self.seq(&Stream::Instance).await?;
+        let record = Record::Thawed { service: None, by: Some(by.clone()), reason: reason.to_owned() };
+        let receipt = self.journal.write(self.world.now(), Stream::Instance, Some(seq), record).await?;
+        self.store.accept_head().await.map_err(|e| CommandError::Store(e.to_string()))?;
+        *self.frozen_now() = None;
+        self.wakes.triage.notify_one();
+        Ok(receipt.stamped.last().map_or(0, |s| s.position))
+    }
+
     pub async fn run(&self, id: &RunId) -> Result<Option<Run>, CommandError> {
         let records = self.journal.read(&Stream::Run(id.clone()), 1).await?;
         match records.is_empty() {
@@ -120,8 +190,8 @@ impl App {
 
     /// Opens a run, takes its locks and attaches `occurrences`, all in one batch or not at all.
     pub async fn open(&self, mut spec: Resolved, occurrences: Vec<OccurrenceId>) -> Result<RunId, OpenError> {
-        if let Some(why) = &self.frozen {
-            return Err(OpenError::Frozen(why.clone()));
+        if let Some(why) = self.frozen() {
+            return Err(OpenError::Frozen(why));
         }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {
@@ -199,7 +269,7 @@ impl App {
                     return Ok((position, says));
                 }
                 Err(AppendError::Moved { .. }) => {}
-                Err(error) => return Err(CommandError::Store(error.to_string())),
+                Err(error) => return Err(error.into()),
             }
         }
         Err(CommandError::Store("too many others write to this run at the same time".into()))

@@ -1,9 +1,10 @@
 //! One running server: opens the store, checks what it was given, starts the tasks, and stops them in order.
 
+use super::app::Parts;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
-use super::{App, Metrics, Playbooks, SystemWorld, Wakes};
+use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
 use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
 use crate::kernel::journal::Journal;
@@ -15,7 +16,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ pub struct ServeOptions {
 /// Serves until SIGINT or SIGTERM.
 pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let Opened { store, head } = SqliteStore::open(&options.data).await?;
-    // The port is taken before anything is written, so that a second start fails early and changes nothing.
+    // The port is taken before any record is written, so that a second start fails early.
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
         anyhow::anyhow!(
             "PM2101: cannot listen on {}: {error}. Nothing was started. Is another server there?",
@@ -72,7 +72,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         }
     }
     store.flush().await?;
-    store.write_head().await?;
+    if app.frozen().is_none() {
+        store.write_head().await?;
+    }
     store.close().await;
     Ok(())
 }
@@ -107,20 +109,7 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
     let journal = Journal::new(store.clone());
     playbooks.record(&journal, world.as_ref()).await?;
     let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
-    Ok(App {
-        journal,
-        store,
-        config,
-        registry,
-        playbooks,
-        world,
-        samples,
-        wakes: Wakes::default(),
-        metrics: Metrics::default(),
-        owner,
-        store_failing: AtomicBool::new(false),
-        frozen,
-    })
+    Ok(App::new(Parts { store, config, registry, playbooks, world, samples, owner, frozen }))
 }
 
 /// The start is on record, the first token is shown, and where to reach it is said.
@@ -176,7 +165,9 @@ fn pairs(app: &App) -> BTreeSet<Pair> {
 /// Notes the head of the chain outside the database: each minute, and at the end of each run.
 async fn note_head(app: Arc<App>, stop: CancellationToken) {
     loop {
-        if let Err(error) = app.store.write_head().await {
+        if app.frozen().is_none()
+            && let Err(error) = app.store.write_head().await
+        {
             tracing::warn!(%error, "the head of the chain could not be noted");
         }
         let due = app.world.now() + HEAD_EVERY;

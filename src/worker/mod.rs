@@ -1,6 +1,7 @@
 //! The shell: keeps passes going, turns deliveries into runs, samples, and holds what all surfaces share.
 
 mod app;
+mod bodies;
 mod confirm;
 mod dry;
 mod instance;

@@ -42,6 +42,8 @@ pub struct Confirming {
     pub hold: Span,
     pub give_up: Time,
     pub next_look: Time,
+    /// The last look that confirmed it; a longer pause breaks the hold-down.
+    pub last_yes: Time,
     pub looking: bool,
     pub last: String,
 }
@@ -65,4 +67,10 @@ pub fn pace(hold: Span) -> Span {
 
 pub fn verdict(playbook: &Name, matched: bool, code: &str, says: impl Into<String>) -> PlaybookVerdict {
     PlaybookVerdict { playbook: playbook.clone(), matched, why: Reason::new(code, says) }
+}
+
+/// A pause between two confirming looks that is longer than this is silence, and silence is no evidence: a clock
+/// that jumped, a machine that slept, a source that hung.
+pub fn longest_pause(hold: Span) -> Span {
+    Span(pace(hold).0 + Span::secs(5).0)
 }

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 const MAX_OPEN: u32 = 10_000;
 /// A pass that failed is tried again after this; doubled up to half a minute.
 const RETRY: Span = Span::secs(1);
+/// How often a frozen instance looks whether it was thawed.
+const FROZEN_LOOK: Span = Span::secs(1);
 /// How long a stop waits for passes.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -34,6 +36,10 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
     }
     loop {
         let now = app.world.now();
+        if app.frozen().is_some() {
+            // A journal that may lack calls which were made: nothing goes on before a person has looked.
+            due.values_mut().for_each(|at| *at = (*at).max(now + FROZEN_LOOK));
+        }
         let ready: Vec<RunId> =
             due.iter().filter(|(_, at)| **at <= now).map(|(run, _)| run.clone()).collect();
         for run in ready {

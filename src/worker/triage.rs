@@ -1,18 +1,20 @@
 //! Deliveries become occurrences, occurrences become runs, or a record that says why not. One task, so a hundred
 //! duplicates cannot race; matching never happens in a request.
 
+mod confirming;
+mod deliveries;
+
 use super::App;
-use super::confirm::{Confirmed, confirm};
+use super::bodies::Bodies;
+use super::confirm::Confirmed;
 use super::dry::dry_plan;
-use super::occurrence::{Confirming, Open, State, pace, verdict};
-use crate::intake;
-use crate::intake::occurrence::{Arrival, Occurrences};
+use super::occurrence::{Open, State, verdict};
+use crate::intake::occurrence::Occurrences;
 use crate::kernel::domain::{
-    Actor, Cause, Delivered, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record,
-    RunId, Seq, Span, Stamped, Stream, Time,
+    Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, RunId, Seq,
+    Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::Command;
-use crate::kernel::journal::{Batch, Row};
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError};
 use std::collections::BTreeMap;
@@ -30,6 +32,9 @@ const LOOK_AGAIN: Span = Span::secs(15);
 pub struct Triage {
     app: Arc<App>,
     cursor: Position,
+    /// Where a start would begin to read.
+    kept: Position,
+    bodies: Bodies,
     occurrences: Occurrences,
     /// Last sequence of each source's stream of alerts; this task is its only writer.
     seqs: BTreeMap<Name, Seq>,
@@ -85,6 +90,8 @@ impl Triage {
         let mut triage = Triage {
             app: app.clone(),
             cursor,
+            kept: cursor,
+            bodies: Bodies::default(),
             occurrences: Occurrences::default(),
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -146,60 +153,6 @@ impl Triage {
             .collect();
         for id in due {
             self.consider(&id).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_deliveries(&mut self) -> anyhow::Result<()> {
-        loop {
-            let page = self.app.journal.scan(self.cursor + 1, PAGE).await?;
-            let Some(last) = page.last().map(|r| r.position) else { return Ok(()) };
-            for stamped in page {
-                if let Record::Delivered(delivered) = &stamped.record {
-                    self.take(delivered, stamped.position, stamped.at).await?;
-                }
-                self.cursor = stamped.position;
-            }
-            self.cursor = last;
-        }
-    }
-
-    /// One delivery: occurrences open and close, in one batch with the cursor.
-    async fn take(&mut self, delivered: &Delivered, position: Position, at: Time) -> anyhow::Result<()> {
-        let Some(bytes) = self.app.journal.backend().content(delivered.digest).await? else {
-            anyhow::bail!("the body of delivery {position} is not there");
-        };
-        let delivery = intake::alertmanager::parse(&bytes)?;
-        let source = delivered.source.clone();
-        let arrival = Arrival { source: &source, delivery: position, at };
-        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
-        if records.is_empty() {
-            return Ok(());
-        }
-        let closed: Vec<(OccurrenceId, Time)> = records
-            .iter()
-            .filter_map(|r| match r {
-                Record::OccurrenceClosed { occurrence, ended, .. } => Some((occurrence.clone(), *ended)),
-                _ => None,
-            })
-            .collect();
-        for (occurrence, _) in &closed {
-            records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
-        }
-        let seq = self.seqs.get(&source).copied().unwrap_or(0);
-        let batch = Batch::new(self.app.world.now())
-            .part(Stream::Alerts(source.clone()), Some(seq), records)
-            .summary(serde_json::json!({ "delivery": position }))
-            .row(Row::Cursor { name: CURSOR.into(), position });
-        let receipt = self.app.journal.append(batch).await?;
-        self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
-        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
-        let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
-        for stamped in &receipt.stamped {
-            self.remember(&source, stamped);
-        }
-        for run in attached {
-            self.tell_resolved(&run).await?;
         }
         Ok(())
     }
@@ -267,25 +220,6 @@ impl Triage {
         }
     }
 
-    async fn begin_confirming(&mut self, open: &Open, chosen: &Playbook, hold: Span) -> anyhow::Result<()> {
-        let now = self.app.world.now();
-        let says = format!("{} must be confirmed for {hold} before it starts", chosen.name);
-        let why = vec![Reason::new("PM5403", says)];
-        self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
-        let confirming = Confirming {
-            playbook: chosen.name.clone(),
-            since: now,
-            begun: now,
-            hold,
-            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
-            next_look: now,
-            looking: false,
-            last: String::new(),
-        };
-        self.set(&open.id, State::Confirming(confirming));
-        Ok(())
-    }
-
     async fn hold(
         &self,
         open: &Open,
@@ -301,21 +235,6 @@ impl Triage {
         let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         Ok(())
-    }
-
-    /// Starts one look in the background; a slow source must not hold up other alerts.
-    fn look(&mut self, open: &Open, confirming: &Confirming) {
-        let app = self.app.clone();
-        let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
-        let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
-        let spec = found.and_then(|p| app.resolve(p, cause(open), Some(&open.alert)).ok());
-        let Some(spec) = spec else { return };
-        let looking = Confirming { looking: true, ..confirming.clone() };
-        self.set(&open.id, State::Confirming(looking));
-        self.looks.spawn(async move {
-            let seen = confirm(&app, &spec, &labels, &source, Span::secs(5)).await;
-            Looked::Confirmed(id, seen)
-        });
     }
 
     async fn on_looked(&mut self, looked: Looked) -> anyhow::Result<()> {
@@ -335,38 +254,6 @@ impl Triage {
             }
             Looked::Confirmed(id, seen) => self.on_confirmed(&id, seen).await,
         }
-    }
-
-    async fn on_confirmed(&mut self, id: &OccurrenceId, seen: Confirmed) -> anyhow::Result<()> {
-        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
-        let State::Confirming(mut c) = open.state.clone() else { return Ok(()) };
-        let now = self.app.world.now();
-        c.looking = false;
-        c.next_look = (now + pace(c.hold)).min((c.since + c.hold).max(now + Span::millis(200)));
-        match seen {
-            Confirmed::Yes if now >= c.since + c.hold => {
-                let app = self.app.clone();
-                let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
-                if let Some(found) = found {
-                    return self.start(&open, found).await;
-                }
-            }
-            Confirmed::Yes => {}
-            Confirmed::No(why) => {
-                let says = format!("not confirmed for {}: after {} {why}", c.hold, now.since(c.begun));
-                return self.not_started(id, vec![verdict(&c.playbook, true, "PM5405", says)], None).await;
-            }
-            Confirmed::Unknown(why) => {
-                c.since = now;
-                c.last = why;
-            }
-        }
-        if now > c.give_up {
-            let says = format!("it could not be confirmed within {}: {}", now.since(c.begun), c.last);
-            return self.not_started(id, vec![verdict(&c.playbook, true, "PM5406", says)], None).await;
-        }
-        self.set(id, State::Confirming(c));
-        Ok(())
     }
 
     async fn start(&mut self, open: &Open, chosen: &Playbook) -> anyhow::Result<()> {
@@ -472,17 +359,4 @@ fn cause(open: &Open) -> Cause {
         delivered: open.delivered,
         labels: open.labels.clone(),
     }
-}
-
-/// The reason on record for an alert that was over before anything could start.
-fn told_off(open: &Open, now: Time) -> Option<Record> {
-    let State::Confirming(c) = &open.state else { return None };
-    let says = format!("resolved after {}; it had to be confirmed for {}", now.since(c.begun), c.hold);
-    Some(Record::NotStarted {
-        occurrence: open.id.clone(),
-        delivery: open.delivery,
-        labels: open.labels.clone(),
-        why: vec![verdict(&c.playbook, true, "PM5405", says)],
-        plan: None,
-    })
 }

@@ -3,23 +3,21 @@
 use crate::kernel::domain::{Span, Time};
 use crate::kernel::port::World;
 use futures_util::future::BoxFuture;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Wall time that never goes back within this process: anchored once, carried on by the monotonic clock, and
-/// re-anchored forwards when the wall clock is ahead.
+/// Time that never goes back within this process: carried by the monotonic clock, pushed forward when the wall clock
+/// is ahead (a machine that slept), never pulled back. So what expires, expires early and never late.
 pub struct SystemWorld {
     anchor: Instant,
     wall: Time,
+    last: AtomicI64,
 }
 
 impl SystemWorld {
     pub fn new() -> SystemWorld {
-        SystemWorld { anchor: monotonic(), wall: wall_clock() }
-    }
-
-    /// How far the wall clock stands from where the monotonic clock says it should, in microseconds.
-    pub fn jump(&self) -> i64 {
-        wall_clock().0 - self.carried().0
+        let wall = wall_clock();
+        SystemWorld { anchor: monotonic(), wall, last: AtomicI64::new(wall.0) }
     }
 
     fn carried(&self) -> Time {
@@ -47,7 +45,8 @@ fn wall_clock() -> Time {
 
 impl World for SystemWorld {
     fn now(&self) -> Time {
-        self.carried()
+        let now = self.carried().max(wall_clock());
+        Time(self.last.fetch_max(now.0, Ordering::Relaxed).max(now.0))
     }
 
     fn sleep_until(&self, at: Time) -> BoxFuture<'_, ()> {
@@ -59,5 +58,20 @@ impl World for SystemWorld {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).expect("invariant: the system gives random bytes");
         u64::from_le_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_goes_back_and_a_later_wall_clock_pushes_it_forward() {
+        let world = SystemWorld { wall: wall_clock() - Span::mins(60), ..SystemWorld::new() };
+        let first = world.now();
+        assert!(first >= wall_clock() - Span::secs(5), "a process that slept for an hour wakes up late");
+        let ahead = SystemWorld { wall: wall_clock() + Span::mins(60), ..SystemWorld::new() };
+        assert!(ahead.now() >= wall_clock() + Span::mins(59), "a wall clock set back is not followed");
+        assert!(ahead.now() >= ahead.now() - Span::ZERO && world.now() >= first);
     }
 }

@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
 mod dns;
+mod failover;
 mod host;
 mod http;
 mod intake;
 mod playbook;
 mod postgres;
 mod remote;
+mod serve;
 mod sim;
 mod store;

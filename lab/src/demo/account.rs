@@ -7,7 +7,7 @@ use super::event::Kill;
 use super::goals::Goals;
 use super::screen::Screen;
 use super::stage::{MACHINE, Stage};
-use crate::{Site, orders};
+use crate::{Checker, Site, orders};
 
 const PHASES: [(&str, &str); 7] = [
     ("detect", "from the alert's start to its delivery"),
@@ -25,17 +25,23 @@ pub async fn settle(
     screen: &Screen,
     kill: &Kill,
     goals: &Goals,
+    checker: &Checker,
 ) -> anyhow::Result<Vec<(String, bool)>> {
     let body = goals.finished.as_ref().map_or(Value::Null, |(_, body)| body.clone());
     let mut claims = vec![recovery(screen, kill, goals, &body)];
     claims.push(loss(stage, screen, kill, &body).await?);
     claims.push(machine(stage, screen).await?);
+    claims.push(writers(screen, checker));
     claims.push(journal(stage, screen).await);
     Ok(claims)
 }
 
 fn recovery(screen: &Screen, kill: &Kill, goals: &Goals, body: &Value) -> (String, bool) {
     screen.heading("Recovery time");
+    let before =
+        goals.alert.map_or_else(|| "    not known".into(), |at| format!("{:>9.3} s", kill.seconds(at)));
+    screen
+        .row("before", &format!("{before}   from the kill to the alert: Prometheus scrapes, and waits 2 s"));
     let measured = body["rto"].as_array().cloned().unwrap_or_default();
     let of = |phase: &str| measured.iter().find(|pair| pair[0] == phase).and_then(|pair| pair[1].as_u64());
     for (phase, words) in PHASES {
@@ -48,7 +54,7 @@ fn recovery(screen: &Screen, kill: &Kill, goals: &Goals, body: &Value) -> (Strin
         || "the application never wrote again".to_owned(),
         |s| format!("{s:>9.3} s   from the kill to the first served write, as the application saw it"),
     );
-    screen.row("in all", &words);
+    screen.row("served", &words);
     let whole = PHASES.iter().all(|(phase, _)| of(phase).is_some());
     ("the recovery time is known in all 7 phases".to_owned(), whole && served.is_some())
 }
@@ -68,6 +74,13 @@ async fn loss(stage: &Stage, screen: &Screen, kill: &Kill, body: &Value) -> anyh
         format!("{before} orders were acknowledged before the outage; {} of them are lost", lost.len());
     screen.row("the shop", &words);
     let safe = rpo["last_safe"].as_i64();
+    if let (Some(first), Some(safe)) = (lost.first(), safe) {
+        let after = (first.acked_at_micros - safe) as f64 / 1e6;
+        screen.row(
+            "",
+            &format!("the earliest of those was acknowledged {after:.3} s after the last safe time"),
+        );
+    }
     let early = lost.iter().filter(|order| safe.is_none_or(|safe| order.acked_at_micros <= safe)).count();
     if early > 0 {
         screen.row("", &format!("{early} of those were promised to be safe"));
@@ -83,6 +96,21 @@ async fn machine(stage: &Stage, screen: &Screen) -> anyhow::Result<(String, bool
     screen.row("old primary", &says);
     let fenced = says.contains("stopped, masked");
     Ok(("the old primary is stopped and masked at the end".to_owned(), fenced))
+}
+
+/// A client of its own tried to write to both servers all the time.
+fn writers(screen: &Screen, checker: &Checker) -> (String, bool) {
+    let [gra, sbg] = checker.attempts();
+    let verdict = checker.assert_never_two_writers();
+    let words = match &verdict {
+        Ok(accepted) => {
+            format!("never two at a time: {accepted} writes accepted of {gra} tried in gra, {sbg} in sbg")
+        }
+        Err(error) => format!("{error:#}"),
+    };
+    screen.row("writers", &words);
+    let good = verdict.is_ok_and(|accepted| accepted > 0) && gra > 0 && sbg > 0;
+    ("there were never two writable primaries".to_owned(), good)
 }
 
 async fn journal(stage: &Stage, screen: &Screen) -> (String, bool) {

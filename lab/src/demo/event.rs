@@ -45,7 +45,7 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Waiting(Vec<Line>);
 
-const WAIT_MICROS: i64 = 400_000;
+const WAIT_MICROS: i64 = 800_000;
 
 impl Waiting {
     pub fn add(&mut self, line: Line) {

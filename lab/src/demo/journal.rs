@@ -17,7 +17,8 @@ pub struct Teller {
     begun: BTreeMap<usize, i64>,
     after: BTreeMap<usize, String>,
     done: BTreeMap<usize, String>,
-    alert_started: Option<i64>,
+    /// What the fence has proven.
+    rungs: BTreeMap<usize, String>,
 }
 
 impl Teller {
@@ -27,7 +28,7 @@ impl Teller {
         match record.kind.as_str() {
             "occurrence_opened" => self.alert(record, goals),
             "occurrence_closed" => vec![line("alert", "it is over, says the source".into())],
-            "held" => vec![line("hold", first_clause(&record.says)).tone(Tone::Warn)],
+            "held" => vec![line("hold", held(&record.says)).tone(Tone::Warn)],
             "not_started" => vec![line("no run", record.says.clone()).tone(Tone::Bad)],
             "opened" => self.opened(record, goals),
             "observed" => self.observed(record, goals),
@@ -55,16 +56,10 @@ impl Teller {
 
     fn alert(&mut self, record: &Record, goals: &mut Goals) -> Vec<Line> {
         goals.alert.get_or_insert(record.at);
-        self.alert_started = record.body["started"].as_i64();
         let labels = &record.body["labels"];
         let label = |name: &str| labels[name].as_str().unwrap_or("?").to_owned();
-        let since = self.alert_started.map_or(0.0, |started| (record.at - started) as f64 / 1e6);
-        let words = format!(
-            "{} site={} severity={}, firing for {since:.1} s (Prometheus, Alertmanager, webhook)",
-            label("alertname"),
-            label("site"),
-            label("severity"),
-        );
+        let [name, site, severity] = ["alertname", "site", "severity"].map(label);
+        let words = format!("{name} site={site} severity={severity}, from Prometheus through Alertmanager");
         vec![Line::new(record.at, "alert", words).tone(Tone::Bad)]
     }
 
@@ -112,14 +107,19 @@ impl Teller {
             return Vec::new();
         }
         let label = if role == "verify" { "verify" } else { "step" };
-        let result = self.after.get(&id).cloned().unwrap_or_else(|| says.to_owned());
+        let name = name.strip_prefix("verify ").unwrap_or(&name);
+        let mut result = self.after.get(&id).cloned().unwrap_or_else(|| says.to_owned());
+        if let Some(rung) = self.rungs.get(&id) {
+            result = format!("{result} (rung: {rung})");
+        }
         let words = format!("{name}: {result}{}", took(record.at - began));
         vec![Line::new(record.at, label, words).tone(Tone::Good)]
     }
 
     fn planned(&mut self, record: &Record, goals: &mut Goals) -> Vec<Line> {
         goals.planned = true;
-        let mut lines = vec![Line::new(record.at, "plan", record.says.clone())];
+        let mut lines =
+            vec![Line::new(record.at, "plan", format!("{}; nothing is changed yet", record.says))];
         let risk = record.body["at_risk"].as_array().into_iter().flatten();
         lines.extend(
             risk.filter_map(Value::as_str).map(|risk| Line::new(record.at, "at risk", risk).tone(Tone::Warn)),
@@ -148,13 +148,19 @@ impl Teller {
         }
         if let Some(proven) = rung["proves"][0]["fenced"]["rung"].as_str() {
             goals.fence_rung = Some(proven.to_owned());
+            self.rungs.insert(call.item, proven.to_owned());
         }
         Vec::new()
     }
 }
 
+/// A check that was right at once has no time of its own.
 fn took(micros: i64) -> String {
-    format!("  [{:.3} s]", micros as f64 / 1e6)
+    if micros > 0 { format!("  [{:.3} s]", micros as f64 / 1e6) } else { String::new() }
+}
+
+fn held(says: &str) -> String {
+    first_clause(says.strip_prefix("held for now: ").unwrap_or(says))
 }
 
 fn reasons(plan: &Value) -> String {

@@ -27,7 +27,7 @@ pub struct Flags {
 /// Runs the demo to its end; true when everything was observed.
 pub async fn run(flags: Flags) -> anyhow::Result<bool> {
     let screen = Screen::of_terminal();
-    let mut stage = Stage::build(&screen).await?;
+    let mut stage = Stage::build(&screen, flags).await?;
     stage.wait_quiet(&screen).await?;
     let all = match flags.host_lost {
         false => failover(&mut stage, &screen).await?,
@@ -35,16 +35,19 @@ pub async fn run(flags: Flags) -> anyhow::Result<bool> {
     };
     if flags.keep {
         stage.addresses(&screen);
+        stage.credentials(&screen).await?;
         screen.plain("Everything keeps running. Ctrl-C ends it and takes it away.");
         tokio::signal::ctrl_c().await?;
+        screen.plain("Taking everything away (some seconds) ...");
     }
     Ok(all)
 }
 
 /// The primary dies, its machine lives: the fence reaches the machine, and the run goes through.
 async fn failover(stage: &mut Stage, screen: &Screen) -> anyhow::Result<bool> {
+    let checker = stage.lab.start_checker();
     let kill = stage.kill_primary(screen).await?;
     let goals = story::follow(stage, screen, &kill, story::Ending::Failover).await?;
-    let accounts = account::settle(stage, screen, &kill, &goals).await?;
+    let accounts = account::settle(stage, screen, &kill, &goals, &checker).await?;
     Ok(goals.report(screen, accounts))
 }

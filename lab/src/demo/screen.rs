@@ -43,7 +43,7 @@ impl Screen {
 
     /// `  name      words`
     pub fn row(&self, name: &str, words: &str) {
-        let mut lines = wrap(words, self.width - 14).into_iter();
+        let mut lines = words.lines().flat_map(|line| wrap(line, self.width - 14));
         println!("  {name:<11} {}", lines.next().unwrap_or_default());
         for line in lines {
             println!("{:14}{line}", "");

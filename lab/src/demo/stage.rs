@@ -1,22 +1,25 @@
 //! The stage: every server of the lab, Pointsman beside them, and the wait until all is quiet.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
 
+use super::Flags;
 use super::event::{Kill, now_micros};
 use super::screen::{Screen, Tone};
 use crate::dns::ZONE;
 use crate::net::wait_until;
-use crate::pointsman::{Options, Pointsman};
+use crate::pointsman::{Options, PLAYBOOK, Pointsman};
 use crate::{DnsOptions, Lab, Loss, PostgresOptions, Site, orders};
 
 /// Alerts must stand this long, seen by Pointsman's own eyes, before a run opens.
 const CONFIRMED_FOR: Duration = Duration::from_secs(5);
+/// When the supervisor starts a primary that has died.
+const SUPERVISOR: Duration = Duration::from_secs(20);
 /// The longest that the resolver keeps an answer.
 const RESOLVER_TTL: u32 = 2;
-pub const PLAYBOOK: &str = "shop-failover";
 /// The machine of the primary.
 pub const MACHINE: &str = "pg-gra-host";
 
@@ -27,10 +30,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn build(screen: &Screen) -> anyhow::Result<Stage> {
+    pub async fn build(screen: &Screen, flags: Flags) -> anyhow::Result<Stage> {
         screen.plain("Starting two small regions of real servers on this machine (some seconds) ...");
         // Real flushes on a real disk: the times that are shown are to mean something.
-        let postgres = PostgresOptions { fsync: true, ..PostgresOptions::default() };
+        // A machine that is lost starts nothing again.
+        let restart_after = (!flags.host_lost).then_some(SUPERVISOR);
+        let postgres = PostgresOptions { fsync: true, restart_after, ..PostgresOptions::default() };
         let builder = Lab::builder().postgres_with(postgres).apps().hosts().dns_with(DnsOptions::default());
         let mut lab = builder.resolver(RESOLVER_TTL).blackbox().on_disk().start().await?;
         let options = Options { confirmed_for: CONFIRMED_FOR, ..Options::default() };
@@ -65,13 +70,27 @@ impl Stage {
         screen.row("files", &format!("{}", lab.dir().display()));
     }
 
+    /// How to look at it, and to decide, from another terminal.
+    pub async fn credentials(&self, screen: &Screen) -> anyhow::Result<()> {
+        let token = self.pointsman.token("incident-lead", "demo").await?;
+        let program = self.pointsman.binary().parent().context("the program lies in a folder")?;
+        let text = format!(
+            "export POINTSMAN_SERVER={}\nexport POINTSMAN_TOKEN={token}\nexport PATH={}:$PATH\n",
+            self.pointsman.url(),
+            program.display(),
+        );
+        let file = self.lab.dir().join("pointsman/env");
+        std::fs::write(&file, text)?;
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+        screen.row("look", &format!(". {}; pointsman status", file.display()));
+        Ok(())
+    }
+
     /// Orders flow, no run is open, every probe is known to be up from every place.
     pub async fn wait_quiet(&self, screen: &Screen) -> anyhow::Result<()> {
         let flows = || async { Ok(orders::acknowledged(self.lab.apps())?.len() > 40) };
         wait_until("orders to flow", Duration::from_secs(20), flows).await?;
-        wait_until("a first dry plan that knows the probes", Duration::from_secs(40), || self.probes_known())
-            .await
-            .map_err(|error| error.context(self.pointsman.log()))?;
+        self.pointsman.wait_probes_known(Duration::from_secs(40)).await?;
         let said = self.pointsman.cli(&["status", "-o", "json"]).await?;
         let status: Value = serde_json::from_str(&said).context("`pointsman status -o json`")?;
         let says = status["says"].as_str().context("a status without words")?;
@@ -82,22 +101,9 @@ impl Stage {
         screen.row("status", says);
         screen.row(
             "probes",
-            "known to be up from 3 of 3 vantages; a plan made now is refused: the origin is alive",
+            "known to be up, from 3 of 3 vantages; a plan made now is refused, since the origin is up",
         );
         Ok(())
-    }
-
-    /// A dry plan refuses because every vantage sees the origin up, and finds the destination healthy.
-    async fn probes_known(&self) -> anyhow::Result<bool> {
-        let body = serde_json::json!({ "playbook": PLAYBOOK });
-        let plan = self.pointsman.post("/api/v1/plans", &body).await?;
-        let lines = plan["lines"].as_array().context("a plan without lines")?;
-        let says = |part: &str| lines.iter().any(|line| line.to_string().contains(part));
-        anyhow::ensure!(
-            says("3 of 3 vantages say up (need 2)") && says("3 of 3 vantages say up:"),
-            "not every vantage votes yet: {plan}"
-        );
-        Ok(true)
     }
 
     pub async fn lose_machine(&mut self) -> anyhow::Result<()> {
@@ -111,8 +117,7 @@ impl Stage {
         let sent = now_micros();
         self.lab.postgres().kill9(Site::Gra)?;
         let kill = Kill { sent, gone: now_micros() };
-        let words =
-            format!("SIGKILL to the primary in gra (process {pid}); its supervisor will start it after 20 s");
+        let words = format!("SIGKILL to the primary in gra (process {pid})");
         screen.event(0.0, "kill", &words, Tone::Bad);
         Ok(kill)
     }

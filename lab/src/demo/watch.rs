@@ -37,18 +37,26 @@ pub async fn journal(stage: &Stage, mut from: u64, to: To) {
     }
 }
 
-/// The first order that the shop in sbg got acknowledged after the primary was gone.
+/// The first order that the shop in sbg got acknowledged by its own region's database after the primary was gone.
+/// One that an old primary took when it came back is no recovery.
 pub async fn orders(stage: &Stage, kill: &Kill, to: To) {
+    let shop = stage.lab.apps().at(Site::Sbg);
+    let wanted = Site::Sbg.postgres().to_string();
+    let mut since = kill.gone;
     loop {
         let all = orders::acknowledged(stage.lab.apps()).unwrap_or_default();
-        let first =
-            all.iter().find(|order| order.acked_at_micros > kill.gone && order.site == Site::Sbg.name());
+        let first = all.iter().find(|order| order.acked_at_micros > since && order.site == Site::Sbg.name());
         if let Some(order) = first {
             let at = order.acked_at_micros;
-            let words =
-                format!("the shop in sbg wrote its first order, {:.3} s after the kill", kill.seconds(at));
-            let _ = to.send(Sight::Served(at, Line::new(at, "SERVED", words).tone(Tone::Good)));
-            return std::future::pending().await;
+            if shop.livez().await.is_ok_and(|facts| facts["database_host"] == wanted.as_str()) {
+                let words = format!(
+                    "the shop in sbg wrote its first order, {:.3} s after the kill",
+                    kill.seconds(at)
+                );
+                let _ = to.send(Sight::Served(at, Line::new(at, "SERVED", words).tone(Tone::Good)));
+                return std::future::pending().await;
+            }
+            since = at;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -64,8 +72,8 @@ pub async fn supervisor(stage: &Stage, kill: &Kill, to: To) {
         told += new.len();
         for line in new {
             let at = (line.at * 1e6) as i64;
-            let words = format!("on the old primary's machine: {}", line.text);
-            let line_out = Line::new(at, "systemd", words);
+            let words = format!("supervisor of the old primary: {}", line.text);
+            let line_out = Line::new(at, "machine", words);
             let _ = to.send(match line.text.starts_with("refused") {
                 true => Sight::Refused(at, line_out.tone(Tone::Good)),
                 false => Sight::Else(line_out),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 pub use client::{Client, Follower, Refused};
-pub use playbook::{Edit, SERVICE};
+pub use playbook::{Edit, PLAYBOOK, SERVICE};
 pub use record::{Call, Record};
 
 use crate::alerting::{AlertingOptions, WebhookAuth};
@@ -103,6 +103,7 @@ impl Pointsman {
             port,
             client,
         };
+        pointsman.check().await?;
         pointsman.source_token = pointsman.token("source", "alertmanager").await?;
         pointsman.client = Client::new(port, &pointsman.token("admin", "lab").await?)?;
         pointsman.start_again().await?;
@@ -141,12 +142,29 @@ impl Pointsman {
         Client::new(self.port, &self.token(role, name).await?)
     }
 
+    /// The playbook has no errors in the eyes of `pointsman check`; those come with the error.
+    async fn check(&self) -> anyhow::Result<()> {
+        let (config, playbook) = (self.config_file(), self.playbook_file());
+        let words = [self.binary.as_os_str(), "check".as_ref(), "--config".as_ref(), config.as_os_str()];
+        let mut command = std::process::Command::new(words[0]);
+        command.args(&words[1..]).arg(&playbook);
+        let output = command.output().context("running pointsman check")?;
+        let said = [output.stdout, output.stderr].concat();
+        anyhow::ensure!(output.status.success(), "pointsman check: {}", String::from_utf8_lossy(&said));
+        Ok(())
+    }
+
     /// Runs the command line to its end and gives its stdout.
     pub async fn cli(&self, words: &[&str]) -> anyhow::Result<String> {
+        self.cli_as(&self.client, words).await
+    }
+
+    /// The same with somebody else's token.
+    pub async fn cli_as(&self, who: &Client, words: &[&str]) -> anyhow::Result<String> {
         let binary = self.binary.display().to_string();
         let argv: Vec<&str> = [binary.as_str()].into_iter().chain(words.iter().copied()).collect();
-        let (url, token) = (self.url(), self.client.token().to_owned());
-        run(&argv, &[("POINTSMAN_SERVER", url.as_str()), ("POINTSMAN_TOKEN", token.as_str())]).await
+        let url = self.url();
+        run(&argv, &[("POINTSMAN_SERVER", url.as_str()), ("POINTSMAN_TOKEN", who.token())]).await
     }
 
     /// Whether the journal on the disk verifies, in the words of the command line.
@@ -226,7 +244,7 @@ impl Pointsman {
         Ok(self.journal().await?.into_iter().filter(|record| record.kind == kind).collect())
     }
 
-    /// Waits until the journal is as asked; the error carries what it holds instead.
+    /// Waits until the journal is as asked.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -235,8 +253,26 @@ impl Pointsman {
     ) -> anyhow::Result<Vec<Record>> {
         let asked = &asked;
         let waited = net::wait_until(what, limit, || async move { Ok(asked(&self.journal().await?)) }).await;
+        waited?;
+        self.journal().await
+    }
+
+    /// Waits until every probe has been seen up from every vantage: a dry plan then finds the destination healthy and
+    /// the origin alive.
+    pub async fn wait_probes_known(&self, limit: Duration) -> anyhow::Result<()> {
+        let body = serde_json::json!({ "playbook": PLAYBOOK });
+        let body = &body;
+        let known = || async move {
+            let plan = self.post("/api/v1/plans", body).await?;
+            let lines = plan["lines"].as_array().context("a plan without lines")?;
+            let say = |words: &str| lines.iter().filter(|line| line.to_string().contains(words)).count();
+            let (all, up) = (say("vantages say"), say("3 of 3 vantages say up"));
+            anyhow::ensure!(up > 0 && up == all, "not every vantage votes yet: {plan}");
+            Ok(true)
+        };
+        let waited = net::wait_until("every vantage to know every probe", limit, known).await;
         match waited {
-            Ok(()) => self.journal().await,
+            Ok(()) => Ok(()),
             Err(error) => Err(error.context(self.story().await)),
         }
     }
@@ -264,6 +300,6 @@ impl Pointsman {
 
 fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("tower_http")).collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }

@@ -11,6 +11,8 @@ use crate::{Lab, Site};
 
 /// The service that the shipped playbook is about.
 pub const SERVICE: &str = "shop";
+/// Its name.
+pub const PLAYBOOK: &str = "shop-failover";
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks/postgres-two-sites.yaml");
 
@@ -30,10 +32,13 @@ impl Edit {
 /// Everything in which the lab's copy differs from the shipped playbook.
 fn edits(lab: &Lab, options: &Options) -> Vec<Edit> {
     let app = |site: Site| site.app(0).to_string();
-    let hold = format!("confirmed_for: {}ms", options.confirmed_for.as_millis());
+    let hold = match options.confirmed_for.as_millis() {
+        0 => String::new(),
+        millis => format!("    confirmed_for: {millis}ms\n"),
+    };
     vec![
         Edit::new("mode: observe ", format!("mode: {} ", options.mode)),
-        Edit::new("confirmed_for: 30s", hold),
+        Edit::new("    confirmed_for: 30s\n", hold),
         Edit::new("198.51.100.10", app(Site::Gra)),
         Edit::new("203.0.113.20", app(Site::Sbg)),
         Edit::new("2001:db8:a::10", Site::Gra.ipv6()),

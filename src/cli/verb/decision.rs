@@ -41,11 +41,22 @@ impl Decision {
 pub async fn send(run: &str, decision: Decision, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
     let path = ["runs", run, "decisions"];
     let document = client.post(&path, &Value::Object(decision.0), Effect::Writes(NOT_DECIDED)).await?;
+    tell(&document, talk)
+}
+
+/// Lets runs start again after the instance froze itself.
+pub async fn thaw(reason: &str, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let body = json!({ "reason": reason });
+    let document = client.post(&["thaw"], &body, Effect::Writes("it is as frozen as before")).await?;
+    tell(&document, talk)
+}
+
+fn tell(document: &Value, talk: &mut Talk) -> anyhow::Result<Exit> {
     if talk.wants_json() {
-        talk.document(&document)?;
+        talk.document(document)?;
         return Ok(Exit::Done);
     }
-    let done: DecisionDoc = read(&document, "decision").map_err(|fault| Fault {
+    let done: DecisionDoc = read(document, "decision").map_err(|fault| Fault {
         exit: Exit::Unknown,
         state: "the server accepted the decision, and its reply cannot be read".into(),
         ..fault

@@ -13,6 +13,7 @@ pub mod reject;
 pub mod retry;
 pub mod run;
 pub mod status;
+pub mod thaw;
 pub mod token;
 mod version;
 pub mod watch;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Retry(args) => retry::run(args, &client(global, talk)?, talk).await?,
         Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
         Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
+        Command::Thaw(args) => thaw::run(args, &client(global, talk)?, talk).await?,
     };
     Ok(exit.into())
 }

@@ -1,3 +1,5 @@
+//! Bodies as senders send them, and the odd ones.
+
 use super::*;
 use crate::kernel::domain::Time;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! The table of meanings, and that order and copies do not matter.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

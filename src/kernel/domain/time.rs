@@ -65,7 +65,8 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.0 / 1_000_000;
         match self.0 {
-            0..1_000 => write!(f, "{} µs", self.0),
+            0 => f.write_str("0 s"),
+            1..1_000 => write!(f, "{} µs", self.0),
             1_000..1_000_000 => write!(f, "{} ms", self.0 / 1_000),
             1_000_000..60_000_000 => write!(f, "{}.{} s", secs, self.0 % 1_000_000 / 100_000),
             60_000_000..3_600_000_000 => write!(f, "{} min {} s", secs / 60, secs % 60),

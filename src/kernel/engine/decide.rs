@@ -102,7 +102,15 @@ impl Run {
             accept_unfenced: unfenced.to_vec(),
         };
         if !unfenced.is_empty() {
-            return self.may_accept_unfenced(unfenced, by).map(|()| decided);
+            self.may_accept_unfenced(unfenced, by)?;
+            // Bound to the plan in force, whatever the surface sent along.
+            return Ok(match decided {
+                Record::Decided { by, yes, reason, accept_unfenced, .. } => {
+                    let digest = self.plan.as_ref().map_or(digest, |plan| plan.digest);
+                    Record::Decided { digest, by, yes, reason, accept_unfenced }
+                }
+                other => other,
+            });
         }
         if !by.has(self.spec.approval.role) && !by.has(Role::Admin) {
             return Err(Refused::NotAllowed(format!(

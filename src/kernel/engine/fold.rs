@@ -46,8 +46,10 @@ impl Run {
             closed: None,
             resolved: false,
             first_change: None,
+            deadline_from: None,
             committed: None,
             rpo: None,
+            loss_is_final: false,
             finished: None,
         })
     }
@@ -102,7 +104,12 @@ impl Run {
             }
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
-            Record::Ended { call, end } => self.on_ended(*call, end, at),
+            Record::Ended { call, end } => {
+                // The call that cut the log knows best what was there; later looks only guess.
+                self.note_loss(&end.detail);
+                self.loss_is_final |= end.detail.get("rpo").is_some();
+                self.on_ended(*call, end, at)
+            }
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
                 self.on_held(Hold { why: why.clone(), until: *until });
@@ -223,6 +230,7 @@ impl Run {
 
     fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
         self.first_change.get_or_insert(at);
+        self.deadline_from.get_or_insert(at);
         let state = self.at_mut(call.item)?;
         if state.phase != ItemPhase::Idle || state.numbered + 1 != call.attempt {
             return Err(format!("item {} is {:?} after attempt {}", call.item, state.phase, state.numbered));
@@ -333,6 +341,7 @@ impl Run {
                 *state = ItemState { numbered: state.numbered, changed: state.changed, ..ItemState::new() };
                 state.start(at);
                 self.resolved = false;
+                self.deadline_from = self.deadline_from.map(|_| at);
             }
             Told::Confirm(id) => {
                 let rung = self.state(*id).rung;
@@ -374,6 +383,9 @@ impl Run {
     }
 
     fn note_loss(&mut self, evidence: &serde_json::Value) {
+        if self.loss_is_final {
+            return;
+        }
         if let Some(rpo) = evidence.get("rpo").and_then(|v| serde_json::from_value::<Rpo>(v.clone()).ok()) {
             self.rpo = Some(rpo);
         }

@@ -78,7 +78,8 @@ impl Run {
             });
             match &state.phase {
                 ItemPhase::Done { .. } if state.changed => {
-                    list.push(format!("{} is done; {}", item.name, how_back.unwrap_or_default()));
+                    let back = how_back.map(|how| format!("; {how}")).unwrap_or_default();
+                    list.push(format!("{} is done{back}", item.name));
                 }
                 ItemPhase::Skipped { why } => {
                     list.push(format!("{} was not done: {why}; do it by hand", item.name))

@@ -103,6 +103,16 @@ impl Run {
         self.spec.items.iter().any(|i| i.accept_unfenced.as_ref().is_some_and(|rule| rule.target == *target))
     }
 
+    /// The plan's fence of `target` is a person's deed, which nothing here can vouch for ahead.
+    fn fenced_by_hand(&self, target: &crate::domain::Name) -> bool {
+        self.ids_of(ItemRole::Step).any(|id| {
+            let rung = self.rung(id, self.state(id).plan_rung);
+            let fences =
+                rung.proves.iter().any(|f| matches!(f, Fact::Fenced { target: t, .. } if t == target));
+            fences && matches!(rung.form, Form::Manual { .. })
+        })
+    }
+
     /// The plan as shown. Its digest covers decisions and normalised facts, never a measurement.
     pub fn sheet(&self, now: Time) -> PlanSheet {
         let lines: Vec<PlanLine> = self.ids().map(|id| self.line(id)).collect();
@@ -191,11 +201,12 @@ impl Run {
             };
             for need in &change.needs {
                 let Fact::Fenced { target, .. } = need else { continue };
-                let strong = self.promised(id).iter().any(|f| f.meets(need));
+                let strong = self.promised(id).iter().any(|f| f.meets(need)) && !self.fenced_by_hand(target);
                 words.push(match strong && !self.overrides.contains_key(target) {
                     true => format!("none after that, once {target} is proven fenced"),
                     false => format!(
-                        "plus everything {target} has accepted since then, if it still runs: its fence is {}",
+                        "plus everything {target} has accepted since then, if it still runs: its fence is {} until a person \
+                         proves another",
                         FenceRung::None
                     ),
                 });

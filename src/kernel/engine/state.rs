@@ -28,9 +28,13 @@ pub struct Run {
     pub resolved: bool,
     /// When the first intent was written: from here on something may have changed.
     pub first_change: Option<Time>,
+    /// From when the run's deadline counts: its first change, or a person's `retry`.
+    pub deadline_from: Option<Time>,
     /// When the commit point's change was known to have happened: from here on only forward.
     pub committed: Option<Time>,
     pub rpo: Option<Rpo>,
+    /// `rpo` comes from the end of the call that cut the log.
+    pub loss_is_final: bool,
     pub finished: Option<Outcome>,
 }
 

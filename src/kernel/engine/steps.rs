@@ -47,12 +47,20 @@ impl Run {
             .collect();
         match (skipped.is_empty(), self.changed()) {
             (false, _) => (Outcome::Partial, format!("users are served, but {}", skipped.join("; "))),
-            (true, true) => (
-                Outcome::Succeeded,
-                format!("{} is served from {}, verified", self.spec.service, self.spec.to),
-            ),
+            (true, true) => {
+                let missing = self.given_up();
+                let but = if missing.is_empty() { String::new() } else { format!("; not done: {missing}") };
+                let says = format!("{} is served from {}, verified{but}", self.spec.service, self.spec.to);
+                (Outcome::Succeeded, says)
+            }
             (true, false) => (Outcome::Unchanged, "already right; nothing was done".to_owned()),
         }
+    }
+
+    /// Optional steps that could not be done.
+    fn given_up(&self) -> String {
+        let gave_up = |id: &ItemId| matches!(self.state(*id).phase, ItemPhase::GaveUp { .. });
+        self.ids().filter(gave_up).map(|id| self.item(id).name.to_string()).collect::<Vec<_>>().join(", ")
     }
 
     fn next_of_item(&self, id: ItemId, now: Time, next: &mut Next) {
@@ -176,6 +184,10 @@ impl Run {
         let state = self.state(id);
         if let Some(why) = self.drift(id, rung, change) {
             return self.stop(id, vec![Reason::new("PM5104", why)], now, next);
+        }
+        if self.deadline_from.is_some_and(|from| now > from + self.spec.limits.deadline) {
+            let says = format!("the run's time of {} is over; retry goes on", self.spec.limits.deadline);
+            return self.stop(id, vec![Reason::new("PM5107", says)], now, next);
         }
         let given = self.proven(id);
         let unmet = self.unmet(&change.needs, &given);

@@ -242,7 +242,8 @@ fn every_schedule_ends_well_or_stops_for_a_person() {
         if let Err(why) = judge(&story) {
             panic!("{schedule:?}: {why}");
         }
-        parked += u32::from(story.end != Ok(End::Finished(Outcome::Succeeded)));
+        // An hour away in the middle is longer than a run may take: then a person decides.
+        parked += u32::from(!schedule.gap && story.end != Ok(End::Finished(Outcome::Succeeded)));
     }
     println!("{} schedules, {parked} stopped for a person", all.len());
     assert!(all.len() > 900, "the space shrank to {}", all.len());

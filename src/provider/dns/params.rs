@@ -31,6 +31,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let records: Vec<Record> = params.need("records").unwrap_or_default();
     let ttl: Option<u32> = params.maybe("ttl");
     let stale_values: Vec<String> = params.maybe("stale_values").unwrap_or_default();
+    let stale_values = stale_values.iter().map(|value| normal_address(value)).collect();
     let zone = read_zone(spec, config, &mut params);
     let mut wanted = vec![];
     for record in &records {
@@ -53,6 +54,11 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     zone.zone = normal_name(&zone.zone).map_err(|says| vec![says])?;
     wanted.sort();
     Ok(With { zone, wanted, stale_values })
+}
+
+/// An address in the form that answers have it in; anything else as it is.
+fn normal_address(text: &str) -> String {
+    text.parse::<std::net::IpAddr>().map_or_else(|_| text.to_owned(), |address| address.to_string())
 }
 
 fn read_zone(spec: &Spec, config: &Config, params: &mut Params<'_>) -> Option<Rfc2136Target> {

@@ -24,11 +24,12 @@ fn old() -> Vec<RrSet> {
         set("shop.test.", RrType::A, 60, &["198.51.100.10"]),
         set("shop.test.", RrType::Aaaa, 60, &["2001:db8:a::10"]),
         set("admin.shop.test.", RrType::A, 60, &["198.51.100.10"]),
+        set("six.shop.test.", RrType::Aaaa, 60, &["2001:db8:a::10"]),
     ]
 }
 
 fn wanted() -> serde_json::Value {
-    json!({ "ttl": 30, "stale_values": ["198.51.100.10"], "records": [
+    json!({ "ttl": 30, "stale_values": ["198.51.100.10", "2001:DB8:A:0::10"], "records": [
         { "name": "SHOP.test", "type": "A", "values": ["203.0.113.20"] },
         { "name": "shop.test.", "type": "AAAA", "values": ["2001:DB8:b::20"] } ] })
 }
@@ -55,7 +56,10 @@ async fn a_swap_of_two_types_is_one_change_and_then_nothing() {
     assert_eq!(planned.from, json!([old()[0], old()[1]]));
     assert_eq!(planned.to[0]["values"], json!(["203.0.113.20"]));
     assert_eq!(planned.to[1]["values"], json!(["2001:db8:b::20"]));
-    assert!(planned.warnings.iter().any(|w| w.contains("admin.shop.test.")), "{:?}", planned.warnings);
+    assert_eq!(planned.warnings.len(), 2, "{:?}", planned.warnings);
+    for sibling in ["admin.shop.test.", "six.shop.test."] {
+        assert!(planned.warnings.iter().any(|w| w.contains(sibling)), "{:?}", planned.warnings);
+    }
     let Undo::To(back) = planned.undo.clone() else { panic!("{:?}", planned.undo) };
     assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
     assert!(matches!(plan(&action).await, StepPlan::Nothing { .. }));

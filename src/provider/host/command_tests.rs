@@ -13,8 +13,6 @@ ssh = "fence@192.0.2.5"
 kind = "host"
 local = true
 commands = { fence = ["true"] }
-[targets.neither]
-kind = "host"
 "#;
 
 struct Planted(Fault);
@@ -137,6 +135,5 @@ fn all_problems_of_the_parameters_are_told_at_once() {
     assert!(both.contains("irreversible"), "{both}");
     let local = said("here", json!({ "run": "fence", "check": "fenced", "irreversible": true }));
     assert!(local.contains("no command \"fenced\"") && !local.contains("\"fence\""), "{local}");
-    assert!(said("neither", fence()).contains("neither `ssh` nor `local"));
     assert!(said("nobody", fence()).contains("no target of kind host"));
 }

@@ -1,6 +1,7 @@
-//! One `ssh` child process for each call. Not a multiplexed session: that leaves a master process behind when this
-//! process is killed, hides a dead connection behind a live socket, and costs four processes where one call needs
-//! one. The client's own debug log, kept apart from the command's output, tells "never started" from "lost".
+//! One `ssh` child process for each call, not a multiplexed session: a session's master process outlives this process
+//! when it is killed and hides a dead connection behind a live socket. Nor is it faster for one call (measured on
+//! loopback, busy machine: 0.63 s for a plain call; 0.63 to 1.08 s for master, check, command and exit).
+//! The client's own debug log, kept apart from the command's output, tells "never started" from "lost".
 
 use super::child::{self, Ended};
 use super::port::{Host, Ran, Tail};
@@ -71,7 +72,7 @@ fn command(host: &Host, line: &str, log: &Path, within: Duration) -> Result<Comm
     if let Some(port) = port {
         command.args(["-p", port]);
     }
-    let connect = within.as_secs().clamp(1, 5);
+    let connect = within.as_secs().clamp(1, 3);
     command.arg("-o").arg(format!("ConnectTimeout={connect}"));
     for option in [
         "BatchMode=yes",

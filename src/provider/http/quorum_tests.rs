@@ -17,7 +17,8 @@ pub(in super::super) fn config_text() -> String {
     format!(
         "{places}[vantages.twin]\nblackbox = \"http://twin.test/probe\"\ndomain = \"par\"\n\
          [probes.app]\nhttp = \"https://app.test/healthz\"\n[probes.db]\ntcp = \"db.test:5432\"\n\
-         [probes.sql]\nsql = \"pg\"\n[probes.odd]\ntcp = \"x:1\"\nsql = \"pg\"\n"
+         [probes.sql]\nsql = \"pg\"\n\
+         [targets.pg]\nkind = \"postgres\"\naddress = \"192.0.2.5\"\nuser = \"u\"\n"
     )
 }
 
@@ -100,7 +101,10 @@ impl Scene {
         }
     }
     fn quorum(&self, with: Value) -> Result<Quorum, Vec<String>> {
-        read(&spec("quorum", "origin", with), &config(&config_text()), self.port())
+        let mut config = config(&config_text());
+        let odd = Probe { tcp: Some("x:1".into()), ..config.probes[&Name::from("sql")].clone() };
+        config.probes.insert("odd".into(), odd);
+        read(&spec("quorum", "origin", with), &config, self.port())
     }
     fn origin_down(&self) -> Quorum {
         let with = json!({ "probes": ["app"], "vantages": ["local", "par", "ams"], "down": "majority", "site": "gra" });

@@ -59,7 +59,8 @@ impl Fence {
         }
         if state.best < self.min_rung {
             let why = state.why_not_higher.as_deref().unwrap_or("its files cannot be changed by SQL");
-            return StepPlan::refuse(
+            // Not a refusal: another way may reach the rung, so the ladder goes on.
+            return StepPlan::unknown(
                 "PM3104",
                 format!(
                     "by SQL {target} can be fenced to {} and {} is asked for: {why}. The ladder goes on.",

@@ -1,0 +1,88 @@
+//! An alert that must be confirmed for a while before it may start anything: looked at again and again, and any
+//! doubt begins the hold-down anew.
+
+use super::{Looked, Triage, UNCONFIRMED, cause};
+use crate::kernel::domain::{OccurrenceId, Reason, Span};
+use crate::playbook::Playbook;
+use crate::worker::confirm::{Confirmed, confirm};
+use crate::worker::occurrence::{Confirming, Open, State, longest_pause, pace, verdict};
+
+impl Triage {
+    pub(super) async fn begin_confirming(
+        &mut self,
+        open: &Open,
+        chosen: &Playbook,
+        hold: Span,
+    ) -> anyhow::Result<()> {
+        let now = self.app.world.now();
+        let says = format!("{} must be confirmed for {hold} before it starts", chosen.name);
+        let why = vec![Reason::new("PM5403", says)];
+        self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
+        let confirming = Confirming {
+            playbook: chosen.name.clone(),
+            since: now,
+            begun: now,
+            hold,
+            give_up: now + chosen.unconfirmed_after.unwrap_or(UNCONFIRMED).max(hold),
+            next_look: now,
+            last_yes: now,
+            looking: false,
+            last: String::new(),
+        };
+        self.set(&open.id, State::Confirming(confirming));
+        Ok(())
+    }
+
+    /// Starts one look in the background; a slow source must not hold up other alerts.
+    pub(super) fn look(&mut self, open: &Open, confirming: &Confirming) {
+        let app = self.app.clone();
+        let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
+        let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
+        let spec = found.and_then(|p| app.resolve(p, cause(open), Some(&open.alert)).ok());
+        let Some(spec) = spec else { return };
+        let looking = Confirming { looking: true, ..confirming.clone() };
+        self.set(&open.id, State::Confirming(looking));
+        self.looks.spawn(async move {
+            let seen = confirm(&app, &spec, &labels, &source, Span::secs(5)).await;
+            Looked::Confirmed(id, seen)
+        });
+    }
+
+    pub(super) async fn on_confirmed(&mut self, id: &OccurrenceId, seen: Confirmed) -> anyhow::Result<()> {
+        let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
+        let State::Confirming(mut c) = open.state.clone() else { return Ok(()) };
+        let now = self.app.world.now();
+        c.looking = false;
+        c.next_look = (now + pace(c.hold)).min((c.since + c.hold).max(now + Span::millis(200)));
+        if matches!(seen, Confirmed::Yes) {
+            if now.since(c.last_yes) > longest_pause(c.hold) {
+                c.since = now;
+            }
+            c.last_yes = now;
+        }
+        match seen {
+            Confirmed::Yes if now >= c.since + c.hold => {
+                let app = self.app.clone();
+                let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
+                if let Some(found) = found {
+                    return self.start(&open, found).await;
+                }
+            }
+            Confirmed::Yes => {}
+            Confirmed::No(why) => {
+                let says = format!("not confirmed for {}: after {} {why}", c.hold, now.since(c.begun));
+                return self.not_started(id, vec![verdict(&c.playbook, true, "PM5405", says)], None).await;
+            }
+            Confirmed::Unknown(why) => {
+                c.since = now;
+                c.last = why;
+            }
+        }
+        if now > c.give_up {
+            let says = format!("it could not be confirmed within {}: {}", now.since(c.begun), c.last);
+            return self.not_started(id, vec![verdict(&c.playbook, true, "PM5406", says)], None).await;
+        }
+        self.set(id, State::Confirming(c));
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! Deliveries become occurrences: read from the cursor, decided one by one, in one batch with the cursor.
+
+use super::{CURSOR, PAGE, Triage};
+use crate::intake::occurrence::Arrival;
+use crate::kernel::domain::{Delivered, OccurrenceId, Position, Record, RunId, Stream, Time};
+use crate::kernel::journal::{Batch, Row};
+use crate::worker::occurrence::{Open, State, verdict};
+
+impl Triage {
+    pub(super) async fn take_deliveries(&mut self) -> anyhow::Result<()> {
+        loop {
+            let page = self.app.journal.scan(self.cursor + 1, PAGE).await?;
+            let Some(last) = page.last().map(|r| r.position) else { return Ok(()) };
+            for stamped in page {
+                if let Record::Delivered(delivered) = &stamped.record {
+                    self.take(delivered, stamped.position, stamped.at).await?;
+                }
+                self.cursor = stamped.position;
+            }
+            self.cursor = last;
+            self.keep_cursor().await?;
+        }
+    }
+
+    /// What means nothing new moves no cursor; a start must not read all of it again before the next outage.
+    pub(super) async fn keep_cursor(&mut self) -> anyhow::Result<()> {
+        if self.cursor < self.kept + Position::from(PAGE) {
+            return Ok(());
+        }
+        let row = Row::Cursor { name: CURSOR.into(), position: self.cursor };
+        self.app.journal.append(Batch::new(self.app.world.now()).row(row)).await?;
+        self.kept = self.cursor;
+        Ok(())
+    }
+
+    /// One delivery: occurrences open and close, in one batch with the cursor.
+    pub(super) async fn take(
+        &mut self,
+        delivered: &Delivered,
+        position: Position,
+        at: Time,
+    ) -> anyhow::Result<()> {
+        let delivery = match self.bodies.read(&self.app.journal, delivered.digest).await? {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
+                tracing::error!(position, %error, "a kept delivery cannot be read; its alerts start nothing");
+                return Ok(());
+            }
+        };
+        let source = delivered.source.clone();
+        let arrival = Arrival { source: &source, delivery: position, at };
+        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let closed: Vec<(OccurrenceId, Time)> = records
+            .iter()
+            .filter_map(|r| match r {
+                Record::OccurrenceClosed { occurrence, ended, .. } => Some((occurrence.clone(), *ended)),
+                _ => None,
+            })
+            .collect();
+        for (occurrence, _) in &closed {
+            records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
+        }
+        let seq = self.seqs.get(&source).copied().unwrap_or(0);
+        let batch = Batch::new(self.app.world.now())
+            .part(Stream::Alerts(source.clone()), Some(seq), records)
+            .summary(serde_json::json!({ "delivery": position }))
+            .row(Row::Cursor { name: CURSOR.into(), position });
+        let receipt = self.app.journal.append(batch).await?;
+        self.kept = position;
+        self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
+        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+        let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
+        for stamped in &receipt.stamped {
+            self.remember(&source, stamped);
+        }
+        for run in attached {
+            self.tell_resolved(&run).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The reason on record for an alert that was over before anything could start.
+fn told_off(open: &Open, now: Time) -> Option<Record> {
+    let State::Confirming(c) = &open.state else { return None };
+    let says = format!("resolved after {}; it had to be confirmed for {}", now.since(c.begun), c.hold);
+    Some(Record::NotStarted {
+        occurrence: open.id.clone(),
+        delivery: open.delivery,
+        labels: open.labels.clone(),
+        why: vec![verdict(&c.playbook, true, "PM5405", says)],
+        plan: None,
+    })
+}

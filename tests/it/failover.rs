@@ -1,0 +1,10 @@
+//! Whole failovers: the real program, real servers, real alerts. Each test breaks something and looks at what users,
+//! both databases, the zone and the journal have afterwards.
+
+mod alerts;
+mod crashes;
+mod demo;
+mod ordinary;
+mod people;
+mod refusals;
+mod scene;

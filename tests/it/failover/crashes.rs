@@ -1,0 +1,74 @@
+//! Pointsman is killed in the middle, and started again: it goes on, and nothing is done twice.
+
+use super::scene::{Scene, Setup, play};
+use anyhow::{Context, Result, ensure};
+use lab::Site;
+use lab::pointsman::Record;
+use std::time::Duration;
+
+/// Waits for the record at which Pointsman has to die, and kills it there.
+async fn kill_at(scene: &mut Scene, at: fn(&Record) -> bool) -> Result<()> {
+    let mut follower = scene.pointsman.client.follow(1).await?;
+    let found = async {
+        while let Some(record) = follower.next().await? {
+            if at(&record) {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the journal's events ended before that point")
+    };
+    let found = tokio::time::timeout(Duration::from_secs(60), found).await;
+    found.context("the point to die at never came")??;
+    scene.pointsman.kill9();
+    Ok(())
+}
+
+async fn survives(at: fn(&Record) -> bool) {
+    play(Setup::default(), async |scene| {
+        let gone = scene.kill_primary().await?;
+        scene.fire().await?;
+        kill_at(scene, at).await?;
+        scene.pointsman.start_again().await?;
+        let end = scene.succeeded().await?;
+        let taken = scene.pointsman.records("taken").await?;
+        ensure!(taken.len() == 1, "taken over {} times: was it finished before the kill?", taken.len());
+        let (intents, applied) = scene.promotions().await?;
+        ensure!(intents == 1 && applied <= 1, "{intents} intents to promote, {applied} applied");
+        ensure!(scene.timeline(Site::Sbg).await? == 2, "not on timeline 2");
+        scene.serves_after(gone).await?;
+        scene.name_is_at(Site::Sbg).await?;
+        scene.loss_is_as_told(&end).await?;
+        scene.one_writer()?;
+        scene.verifies().await
+    })
+    .await;
+}
+
+fn is_call(record: &Record, kind: &str, item: &str) -> bool {
+    record.kind == kind && record.says.starts_with(item)
+}
+
+#[tokio::test]
+async fn killed_right_after_the_run_opened() {
+    survives(|record| record.kind == "opened").await;
+}
+
+#[tokio::test]
+async fn killed_after_the_intent_to_fence() {
+    survives(|record| is_call(record, "intended", "fence old primary")).await;
+}
+
+#[tokio::test]
+async fn killed_after_the_fence_ended() {
+    survives(|record| is_call(record, "ended", "fence old primary")).await;
+}
+
+#[tokio::test]
+async fn killed_after_the_promotion_ended() {
+    survives(|record| is_call(record, "ended", "promote standby")).await;
+}
+
+#[tokio::test]
+async fn killed_after_the_application_was_pointed_at_the_new_site() {
+    survives(|record| is_call(record, "ended", "point the app")).await;
+}
