@@ -145,9 +145,9 @@ fn app_dead_by_hand() {
 }
 
 /// A death needs a person only between the promotion's intent and its signal: that it was not signalled cannot be
-/// proven, and a second signal is never given on a guess.
+/// proven, and a second signal is never given on a guess. (After an hour's gap the run's deadline is over: people decide.)
 fn deaths_alone(told: &[(Life, Story)]) {
-    let dead = told.iter().filter(|(life, _)| life.schedule.deaths.len() == 1);
+    let dead = told.iter().filter(|(life, _)| life.schedule.deaths.len() == 1 && !life.schedule.gap);
     let stopped = dead.filter_map(|(life, story)| match &story.end {
         Ok(End::Waits(says)) => Some((life, says)),
         _ => None,
