@@ -36,7 +36,7 @@ fn is_test(path: &Path) -> bool {
 }
 
 fn ours() -> Vec<(PathBuf, String)> {
-    let folders = ["src", "lab/src", "tests", "benches"].map(|d| root().join(d));
+    let folders = ["src", "lab/src", "lab/tests", "tests", "benches"].map(|d| root().join(d));
     folders.iter().filter(|d| d.exists()).flat_map(|d| sources(d)).collect()
 }
 

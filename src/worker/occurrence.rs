@@ -48,14 +48,19 @@ pub struct Confirming {
     pub last: String,
 }
 
+/// Far beyond the bounds of a look.
+const LOST_LOOK: Span = Span::secs(60);
+
 impl Open {
     /// When triage has to look at it even if nothing is delivered.
     pub fn due(&self) -> Option<Time> {
         match &self.state {
             State::New => Some(Time(0)),
-            State::Confirming(c) if !c.looking => Some(c.next_look),
+            // A look that never came back is taken again: an alert must not be forgotten.
+            State::Confirming(c) if c.looking => Some(c.next_look + LOST_LOOK),
+            State::Confirming(c) => Some(c.next_look),
             State::Waits { until } => Some(*until),
-            State::Confirming(_) | State::Observing | State::Attached(_) | State::Settled => None,
+            State::Observing | State::Attached(_) | State::Settled => None,
         }
     }
 }

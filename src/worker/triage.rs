@@ -180,10 +180,7 @@ impl Triage {
         let Some(open) = self.open.get(id).cloned() else { return Ok(()) };
         match &open.state {
             State::New | State::Waits { .. } => self.decide(&open).await,
-            State::Confirming(confirming) => {
-                self.look(&open, confirming);
-                Ok(())
-            }
+            State::Confirming(confirming) => self.look(&open, confirming).await,
             State::Observing | State::Attached(_) | State::Settled => Ok(()),
         }
     }

@@ -34,18 +34,33 @@ impl Triage {
     }
 
     /// Starts one look in the background; a slow source must not hold up other alerts.
-    pub(super) fn look(&mut self, open: &Open, confirming: &Confirming) {
+    pub(super) async fn look(&mut self, open: &Open, confirming: &Confirming) -> anyhow::Result<()> {
         let app = self.app.clone();
         let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
         let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
-        let spec = found.and_then(|p| app.resolve(p, cause(open), Some(&open.alert)).ok());
-        let Some(spec) = spec else { return };
-        let looking = Confirming { looking: true, ..confirming.clone() };
-        self.set(&open.id, State::Confirming(looking));
+        let resolved = found.map(|p| app.resolve(p, cause(open), Some(&open.alert)));
+        let spec = match resolved {
+            Some(Ok(spec)) => spec,
+            Some(Err(problems)) => {
+                let says = format!("it cannot be resolved for this alert: {}", problems.join("; "));
+                let why = vec![verdict(&confirming.playbook, true, "PM5407", says)];
+                return self.not_started(&open.id, why, None).await;
+            }
+            None => {
+                let why = vec![verdict(&confirming.playbook, false, "PM5401", "it is not active any more")];
+                return self.not_started(&open.id, why, None).await;
+            }
+        };
+        let now = app.world.now();
+        self.set(
+            &open.id,
+            State::Confirming(Confirming { looking: true, next_look: now, ..confirming.clone() }),
+        );
         self.looks.spawn(async move {
             let seen = confirm(&app, &spec, &labels, &source, Span::secs(5)).await;
             Looked::Confirmed(id, seen)
         });
+        Ok(())
     }
 
     pub(super) async fn on_confirmed(&mut self, id: &OccurrenceId, seen: Confirmed) -> anyhow::Result<()> {
@@ -60,6 +75,8 @@ impl Triage {
             }
             c.last_yes = now;
         }
+        // First: whatever cannot be written down below is looked at, and tried, again.
+        self.set(id, State::Confirming(c.clone()));
         match seen {
             Confirmed::Yes if now >= c.since + c.hold => {
                 let app = self.app.clone();
