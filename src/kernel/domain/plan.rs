@@ -30,13 +30,18 @@ impl Reason {
     }
 }
 
-/// When seeing the old value proves that a call did nothing.
+/// What seeing the old value again says about a call that nobody knows the end of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settle {
+    /// The call did nothing.
     AtOnce,
+    /// It did nothing, once that much time has gone by.
     After(super::Span),
-    /// `pg_promote` = false may still happen later.
+    /// Nothing: it may still happen. But to ask twice is the same as to ask once, so that after that time, with every
+    /// guard and need looked at anew, it may be asked again (`pg_promote`).
+    Repeatable(super::Span),
+    /// Nothing, ever: a person decides.
     Never,
 }
 

@@ -424,11 +424,17 @@ impl ItemState {
                 self.ended = Some(at);
             }
             (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(seen)) if seen.from == change.from => {
+                let waited = at.since(*since);
                 let proven = match change.settle {
                     Settle::AtOnce => true,
-                    Settle::After(span) => at.since(*since) >= span,
-                    Settle::Never => false,
+                    Settle::After(span) => waited >= span,
+                    Settle::Repeatable(_) | Settle::Never => false,
                 };
+                if matches!(change.settle, Settle::Repeatable(span) if waited >= span) {
+                    // It may have been heard: the change stays ours, and the step's time goes on.
+                    self.attempts = self.attempts.saturating_sub(1);
+                    self.phase = ItemPhase::Idle;
+                }
                 if proven {
                     // The call did nothing: as good as a rejection that may be tried again.
                     self.attempts = self.attempts.saturating_sub(1);

@@ -324,7 +324,7 @@ impl Run {
 fn settling(change: &Change) -> Span {
     match change.settle {
         Settle::After(span) => Span(span.0 + Span::secs(2).0),
-        Settle::AtOnce | Settle::Never => Span::ZERO,
+        Settle::AtOnce | Settle::Repeatable(_) | Settle::Never => Span::ZERO,
     }
 }
 

@@ -251,6 +251,19 @@ fn every_schedule_ends_well_or_stops_for_a_person() {
 }
 
 #[test]
+fn what_may_be_asked_twice_needs_nobody_after_a_death() {
+    let again = Settle::Repeatable(Span::secs(5));
+    for schedule in schedules() {
+        let deaths_alone = schedule.strikes.is_empty() && !schedule.gap;
+        let story = story(schedule.clone(), Mistake::None, true, again);
+        if let Err(why) = judge(&story) {
+            panic!("{schedule:?}: {why}");
+        }
+        assert!(!deaths_alone || story.end == Ok(End::Finished(Outcome::Succeeded)), "{schedule:?}");
+    }
+}
+
+#[test]
 fn where_nothing_settles_doubt_stops_for_a_person() {
     let mut parked = 0;
     for schedule in schedules() {

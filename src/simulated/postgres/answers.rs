@@ -165,7 +165,8 @@ impl World {
         if !server.in_recovery {
             return denied("55000", "recovery is not in progress");
         }
-        server.promoting = Some(server.promote_looks);
+        // A second signal neither hurries nor delays the first.
+        server.promoting.get_or_insert(server.promote_looks);
         if server.promote_looks == 0 {
             server.promote();
         }

@@ -1,11 +1,17 @@
 //! The verdict over a standby that shall become the primary. Pure.
 
 use super::{Evidence, Promote, State};
-use crate::kernel::domain::{Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, StepPlan, Undo};
+use crate::kernel::domain::{
+    Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, Span, StepPlan, Undo,
+};
 use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
 use crate::provider::postgres::node::Seen;
 use serde::Deserialize;
 use serde_json::json;
+
+/// A signal that nobody knows the end of is given again after this time: a server leaves recovery once, however often
+/// it is told to. A promotion that was heard shows itself well before, unless it waits for the log; then too it is safe.
+const AGAIN: Span = Span::secs(5);
 
 /// The given fence of the old primary.
 struct Fence {
@@ -192,7 +198,7 @@ impl Promote {
         let need = Fact::Fenced { target: self.old.name.clone(), rung: self.fence_rung, position: None };
         change.needs = vec![need];
         change.gives = vec![Fact::Primary { target: target.clone(), lineage: system.to_owned() }];
-        change.settle = Settle::Never;
+        change.settle = Settle::Repeatable(AGAIN);
         change.undo = Undo::None;
         change.now = format!("standby, timeline {timeline}");
         change.after = format!("primary, timeline {}", timeline + 1);

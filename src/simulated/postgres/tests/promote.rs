@@ -30,7 +30,7 @@ async fn it_needs_the_fence_and_gives_the_primary() {
     assert_eq!(change.needs, [fenced(FenceRung::Lockout, None)]);
     assert!(matches!(&change.gives[..], [Fact::Primary { target, .. }] if target.as_str() == "b"));
     assert_eq!((&change.from["timeline"], &change.to["timeline"]), (&json!(1), &json!(2)));
-    assert_eq!((change.settle, change.undo), (Settle::Never, Undo::None));
+    assert_eq!((change.settle, change.undo), (Settle::Repeatable(Span::secs(5)), Undo::None));
     assert_eq!(change.bounds["data_loss_bytes"], 1 << 20);
     // Without a fence the plan says so; the engine will not let it pass.
     let change = scene.change(&promote(&scene), &[]).await;
