@@ -180,6 +180,25 @@ pub fn send(pid: u32, signal: Signal) -> anyhow::Result<()> {
     kill_process(raw, signal).with_context(|| format!("signal {signal:?} to process {pid}"))
 }
 
+/// The processes below one, itself not among them; none that end meanwhile.
+pub fn descendants(of: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in brackets, may hold anything; after it come the state and the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
+    let all: Vec<(u32, u32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![of];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(all.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
 type Job = (Command, mpsc::Sender<std::io::Result<std::process::Child>>);
 
 fn spawn_on_the_one_thread(command: Command) -> anyhow::Result<std::process::Child> {

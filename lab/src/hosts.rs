@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::blackhole::Blackhole;
-use crate::children::{Child, Spec, run};
+use rustix::process::Signal;
+
+use crate::children::{self, Child, Spec, run, send};
 use crate::files;
 use crate::host_config::HostDir;
 use crate::net::{self, wait_tcp};
@@ -28,6 +30,8 @@ pub enum Loss {
     Refused,
     /// Nothing answers at all.
     Silent,
+    /// Nothing answers at all, and connections that stand go on standing.
+    Frozen,
 }
 
 /// All machines' SSH.
@@ -154,6 +158,10 @@ impl Hosts {
     /// Takes a machine's SSH away, with all its sessions.
     pub async fn lose(&mut self, name: &str, loss: Loss) -> anyhow::Result<()> {
         let sshd = self.sshd(name);
+        if loss == Loss::Frozen {
+            let sshd = sshd.child.as_ref().context("its sshd is gone already")?;
+            return children::descendants(sshd.pid()).into_iter().try_for_each(|pid| send(pid, Signal::STOP));
+        }
         sshd.child = None;
         if loss == Loss::Silent && sshd.hole.is_none() {
             let addr = sshd.machine.ssh;
@@ -165,6 +173,12 @@ impl Hosts {
             sshd.hole = Some(Blackhole::at(addr).await?);
         }
         Ok(())
+    }
+
+    /// How often somebody has logged in since the lab began.
+    pub fn logins(&self, name: &str) -> anyhow::Result<usize> {
+        let log = std::fs::read_to_string(self.log.join(format!("sshd-{name}.log")))?;
+        Ok(log.lines().filter(|line| line.starts_with("Accepted publickey")).count())
     }
 
     /// Brings a machine's SSH back.

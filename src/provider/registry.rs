@@ -24,7 +24,7 @@ impl Ports {
         Ports {
             postgres,
             dns: Arc::new(dns::Wire),
-            host: Arc::new(host::Wire),
+            host: Arc::new(host::Wire::default()),
             http: Arc::new(http::Wire::new(Some(ping))),
         }
     }

@@ -174,6 +174,11 @@ async fn a_machine_that_is_not_reached_says_where_it_stopped_and_in_time() {
             m.lab.hosts_mut().lose(name, loss).await.unwrap();
         }
         let started = Instant::now();
+        // The machine had just answered: its connection is still tried, and known to be dead after this.
+        for lost in [&command, &render] {
+            let seen = m.remote.plan(lost).await;
+            assert!(is_unknown(&seen), "{loss:?}: {seen:?}");
+        }
         let seen = m.remote.plan(&command).await;
         assert!(is_unknown(&seen) && why(&seen).contains("(tcp)"), "{loss:?}: {seen:?}");
         let end = m.remote.apply(&command, change.clone(), 8).await;
@@ -182,7 +187,7 @@ async fn a_machine_that_is_not_reached_says_where_it_stopped_and_in_time() {
         assert!(is_unknown(&seen) && why(&seen).contains("(tcp)"), "{loss:?}: {seen:?}");
         let end = m.remote.apply(&render, rewrite.clone(), 8).await;
         assert_eq!(end.result, CallResult::Rejected { retry: true }, "{loss:?}: {end:?}");
-        println!("four calls to a lost machine ({loss:?}): {:?}", started.elapsed());
+        println!("six calls to a lost machine ({loss:?}): {:?}", started.elapsed());
         assert!(started.elapsed() < Duration::from_secs(40), "{loss:?}: {:?}", started.elapsed());
     }
 }
@@ -209,6 +214,34 @@ async fn a_connection_lost_after_the_command_was_sent_is_doubt() {
     m.lab.hosts_mut().find_again(&app).await.unwrap();
     let end = m.remote.apply(&command, change, 2).await;
     assert_eq!(end.result, CallResult::Indeterminate, "{end:?}");
+}
+
+/// It answered a moment ago, and does not any more: whether the command arrived cannot be known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_that_falls_silent_is_doubt() {
+    let mut m = Machines::new().await;
+    let command = m.remote.bind("command.run", "db", fence());
+    let change = m.remote.change(&command).await;
+    m.lab.hosts_mut().lose("pg-gra-host", Loss::Frozen).await.unwrap();
+    let end = m.remote.apply(&command, change.clone(), 20).await;
+    assert_eq!(end.result, CallResult::Indeterminate, "{end:?}");
+    m.lab.hosts_mut().find_again("pg-gra-host").await.unwrap();
+    assert_eq!(m.remote.change(&command).await.from, change.from, "it never arrived; a new connection tells");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_share_one_connection_and_a_lost_one_is_made_anew() {
+    let mut m = Machines::new().await;
+    let command = m.remote.bind("command.run", "db", fence());
+    for _ in 0..4 {
+        m.remote.change(&command).await;
+    }
+    assert_eq!(m.lab.hosts().logins("pg-gra-host").unwrap(), 1);
+    m.lab.hosts_mut().lose("pg-gra-host", Loss::Refused).await.unwrap();
+    assert!(is_unknown(&m.remote.plan(&command).await));
+    m.lab.hosts_mut().find_again("pg-gra-host").await.unwrap();
+    m.remote.change(&command).await;
+    assert_eq!(m.lab.hosts().logins("pg-gra-host").unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

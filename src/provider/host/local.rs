@@ -25,10 +25,10 @@ pub async fn run(host: &Host, name: &str, within: Duration) -> Ran {
             command.env(name, value);
         }
     }
-    match child::run(command, None, child::TAIL, within).await {
+    match child::run(command, within).await {
         Ended::NotStarted(says) => Ran::NotStarted { layer: "local", says: format!("{program}: {says}") },
         Ended::Late => Ran::Unknown { says: format!("no end within {within:?}; it was killed") },
-        Ended::Exit { status, tail, .. } => match status.code() {
+        Ended::Exit { status, tail } => match status.code() {
             Some(code) => Ran::Exit { code, tail },
             None => Ran::Unknown { says: format!("it died: {status}") },
         },

@@ -2,8 +2,10 @@
 
 mod child;
 mod command;
+mod connection;
 mod env_file;
 mod local;
+mod pipes;
 mod port;
 mod render;
 mod ssh;

@@ -5,9 +5,10 @@
 //! owner. It does nothing and exits with 2 when there is no file, 3 when the file is not OLD, 4 when the input is not
 //! NEW (cut off on the way), 77 when it is not allowed.
 
+use super::connection::Connections;
 use super::port::{FileRead, FileWritten, Host, MAX_FILE, Port, Ran};
 use super::ssh::{self, Called};
-use super::{child, local};
+use super::{local, pipes};
 use crate::kernel::domain::{Digest, Span};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::time::Duration;
@@ -23,7 +24,9 @@ const CUT_OFF: i32 = 4;
 const NOT_ALLOWED: i32 = 77;
 
 #[derive(Debug, Default)]
-pub struct Wire;
+pub struct Wire {
+    connections: Connections,
+}
 
 impl Port for Wire {
     fn run<'a>(&'a self, host: &'a Host, command: &'a str, within: Span) -> BoxFuture<'a, Ran> {
@@ -32,14 +35,14 @@ impl Port for Wire {
             if host.target.local {
                 local::run(host, command, within).await
             } else {
-                ssh::call(host, command, None, child::TAIL, within).await.into()
+                ssh::call(&self.connections, host, command, None, pipes::TAIL, within).await.into()
             }
         }
         .boxed()
     }
 
     fn read_file<'a>(&'a self, host: &'a Host, path: &'a str, within: Span) -> BoxFuture<'a, FileRead> {
-        read_file(host, path, within.as_duration()).boxed()
+        read_file(&self.connections, host, path, within.as_duration()).boxed()
     }
 
     fn write_file<'a>(
@@ -50,11 +53,11 @@ impl Port for Wire {
         text: &'a str,
         within: Span,
     ) -> BoxFuture<'a, FileWritten> {
-        write_file(host, path, expected, text, within.as_duration()).boxed()
+        write_file(&self.connections, host, path, expected, text, within.as_duration()).boxed()
     }
 }
 
-async fn read_file(host: &Host, path: &str, within: Duration) -> FileRead {
+async fn read_file(connections: &Connections, host: &Host, path: &str, within: Duration) -> FileRead {
     if host.target.local {
         let owned = path.to_owned();
         let read = tokio::task::spawn_blocking(move || local::read(&owned));
@@ -64,7 +67,7 @@ async fn read_file(host: &Host, path: &str, within: Duration) -> FileRead {
             Err(_) => FileRead::Unreachable { layer: "disk", says: format!("not read within {within:?}") },
         };
     }
-    match ssh::call(host, &format!("read-file {path}"), None, MAX_FILE + 1, within).await {
+    match ssh::call(connections, host, &format!("read-file {path}"), None, MAX_FILE + 1, within).await {
         Called::Exit { code: 0, stdout, .. } if stdout.len() > MAX_FILE => {
             FileRead::Unusable { says: format!("{path} is larger than {MAX_FILE} bytes") }
         }
@@ -81,7 +84,14 @@ async fn read_file(host: &Host, path: &str, within: Duration) -> FileRead {
     }
 }
 
-async fn write_file(host: &Host, path: &str, expected: Digest, text: &str, within: Duration) -> FileWritten {
+async fn write_file(
+    connections: &Connections,
+    host: &Host,
+    path: &str,
+    expected: Digest,
+    text: &str,
+    within: Duration,
+) -> FileWritten {
     if host.target.local {
         let (path, text) = (path.to_owned(), text.to_owned());
         let write = tokio::task::spawn_blocking(move || local::write(&path, expected, &text));
@@ -94,7 +104,7 @@ async fn write_file(host: &Host, path: &str, expected: Digest, text: &str, withi
     // Both digests travel with the command: the machine itself compares the old text right before it replaces it,
     // and does nothing with an input that was cut off on the way.
     let line = format!("write-file {path} {expected} {}", Digest::of(text.as_bytes()));
-    match ssh::call(host, &line, Some(text), child::TAIL, within).await {
+    match ssh::call(connections, host, &line, Some(text), pipes::TAIL, within).await {
         Called::Exit { code: 0, .. } => {
             FileWritten::Done { window: "compared by the machine right before the rename" }
         }
