@@ -1,7 +1,10 @@
-//! A whole failover on real servers, beside a shell script that asks, changes and proves the same.
+//! A whole failover on real servers, beside a shell script that asks, changes and proves the same, and beside the same
+//! remote calls made in the same order by hand.
 //!
 //! Each measurement has a lab of its own on the disk, with `fsync = on`; the clock starts when users have noticed that
 //! the primary is gone. Needs root, and the lab's helper beside us: `cargo build --release -p lab`.
+
+pub mod by_hand;
 
 use crate::disk;
 use crate::figures::Figures;
@@ -27,26 +30,41 @@ pub fn run() -> anyhow::Result<()> {
 async fn rounds() -> anyhow::Result<()> {
     let (mut ours, mut commits) = (Figures::default(), Figures::default());
     let (mut script, mut flush) = (Figures::default(), Figures::default());
+    let (mut hand, mut allowed) = (Figures::default(), Figures::default());
     for round in 0..ROUNDS {
-        for turn in 0..2 {
+        for turn in 0..3 {
             let lab = lab().await?;
-            if (round + turn) % 2 == 0 {
-                flush.add(disk::flushes(lab.dir(), Duration::from_millis(300))?.median());
-                let (seconds, count, phases) = by_pointsman(&lab).await?;
-                println!("round {round}: pointsman {seconds:.3} s, {count} commits; {phases}");
-                ours.add(seconds);
-                commits.add(count as f64);
-            } else {
-                let seconds = by_script(&lab).await?;
-                println!("round {round}: script {seconds:.3} s");
-                script.add(seconds);
+            match (round + turn) % 3 {
+                0 => {
+                    flush.add(disk::flushes(lab.dir(), Duration::from_millis(300))?.median());
+                    let (seconds, count, phases) = by_pointsman(&lab).await?;
+                    println!("round {round}: pointsman {seconds:.3} s, {count} commits; {phases}");
+                    ours.add(seconds);
+                    commits.add(count as f64);
+                }
+                1 => {
+                    let seconds = by_script(&lab).await?;
+                    println!("round {round}: script {seconds:.3} s");
+                    script.add(seconds);
+                }
+                _ => {
+                    let seconds = by_hand(&lab).await?;
+                    println!("round {round}: by hand {seconds:.3} s");
+                    hand.add(seconds);
+                }
             }
         }
+        allowed.add(1.10 * hand.last() + commits.last() * flush.last() / 1e3);
     }
     println!("append 4 KiB + fdatasync  {flush:.3} ms");
     println!("pointsman                 {ours:.3} s, {commits:.0} commits");
     println!("failover.sh               {script:.3} s");
+    println!("by hand                   {hand:.3} s");
     println!("pointsman / failover.sh   {:.2}   (goal at most 0.5)", ours.over(&script));
+    println!(
+        "pointsman / allowed       {:.2}   (1.10 x by hand + commits x flush; goal at most 1)",
+        ours.over(&allowed)
+    );
     Ok(())
 }
 
@@ -108,6 +126,24 @@ fn alert() -> Value {
     json!({ "version": "4", "status": "firing", "receiver": "pointsman", "alerts": [{
         "status": "firing", "labels": { "alertname": "SiteDown", "site": "gra", "severity": "critical" },
         "annotations": {}, "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z" }] })
+}
+
+/// A process of its own, with the configuration and the environment that Pointsman would have.
+async fn by_hand(lab: &Lab) -> anyhow::Result<f64> {
+    let mut pointsman = Pointsman::start(lab, &Options::default()).await?;
+    pointsman.stop();
+    let program = std::env::current_exe()?;
+    let mut argv = lab.resolver().prefix();
+    argv.extend([program.display().to_string(), by_hand::BY_HAND.to_owned()]);
+    argv.extend([pointsman.config_file(), pointsman.playbook_file()].map(|file| file.display().to_string()));
+    let mut command = tokio::process::Command::new(&argv[0]);
+    command.args(&argv[1..]).envs(pointsman.environment().iter().cloned()).kill_on_drop(true);
+    kill_primary(lab).await?;
+    let out = tokio::time::timeout(ENDS, command.output()).await.context("it does not end")??;
+    ensure!(out.status.success(), "{}: {}", out.status, String::from_utf8_lossy(&out.stderr));
+    let role = lab.postgres().ask(Site::Sbg, "select pg_is_in_recovery()").await?;
+    ensure!(role == "f", "it did not promote: {role}");
+    Ok(String::from_utf8(out.stdout)?.trim().parse()?)
 }
 
 async fn by_script(lab: &Lab) -> anyhow::Result<f64> {

@@ -10,6 +10,11 @@ impl Figures {
         self.0.push(figure);
     }
 
+    /// Not a number when nothing was measured.
+    pub fn last(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
     /// Part `p` (0 to 1) of the figures is below it. Nothing measured is not a number, never zero.
     pub fn quantile(&self, p: f64) -> f64 {
         let mut sorted = self.0.clone();

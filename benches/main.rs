@@ -22,6 +22,12 @@ fn main() -> anyhow::Result<()> {
     {
         return intake::serve_noop(port.parse()?);
     }
+    if let [verb, config, playbook] = words.as_slice()
+        && verb == failover::by_hand::BY_HAND
+    {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        return failover::by_hand::run(config, playbook);
+    }
     // Fails only when a provider is already installed, which is then the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let asked = words.iter().find(|word| !word.starts_with('-')).map(String::as_str);

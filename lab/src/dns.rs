@@ -209,16 +209,13 @@ fn key_clause(key: &TsigKey) -> String {
     format!("key \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n", key.name, key.secret)
 }
 
-/// `serial-query-rate`: BIND asks for the serial after a NOTIFY only at the next tick of this rate, which is half a second
-/// at the default of 20 a second.
 fn named_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, key: &TsigKey) -> String {
     let bind = dir.join("bind");
     let (name, clause) = (key.name, key_clause(key));
     format!(
         "options {{ directory \"{d}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
          session-keyfile \"{d}/session.key\"; recursion no; allow-transfer {{ none; }}; dnssec-validation no;\n\
-         managed-keys-directory \"{d}\"; empty-zones-enable no; transfer-source {ip}; notify no;\n\
-         serial-query-rate 1000; }};\n\
+         managed-keys-directory \"{d}\"; empty-zones-enable no; transfer-source {ip}; notify no; }};\n\
          controls {{ }};\n{clause}\
          zone \"{ZONE}\" {{ type secondary; file \"{d}/zone\"; masterfile-format text;\n\
          primaries {{ {pip} port {pport} key \"{name}\"; }}; allow-notify {{ key \"{name}\"; }}; }};\n",

@@ -126,6 +126,11 @@ impl Pointsman {
         self.dir.join("playbooks/shop.yaml")
     }
 
+    /// What its process finds in its environment.
+    pub fn environment(&self) -> &[(&'static str, String)] {
+        &self.env
+    }
+
     pub fn config_file(&self) -> PathBuf {
         self.dir.join("pointsman.toml")
     }

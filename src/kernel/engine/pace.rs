@@ -7,7 +7,8 @@ pub fn poll_delay(polls: u32) -> Span {
     match polls {
         0 => Span::ZERO,
         1..=6 => Span::millis(50),
-        7..=20 => Span::millis(250),
+        7..=24 => Span::millis(100),
+        25..=36 => Span::millis(250),
         _ => Span::secs(1),
     }
 }

@@ -4,10 +4,10 @@
 
 use super::port::Host;
 use openssh::{ControlPersist, Error, KnownHosts, SessionBuilder};
-use openssh_mux_client::{Connection, shutdown_mux_master};
+use openssh_mux_client::Connection;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -64,7 +64,8 @@ impl Connections {
 /// A running `ssh -M`, and the folder of its socket.
 #[derive(Debug)]
 pub struct Master {
-    dir: Option<TempDir>,
+    /// Its folder goes with us; the process ends when nobody has used it for a while.
+    dir: TempDir,
     answered: Mutex<Option<Instant>>,
 }
 
@@ -93,11 +94,7 @@ impl Master {
             ssh.user_known_hosts_file(PathBuf::from(format!("\"{}\"", known.display())));
         }
         let dir = ssh.launch_master(destination).await.map_err(why)?;
-        Ok(Master { dir: Some(dir), answered: Mutex::new(Some(Instant::now())) })
-    }
-
-    fn socket(&self) -> Option<PathBuf> {
-        self.dir.as_ref().map(|dir| socket(dir.path()))
+        Ok(Master { dir, answered: Mutex::new(Some(Instant::now())) })
     }
 
     fn is_fresh(&self) -> bool {
@@ -112,7 +109,7 @@ impl Master {
 
     /// A master that lost its machine is gone; this asks the process, not the machine.
     async fn alive(&self, until: Instant) -> Option<Connection> {
-        let socket = self.socket()?;
+        let socket = self.dir.path().join("master");
         let ask = async {
             let mut way_in = Connection::connect(socket).await.ok()?;
             way_in.send_alive_check().await.ok()?;
@@ -120,20 +117,6 @@ impl Master {
         };
         timeout_at(until, ask).await.ok().flatten()
     }
-}
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        let Some(dir) = self.dir.take() else { return };
-        // It talks to a local process, which may hang; the folder goes when it was told. Failing, it ends when idle.
-        let _ = std::thread::Builder::new().spawn(move || {
-            let _ = shutdown_mux_master(socket(dir.path()));
-        });
-    }
-}
-
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("master")
 }
 
 /// `user@host:port`, `user@[v6]:port`, `user@host`; a bare IPv6 address keeps its colons.
