@@ -180,13 +180,15 @@ pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// Recomputes the chain with no server running. Exit 22 when a record is not as it was written.
+/// Recomputes the chain and folds every stream, with no server needed. Exit 22 when a record is not as it was
+/// written, or a cached row not what its records say.
 pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
     let report = store::verify(&args.data, 1..=u64::MAX, |_| {}).await.map_err(|e| in_parts(e.into()))?;
     let mut problems: Vec<StoreError> = report.bad.iter().map(store::BadRecord::error).collect();
     if let HeadState::Behind(behind) = &report.head_file {
         problems.push(behind.error());
     }
+    problems.extend(report.differences.iter().map(store::Difference::error));
     let head = report.head.map(|h| json!({ "position": h.position, "hash": h.hash }));
     let mut out = std::io::stdout().lock();
     if let Some(Output::Json | Output::Jsonl) = output {
@@ -195,14 +197,19 @@ pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> any
             .map(|p| json!({ "code": p.code, "failed": p.what, "state": p.state, "remedy": p.next }))
             .collect();
         let document = json!({ "schema": "pointsman.verify/v1", "ok": report.ok(), "from": report.from,
-            "to": report.to, "checked": report.checked, "head": head, "problems": said, "notes": report.notes });
+            "to": report.to, "checked": report.checked, "cached": report.cached, "head": head, "problems": said, "notes": report.notes });
         writeln!(out, "{document}")?;
     } else {
         for problem in &problems {
             writeln!(out, "{problem}")?;
         }
         let verdict = if report.ok() { "verified" } else { "DOES NOT VERIFY" };
-        writeln!(out, "{verdict}: {} records, positions {} to {}", report.checked, report.from, report.to)?;
+        let (checked, cached) = (report.checked, report.cached);
+        writeln!(
+            out,
+            "{verdict}: {checked} records, positions {} to {}; {cached} cached rows",
+            report.from, report.to
+        )?;
         for note in &report.notes {
             writeln!(out, "note: {note}")?;
         }

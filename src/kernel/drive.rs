@@ -3,6 +3,10 @@
 //!
 //! The worker calls it for due runs; `plan` calls it over a memory backend; the simulator calls it everywhere.
 
+mod open;
+
+pub use open::opening;
+
 use crate::domain::{
     Call, CallEnd, Change, Epoch, ItemId, Observation, Outcome, PlanSheet, Record, RunId, Span, Spec,
     Stamped, StepPlan, Stream, Time, WhyObserved,
@@ -302,7 +306,7 @@ impl<'a> Passing<'a> {
     async fn flush(&mut self, calls: Vec<Call>) -> Result<bool, DriveError> {
         let records = std::mem::take(&mut self.pending);
         let finished = records.iter().any(|r| matches!(r, Record::Finished { .. }));
-        let summary = serde_json::to_value(self.run.summary()).expect("invariant: a summary is plain data");
+        let summary = self.run.summary().cached();
         let mut batch = Batch::new(self.driver.world.now())
             .part(Stream::Run(self.id.clone()), Some(self.stored.seq), records.clone())
             .summary(summary)
@@ -382,8 +386,10 @@ impl<'a> Passing<'a> {
         let gap = now.since(self.stored.at);
         let owner = self.driver.owner.clone();
         let taken = Record::Taken { epoch, owner, gap };
+        let summary = self.stored.with(&taken, now)?.summary().cached();
         let batch = Batch::new(now)
             .part(Stream::Run(self.id.clone()), Some(self.stored.seq), vec![taken])
+            .summary(summary)
             .row(Row::RaiseEpoch { service, to: epoch });
         let receipt = self.driver.journal.append(batch).await?;
         for stamped in &receipt.stamped {

@@ -14,7 +14,8 @@ use crate::kernel::domain::{
     Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, RunId, Seq,
     Span, Stamped, Stream, Time,
 };
-use crate::kernel::engine::Command;
+use crate::kernel::engine::{Command, alerts_cached};
+use crate::kernel::journal::Batch;
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError};
 use std::collections::BTreeMap;
@@ -97,7 +98,8 @@ impl Triage {
             open: BTreeMap::new(),
             looks: JoinSet::new(),
         };
-        for (stream, _) in app.journal.backend().summaries("alerts:", 1_000).await? {
+        for row in app.journal.backend().summaries("alerts:", 1_000).await? {
+            let stream = row.stream;
             let Stream::Alerts(source) = &stream else { continue };
             let records = app.journal.read(&stream, 1).await?;
             triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
@@ -322,7 +324,9 @@ impl Triage {
         };
         let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
         let stream = Stream::Alerts(open.source.clone());
-        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        let summary = alerts_cached(&record).unwrap_or_default();
+        let batch = Batch::new(self.app.world.now()).part(stream, Some(seq), vec![record]).summary(summary);
+        let receipt = self.app.journal.append(batch).await?;
         self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         self.set(id, State::Settled);

@@ -1,10 +1,10 @@
 //! One simulated life after another, until the run waits for a person or ends.
 
 use super::{FaultyBackend, Fuse, Schedule, SimWorld};
-use crate::domain::{Actor, Outcome, Record, Resolved, RunId, Span, Stream, Time};
-use crate::drive::{DriveError, Driver, Mistake, Pass};
+use crate::domain::{Actor, Outcome, Resolved, RunId, Span, Stream, Time};
+use crate::drive::{DriveError, Driver, Mistake, Pass, opening};
 use crate::engine::{Command, Run};
-use crate::journal::{AppendError, Batch, Journal, Row};
+use crate::journal::{AppendError, Batch, Journal};
 use crate::port::{Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
@@ -70,12 +70,7 @@ impl Sim {
     pub fn open(&self, spec: Resolved) -> Result<RunId, String> {
         let run = spec.run.clone();
         for _ in 0..MAX_PASSES {
-            let mut batch = Batch::new(self.world.now())
-                .row(Row::RaiseEpoch { service: spec.service.clone(), to: spec.epoch })
-                .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec.clone()))]);
-            for target in &spec.locks {
-                batch = batch.row(Row::Lock { key: format!("target:{target}"), run: run.clone() });
-            }
+            let batch = opening(&spec, self.world.now()).map_err(|e| e.to_string())?;
             match self.block_on(Journal::new(self.backend.clone()).append(batch)) {
                 Some(Ok(_) | Err(AppendError::Moved { .. } | AppendError::Deposed { .. })) => return Ok(run),
                 None | Some(Err(AppendError::Doubt(_))) => self.restart(),
@@ -138,7 +133,11 @@ impl Sim {
                 let record = told
                     .decide(command, by, "as the scenario says", now)
                     .map_err(|why| Said::Refused(why.to_string()))?;
-                journal.write(now, stream.clone(), Some(told.seq), record).await.map_err(|_| Said::Again)
+                let after = told.with(&record, now).map_err(|e| Said::Not(e.to_string()))?;
+                let batch = Batch::new(now)
+                    .part(stream.clone(), Some(told.seq), vec![record])
+                    .summary(after.summary().cached());
+                journal.append(batch).await.map_err(|_| Said::Again)
             });
             match said {
                 Some(Ok(_)) => return Ok(()),

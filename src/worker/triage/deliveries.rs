@@ -3,6 +3,7 @@
 use super::{CURSOR, PAGE, Triage};
 use crate::intake::occurrence::Arrival;
 use crate::kernel::domain::{Delivered, OccurrenceId, Position, Record, RunId, Stream, Time};
+use crate::kernel::engine::alerts_cached;
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::occurrence::{Open, State, verdict};
 
@@ -65,9 +66,10 @@ impl Triage {
             records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
         }
         let seq = self.seqs.get(&source).copied().unwrap_or(0);
+        let summary = records.last().and_then(alerts_cached).unwrap_or_default();
         let batch = Batch::new(self.app.world.now())
             .part(Stream::Alerts(source.clone()), Some(seq), records)
-            .summary(serde_json::json!({ "delivery": position }))
+            .summary(summary)
             .row(Row::Cursor { name: CURSOR.into(), position });
         let receipt = self.app.journal.append(batch).await?;
         self.kept = position;
