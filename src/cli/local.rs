@@ -8,6 +8,7 @@ use crate::kernel::port::World as _;
 use crate::playbook;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{self, HeadState, StoreError};
+use crate::units::counted;
 use crate::worker;
 use clap::Args;
 use serde_json::json;
@@ -117,15 +118,20 @@ fn invalid(path: &Path, problems: &[Problem]) -> Fault {
     let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let count = problems.iter().filter(|p| p.severity == Severity::Error).count();
     let first = problems.first().map_or("PM1201", |p| p.code);
-    Fault::new(Exit::Invalid, first, format!("{} has {count} errors\n{}", path.display(), all.join("\n")))
+    let count = counted(count, "error");
+    Fault::new(Exit::Invalid, first, format!("{} has {count}\n{}", path.display(), all.join("\n")))
         .state("nothing was started")
         .remedy("mend the lines named above; `pointsman check --config FILE` shows them without starting")
 }
 
 /// Errors of the store have four parts of their own; they keep their code and get the exit code that fits.
-fn in_parts(error: anyhow::Error) -> anyhow::Error {
+pub(super) fn in_parts(error: anyhow::Error) -> anyhow::Error {
     let Some(store) = error.downcast_ref::<StoreError>() else { return error };
-    let exit = if store.code == store::code::IN_USE { Exit::Conflict } else { Exit::NotTalked };
+    let exit = match store.code {
+        store::code::IN_USE => Exit::Conflict,
+        store::code::NO_TOKEN => Exit::NoSuchThing,
+        _ => Exit::NotTalked,
+    };
     Fault::new(exit, store.code, &store.what).state(&store.state).remedy(&store.next).into()
 }
 
@@ -164,7 +170,8 @@ fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> 
     for problem in problems {
         writeln!(out, "{problem}")?;
     }
-    writeln!(out, "{files} playbooks checked: {errors} errors, {warnings} warnings")?;
+    let (files, errors) = (counted(files, "playbook"), counted(errors, "error"));
+    writeln!(out, "{files} checked: {errors}, {}", counted(warnings, "warning"))?;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
-pub use token::{Token, create_token};
+pub use token::{Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};

@@ -8,7 +8,7 @@ mod difference;
 mod fold;
 
 use super::head::{Noted, compare, read as read_head};
-use super::open::{database_file, digest, load_head, reader, require_current};
+use super::open::{digest, existing, load_head};
 use super::{HeadState, StoreError, code};
 use crate::kernel::domain::{Digest, Position, Seq};
 use crate::kernel::journal::Head;
@@ -116,7 +116,7 @@ pub async fn verify(
 ) -> Result<VerifyReport, StoreError> {
     // First the note, then the database: a running server only ever adds.
     let noted = read_head(dir);
-    let mut conn = open(dir).await?;
+    let mut conn = existing(dir).await?;
     let head = load_head(&mut conn).await.ok();
     let last = last_position(&mut conn).await?;
     let (from, to) = ((*range.start()).max(1), (*range.end()).min(last));
@@ -149,21 +149,6 @@ pub async fn verify(
     let head_file = compare(noted, last, at_noted);
     let Caches { compared: cached, differences } = caches;
     Ok(VerifyReport { from, to, checked, head, head_file, bad, cached, differences, notes })
-}
-
-async fn open(dir: &Path) -> Result<SqliteConnection, StoreError> {
-    let path = database_file(dir);
-    if !path.exists() {
-        return Err(StoreError::new(
-            code::NO_DATABASE,
-            format!("there is no journal in {}", dir.display()),
-            "nothing was checked",
-            "name the data directory of the server with --data",
-        ));
-    }
-    let mut conn = reader(dir).await.map_err(|e| StoreError::open(&path, &e))?;
-    require_current(dir, &mut conn).await?;
-    Ok(conn)
 }
 
 async fn last_position(conn: &mut SqliteConnection) -> Result<Position, StoreError> {
