@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
-use crate::kernel::drive::{DriveError, Driver, Mistake, Pass};
+use crate::kernel::drive::{DriveError, Driver, Pass};
 use crate::kernel::engine::Summary;
 use crate::kernel::journal::{AppendError, Summarised};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,14 +76,8 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn pass(app: Arc<App>, run: RunId) -> Ended {
-    let driver = Driver {
-        journal: &app.journal,
-        registry: app.registry.as_ref(),
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        owner: app.owner.clone(),
-        mistake: Mistake::None,
-    };
+    let (world, samples) = (app.world.clone(), app.samples.clone());
+    let driver = Driver::new(&app.journal, app.registry.as_ref(), world, samples, app.owner.as_str());
     let result = driver.drive(&run).await;
     Ended { run, result }
 }

@@ -2,7 +2,9 @@
 
 use super::{FaultyBackend, Fuse, Schedule, SimWorld};
 use crate::domain::{Actor, Outcome, Resolved, RunId, Span, Stream, Time};
-use crate::drive::{DriveError, Driver, Mistake, Pass, opening};
+#[cfg(any(test, feature = "planted"))]
+use crate::drive::Mistake;
+use crate::drive::{DriveError, Driver, Pass, opening};
 use crate::engine::{Command, Run};
 use crate::journal::{AppendError, Batch, Journal};
 use crate::port::{Registry, Samples, World};
@@ -44,6 +46,7 @@ pub struct Sim {
     pub fuse: Arc<Fuse>,
     pub world: SimWorld,
     pub backend: Arc<FaultyBackend>,
+    #[cfg(any(test, feature = "planted"))]
     pub mistake: Mistake,
     /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
@@ -59,6 +62,7 @@ impl Sim {
             fuse,
             world: SimWorld::starting_at(now),
             backend,
+            #[cfg(any(test, feature = "planted"))]
             mistake: Mistake::None,
             patience: Span::mins(180),
             hold_patience: Span::mins(180),
@@ -91,14 +95,10 @@ impl Sim {
         let mut held = None;
         for life in 0..MAX_PASSES {
             let journal = Journal::new(self.backend.clone());
-            let driver = Driver {
-                journal: &journal,
-                registry,
-                world: Arc::new(self.world.clone()),
-                samples: samples.clone(),
-                owner: format!("life {life}"),
-                mistake: self.mistake,
-            };
+            let world = Arc::new(self.world.clone());
+            let driver = Driver::new(&journal, registry, world, samples.clone(), format!("life {life}"));
+            #[cfg(any(test, feature = "planted"))]
+            let driver = driver.with_mistake(self.mistake);
             match self.block_on(driver.drive(run)) {
                 None => self.restart(),
                 Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),

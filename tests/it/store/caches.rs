@@ -5,7 +5,7 @@ use crate::sim::plot::{NOW, Plot, shipped};
 use crate::sim::{CUT_OFF, KILLED};
 use futures_util::future::BoxFuture;
 use pointsman::kernel::domain::{Digest, Epoch, Name, Position, Record, Seq, Stream};
-use pointsman::kernel::drive::{Driver, Mistake, Pass, opening};
+use pointsman::kernel::drive::{Driver, Pass, opening};
 use pointsman::kernel::engine::alerts_cached;
 use pointsman::kernel::journal::{
     AppendError, Backend, Entry, Head, Journal, MemoryBackend, NewEntry, RawBatch, RawPart, ReadError, Row,
@@ -70,14 +70,8 @@ fn drive(tee: &Arc<Tee>, run: &str, epoch: Epoch, start: Start) {
     let sites = TwoSites::new(&plot.config, &plot.spec, sim.fuse.clone(), start, None, &sim.world).unwrap();
     let registry = ProviderRegistry { config: plot.config.clone(), ports: sites.ports() };
     let journal = Journal::new(tee.clone());
-    let driver = Driver {
-        journal: &journal,
-        registry: &registry,
-        world: Arc::new(sim.world.clone()),
-        samples: sites.samples(&sim.world),
-        owner: "life 1".into(),
-        mistake: Mistake::None,
-    };
+    let (world, samples) = (Arc::new(sim.world.clone()), sites.samples(&sim.world));
+    let driver = Driver::new(&journal, &registry, world, samples, "life 1");
     let whole = async {
         journal.append(opening(&plot.spec, sim.world.now()).unwrap()).await.unwrap();
         for _ in 0..1_000 {
@@ -102,6 +96,7 @@ fn appends() -> Vec<RawBatch> {
         occurrence: "am/f/1".into(),
         fingerprint: "f".into(),
         labels: json!({}),
+        annotations: Value::Null,
         started: NOW,
         delivery: 7,
     };
