@@ -107,6 +107,7 @@ impl Triage {
                 triage.remember(source, stamped);
             }
         }
+        triage.occurrences.forget(app.world.now());
         for service in app.services() {
             for stamped in app.journal.read(&Stream::Service(service), 1).await? {
                 let Record::Joined { occurrence, run, .. } = stamped.record else { continue };
@@ -121,11 +122,11 @@ impl Triage {
     fn remember(&mut self, source: &Name, stamped: &Stamped) {
         self.occurrences.apply(source, &stamped.record);
         match &stamped.record {
-            Record::OccurrenceOpened { occurrence, labels, started, delivery, .. } => {
+            Record::OccurrenceOpened { occurrence, labels, annotations, started, delivery, .. } => {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: view(source, labels),
+                    alert: view(source, labels, annotations),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -340,16 +341,18 @@ impl Triage {
     }
 }
 
-fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
     let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-    let labels: BTreeMap<String, String> =
-        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    let pairs = |of: &serde_json::Value| -> BTreeMap<String, String> {
+        of.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let labels = pairs(labels);
     AlertView {
         source: source.clone(),
         format: "alertmanager".into(),
         name: labels.get("alertname").cloned().unwrap_or_default(),
         labels,
-        annotations: BTreeMap::new(),
+        annotations: pairs(annotations),
     }
 }
 
