@@ -128,7 +128,7 @@ async fn honest_rows_are_what_their_records_say_after_every_append() {
     }
     store.close().await;
     // Two runs, one source; a service and six targets at least; one service; one reader.
-    assert!(verified(dir.path()).await.cached >= 3 + 7 + 1 + 1);
+    assert!(verified(dir.path()).await.cached >= 12);
 }
 
 #[tokio::test]
