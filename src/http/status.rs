@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use crate::units::counted;
 use crate::worker::App;
 use axum::Json;
 use axum::extract::State;
@@ -25,10 +26,11 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     let active = app.playbooks.active().count();
     let frozen = app.frozen();
     let says = match (&frozen, open, active) {
-        (Some(why), _, _) => format!("FROZEN: {why}"),
+        // The whole of it is in `frozen`; this is one sentence.
+        (Some(why), _, _) => format!("FROZEN: {}", why.lines().next().unwrap_or_default()),
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
-        (None, runs, _) => format!("{runs} runs open"),
+        (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
+        (None, runs, _) => format!("{} open", counted(runs, "run")),
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,

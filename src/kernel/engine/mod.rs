@@ -21,7 +21,7 @@ pub use fold::Illegal;
 pub use next::{Act, Next};
 pub use pace::backoff;
 pub use state::{Consent, Hold, ItemPhase, ItemState, Run, Seen};
-pub use summary::Summary;
+pub use summary::{Summary, alerts_cached};
 
 #[cfg(test)]
 mod tests;
