@@ -5,7 +5,6 @@ mod confirming;
 mod deliveries;
 
 use super::App;
-use super::bodies::Bodies;
 use super::confirm::Confirmed;
 use super::dry::dry_plan;
 use super::occurrence::{Open, State, verdict};
@@ -29,13 +28,15 @@ const PAGE: u32 = 256;
 const UNCONFIRMED: Span = Span::mins(5);
 /// A look again at what waits for a lock, a freeze or the store.
 const LOOK_AGAIN: Span = Span::secs(15);
+/// From one round to the next. The first alert after a pause waits for nothing; in a storm one round reads many
+/// deliveries, and leaves the machine to those that still come in.
+const PACE: Span = Span::millis(5);
 
 pub struct Triage {
     app: Arc<App>,
     cursor: Position,
     /// Where a start would begin to read.
     kept: Position,
-    bodies: Bodies,
     occurrences: Occurrences,
     /// Last sequence of each source's stream of alerts; this task is its only writer.
     seqs: BTreeMap<Name, Seq>,
@@ -64,6 +65,7 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
     };
     loop {
         let mut pause = Span::mins(10);
+        let next = triage.app.world.now() + PACE;
         if let Err(error) = triage.round().await {
             tracing::error!(%error, "triage cannot go on now");
             pause = Span::secs(1);
@@ -82,6 +84,9 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
                 Err(error) => tracing::error!(%error, "a look of triage panicked"),
             },
         }
+        if triage.app.world.now() < next {
+            triage.app.world.sleep_until(next).await;
+        }
     }
 }
 
@@ -92,7 +97,6 @@ impl Triage {
             app: app.clone(),
             cursor,
             kept: cursor,
-            bodies: Bodies::default(),
             occurrences: Occurrences::default(),
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),
