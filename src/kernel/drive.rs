@@ -69,7 +69,7 @@ pub struct Driver<'a> {
 }
 
 enum Done {
-    Seen { item: ItemId, rung: u8, why: WhyObserved, seen: Result<Observation, String>, bound: Option<Bound> },
+    Seen(Look),
     Ended { call: Call, end: CallEnd },
 }
 
@@ -78,6 +78,8 @@ struct Look {
     item: ItemId,
     rung: u8,
     why: WhyObserved,
+    /// Of the way back.
+    undo: bool,
     seen: Result<Observation, String>,
     bound: Option<Bound>,
 }
@@ -166,9 +168,9 @@ impl<'a> Passing<'a> {
         };
         match done {
             None => {}
-            Some(Done::Seen { item, rung, why, seen, bound }) => {
-                self.busy.remove(&item);
-                self.looks.push(Look { item, rung, why, seen, bound });
+            Some(Done::Seen(look)) => {
+                self.busy.remove(&look.item);
+                self.looks.push(look);
             }
             Some(Done::Ended { call, end }) => {
                 self.busy.remove(&call.item);
@@ -192,6 +194,7 @@ impl<'a> Passing<'a> {
                 why: look.why,
                 seen: look.seen,
                 plan,
+                undo: look.undo,
             });
         }
     }
@@ -253,17 +256,19 @@ impl<'a> Passing<'a> {
         if let Some(call) = self.mistaken_call(item, why) {
             return self.call_by_mistake(call);
         }
-        let Some(spec) = self.run.rung(item, rung).form.spec().cloned() else {
+        let Some(spec) = self.run.form_at(item, rung).spec().cloned() else {
             self.busy.remove(&item);
             return;
         };
+        let undo = self.run.state(item).back.is_some();
         let ctx = self.ctx(item);
         let driver = self.driver;
         self.flying.push(Box::pin(async move {
             let bound = match driver.registry.bind(&spec) {
                 Ok(bound) => bound,
                 Err(problems) => {
-                    return Done::Seen { item, rung, why, seen: Err(problems.join("; ")), bound: None };
+                    let seen = Err(problems.join("; "));
+                    return Done::Seen(Look { item, rung, why, undo, seen, bound: None });
                 }
             };
             let timer = driver.world.sleep_until(ctx.deadline + GRACE);
@@ -271,7 +276,7 @@ impl<'a> Passing<'a> {
                 Either::Left((seen, _)) => seen.map_err(|e: ProviderError| e.to_string()),
                 Either::Right(_) => Err("no answer within the deadline".to_owned()),
             };
-            Done::Seen { item, rung, why, seen, bound: Some(bound) }
+            Done::Seen(Look { item, rung, why, undo, seen, bound: Some(bound) })
         }));
     }
 
@@ -406,7 +411,7 @@ impl Passing<'_> {
         let stale = why != WhyObserved::Verify || state.polls > 0;
         let change = state.own_change().filter(|_| why == wanted && stale)?.clone();
         let spec = self.run.form(item).spec()?.clone();
-        let call = Call { item, rung: state.rung, attempt: state.numbered, undo: false };
+        let call = Call { item, rung: state.rung, attempt: state.numbered, undo: state.back.is_some() };
         self.mistaken.insert(item).then_some((call, spec, change))
     }
 

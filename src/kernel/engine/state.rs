@@ -1,5 +1,6 @@
 //! What is known of a run: the fold of its records, nothing else.
 
+use super::back::{Back, Made};
 use crate::domain::{
     Actor, Call, Change, Digest, Epoch, Fact, Form, Item, ItemId, ItemRole, Name, Outcome, PlanSheet, Reason,
     Resolved, Rpo, Rung, Seq, StepPlan, Time,
@@ -24,8 +25,14 @@ pub struct Run {
     pub overrides: BTreeMap<Name, Actor>,
     pub aborted: Option<(Actor, String)>,
     pub closed: Option<(Actor, String)>,
+    /// Why the run goes back: from here on it takes back what it did, newest first, and begins nothing else.
+    pub undoing: Option<Vec<Reason>>,
     /// Every occurrence that caused the run is resolved.
     pub resolved: bool,
+    /// When that was heard: guards that were seen before it say nothing of it.
+    pub resolved_at: Option<Time>,
+    /// Found again after a long gap before the commit point: the next change looks at the guards first.
+    pub late: bool,
     /// When the first intent was written: from here on something may have changed.
     pub first_change: Option<Time>,
     /// From when the run's deadline counts: its first change, or a person's `retry`.
@@ -86,6 +93,12 @@ pub struct ItemState {
     pub ended: Option<Time>,
     /// A call of this item took effect, or may have.
     pub changed: bool,
+    /// Sequence of the last intent.
+    pub intended: Seq,
+    /// What its calls did or may have done, oldest first.
+    pub made: Vec<Made>,
+    /// Since the run goes back: how this item is taken back. Its phases then speak of that.
+    pub back: Option<Back>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +153,9 @@ impl ItemState {
             rung_began: None,
             ended: None,
             changed: false,
+            intended: 0,
+            made: vec![],
+            back: None,
         }
     }
 
@@ -187,7 +203,14 @@ impl Run {
         &self.item(id).rungs[usize::from(rung)]
     }
     pub fn form(&self, id: ItemId) -> &Form {
-        &self.rung(id, self.state(id).rung).form
+        self.form_at(id, self.state(id).rung)
+    }
+    /// What is done or looked at there now: the way back once the run goes back.
+    pub fn form_at(&self, id: ItemId, rung: u8) -> &Form {
+        match &self.state(id).back {
+            Some(back) => &back.form,
+            None => &self.rung(id, rung).form,
+        }
     }
     pub fn is_last_rung(&self, id: ItemId, rung: u8) -> bool {
         usize::from(rung) + 1 >= self.item(id).rungs.len()
@@ -206,6 +229,6 @@ impl Run {
         self.items.iter().any(|i| matches!(i.phase, ItemPhase::InFlight { .. }))
     }
     pub fn is_parked(&self) -> bool {
-        self.parked().next().is_some() || (self.aborted.is_some() && self.first_change.is_some())
+        self.parked().next().is_some() && (self.undoing.is_none() || self.next_back().is_none())
     }
 }

@@ -135,6 +135,7 @@ fn item(name: &str, kind: &str, role: ItemRole, after: Vec<ItemId>, with: serde_
         commit_point: name == "promote",
         planned_ahead: role != ItemRole::Verify,
         accept_unfenced: None,
+        on_failure: OnFailure::Pause,
         retry: Retry { attempts: 3, ..Retry::default() },
         timeout: Span::secs(20),
     }
