@@ -71,6 +71,11 @@ pub struct Change {
     pub now: String,
     pub after: String,
     pub warnings: Vec<String>,
+    /// How a person does the same, ready to paste; and how they take it back.
+    #[serde(default)]
+    pub by_hand: Vec<String>,
+    #[serde(default)]
+    pub undo_by_hand: Vec<String>,
 }
 
 impl Change {
@@ -88,6 +93,8 @@ impl Change {
             now: String::new(),
             after: String::new(),
             warnings: vec![],
+            by_hand: vec![],
+            undo_by_hand: vec![],
         }
     }
 

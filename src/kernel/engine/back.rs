@@ -181,7 +181,8 @@ impl ItemState {
         };
         if seen.from == change.from && again {
             self.attempts = self.attempts.saturating_sub(1);
-            self.not_before = Some(at + Span::millis(200));
+            // Ever more slowly, since nothing else bounds it but the step's time.
+            self.not_before = Some(at + Span::millis(200 * u64::from(self.numbered)));
             self.phase = ItemPhase::Idle;
         }
     }

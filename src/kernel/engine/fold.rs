@@ -47,7 +47,6 @@ impl Run {
             closed: None,
             undoing: None,
             resolved: false,
-            resolved_at: None,
             late: false,
             first_change: None,
             deadline_from: None,
@@ -367,7 +366,10 @@ impl Run {
             Told::Close => self.closed = said,
             Told::Resolved => {
                 self.resolved = true;
-                self.resolved_at = Some(at);
+                // What guards said before it says nothing of it.
+                for id in self.ids_of(ItemRole::Guard).collect::<Vec<_>>() {
+                    self.items[usize::from(id)].seen = None;
+                }
             }
             Told::Retry(id) => {
                 let state = self.at_mut(*id)?;

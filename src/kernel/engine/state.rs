@@ -29,8 +29,6 @@ pub struct Run {
     pub undoing: Option<Vec<Reason>>,
     /// Every occurrence that caused the run is resolved.
     pub resolved: bool,
-    /// When that was heard: guards that were seen before it say nothing of it.
-    pub resolved_at: Option<Time>,
     /// Found again after a long gap before the commit point: the next change looks at the guards first.
     pub late: bool,
     /// When the first intent was written: from here on something may have changed.

@@ -3,7 +3,9 @@
 
 use super::back::Way;
 use super::{ItemPhase, Next, Run, next::Act, steps::park};
-use crate::domain::{Form, ItemId, ItemRole, OnFailure, Outcome, Reason, Record, StepPlan, Time, WhyObserved};
+use crate::domain::{
+    Form, ItemId, ItemRole, OnFailure, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
+};
 use std::cmp::Reverse;
 
 impl Run {
@@ -80,7 +82,8 @@ impl Run {
     /// Why nothing can be taken back any more.
     pub(super) fn cannot_go_back(&self) -> Option<String> {
         if self.committed.is_some() {
-            let says = "the run is past its commit point: it can only go forward; `close` ends it as it stands";
+            let says =
+                "the run is past its commit point: it can only go forward; `close` ends it as it stands";
             return Some(says.into());
         }
         let id = self.commit_in_doubt()?;
@@ -94,11 +97,9 @@ impl Run {
     /// Resolved alone cancels nothing. The guards say whether users are served; if not surely, people are asked.
     fn next_of_resolved(&self, now: Time) -> Option<Next> {
         let mut next = Next::default();
-        let heard = self.resolved_at.unwrap_or(Time(0));
         let waits = self.is_parked() || self.waits_for_person();
         let fresh = |id: &ItemId| {
-            let seen = self.state(*id).seen.as_ref().filter(|s| s.at >= heard);
-            seen.is_some_and(|s| waits || now.since(s.at) <= self.spec.limits.fresh)
+            self.state(*id).seen.as_ref().is_some_and(|s| waits || now.since(s.at) <= self.spec.limits.fresh)
         };
         let unseen: Vec<ItemId> = self.ids_of(ItemRole::Guard).filter(|id| !fresh(id)).collect();
         if !unseen.is_empty() {
@@ -107,7 +108,8 @@ impl Run {
             return Some(next.says("the alert is resolved: looking whether users are served"));
         }
         if self.served_by_the_old_side() {
-            let says = "the alert is resolved at its source and the probes say up: users are served as before";
+            let says =
+                "the alert is resolved at its source and the probes say up: users are served as before";
             next.record(Record::Undoing { why: vec![Reason::new("PM5703", says)] });
             return Some(next.says(says));
         }
@@ -184,7 +186,9 @@ impl Run {
             return self.next_of_item(id, now, next);
         }
         match &back.way {
-            Way::Never => return next.record(park(id, false, "PM5705", "it cannot be taken back: it stands")),
+            Way::Never => {
+                return next.record(park(id, false, "PM5705", "it cannot be taken back: it stands"));
+            }
             Way::ByHand(text) if !back.asked || matches!(back.form, Form::Manual { .. }) => {
                 return next.record(park(id, false, "PM5704", text));
             }
@@ -245,8 +249,10 @@ impl Run {
             }
             (_, false) => {
                 let done = if back.is_empty() { "nothing".to_owned() } else { back.join(", ") };
-                let says =
-                    format!("taken back: {done}; it stands, by a person's word: {}. Why: {why}", stands.join(", "));
+                let says = format!(
+                    "taken back: {done}; it stands, by a person's word: {}. Why: {why}",
+                    stands.join(", ")
+                );
                 (Outcome::Partial, says)
             }
         }
