@@ -260,7 +260,7 @@ impl<'a> Passing<'a> {
             self.busy.remove(&item);
             return;
         };
-        let undo = self.run.state(item).back.is_some();
+        let undo = self.run.turned(item);
         let ctx = self.ctx(item);
         let driver = self.driver;
         self.flying.push(Box::pin(async move {

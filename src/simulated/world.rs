@@ -198,6 +198,7 @@ impl TwoSites {
             let person = if name == self.names.new { by_person } else { 0 };
             effects.insert(format!("{name} promoted"), server.promoted - person);
             effects.insert(format!("{name} pg_hba written"), server.hba_written);
+            effects.insert(format!("{name} pg_hba restored"), server.hba_restored);
             effects.insert(format!("{name} marker row"), server.marked);
         }
         effects.insert("zone updated".into(), self.dns.updates());

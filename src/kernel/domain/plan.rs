@@ -64,6 +64,9 @@ pub struct Change {
     /// Limits on numbers that matter to consent, rounded up; drift is a bound broken.
     pub bounds: BTreeMap<String, u64>,
     pub undo: Undo,
+    /// What must still hold right before a fence that this change needed is taken back.
+    #[serde(default)]
+    pub before_undo: Option<Spec>,
     pub settle: Settle,
     /// What apply needs and consent does not: an old file's text, the position to drain to.
     pub detail: Value,
@@ -88,6 +91,7 @@ impl Change {
             gives: vec![],
             bounds: BTreeMap::new(),
             undo: Undo::None,
+            before_undo: None,
             settle: Settle::AtOnce,
             detail: Value::Null,
             now: String::new(),

@@ -114,6 +114,9 @@ impl Run {
             let mut left = self.state(id).made.clone();
             left.extend(self.done_by_hand(id));
             let state = &mut self.items[usize::from(id)];
+            if state.before_undo.is_some() {
+                (state.seen, state.polls) = (None, 0);
+            }
             let begun = state.turn_back(left, form_of);
             if !begun && matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
                 state.phase = ItemPhase::Idle;

@@ -81,7 +81,7 @@ impl Run {
         let done = match &stamped.record {
             Record::Taken { epoch, owner, gap } => self.on_taken(*epoch, owner, *gap, at),
             Record::Observed { item, rung, why, seen, plan, undo } => {
-                let back = self.items.get(usize::from(*item)).is_some_and(|s| s.back.is_some());
+                let back = usize::from(*item) < self.items.len() && self.turned(*item);
                 // A look that was on its way when the run turned speaks of the other direction.
                 if back != *undo {
                     self.seq = stamped.seq;
@@ -191,9 +191,13 @@ impl Run {
         let stepped = !last && matches!(plan, StepPlan::Unknown(_));
         let planning = why == WhyObserved::Plan;
         let proves = self.rung(id, rung).proves.clone();
+        let turned = usize::from(id) < self.items.len() && self.turned(id);
         let state = self.at_mut(id)?;
         let seen = Seen { rung, plan: plan.clone(), at };
         state.polls += 1;
+        if let (false, StepPlan::Change(change)) = (turned, plan) {
+            state.before_undo = change.before_undo.clone().map(Form::Check).or(state.before_undo.take());
+        }
         if planning {
             match stepped {
                 true => state.plan_rung = rung + 1,
@@ -201,6 +205,10 @@ impl Run {
             }
         }
         if guard || planning {
+            state.seen = Some(seen);
+            return Ok(());
+        }
+        if turned && state.back.is_none() {
             state.seen = Some(seen);
             return Ok(());
         }
@@ -386,6 +394,7 @@ impl Run {
                     changed: state.changed,
                     intended: state.intended,
                     made: std::mem::take(&mut state.made),
+                    before_undo: state.before_undo.take(),
                     back,
                     ..ItemState::new()
                 };

@@ -95,6 +95,8 @@ pub struct ItemState {
     pub intended: Seq,
     /// What its calls did or may have done, oldest first.
     pub made: Vec<Made>,
+    /// What must still hold before a fence is taken back for whose sake this was planned.
+    pub before_undo: Option<Form>,
     /// Since the run goes back: how this item is taken back. Its phases then speak of that.
     pub back: Option<Back>,
 }
@@ -153,6 +155,7 @@ impl ItemState {
             changed: false,
             intended: 0,
             made: vec![],
+            before_undo: None,
             back: None,
         }
     }
@@ -205,10 +208,17 @@ impl Run {
     }
     /// What is done or looked at there now: the way back once the run goes back.
     pub fn form_at(&self, id: ItemId, rung: u8) -> &Form {
-        match &self.state(id).back {
-            Some(back) => &back.form,
-            None => &self.rung(id, rung).form,
+        let state = self.state(id);
+        match (&state.back, &state.before_undo) {
+            (Some(back), _) => &back.form,
+            (None, Some(form)) if self.undoing.is_some() => form,
+            (None, _) => &self.rung(id, rung).form,
         }
+    }
+    /// What is looked at there belongs to the way back.
+    pub fn turned(&self, id: ItemId) -> bool {
+        let state = self.state(id);
+        state.back.is_some() || (self.undoing.is_some() && state.before_undo.is_some())
     }
     pub fn is_last_rung(&self, id: ItemId, rung: u8) -> bool {
         usize::from(rung) + 1 >= self.item(id).rungs.len()

@@ -4,7 +4,7 @@
 use super::back::Way;
 use super::{ItemPhase, Next, Run, next::Act, steps::park};
 use crate::domain::{
-    Form, ItemId, ItemRole, OnFailure, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
+    Fact, Form, ItemId, ItemRole, OnFailure, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
 };
 use std::cmp::Reverse;
 
@@ -213,7 +213,11 @@ impl Run {
             (None, _) => {
                 next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck });
             }
-            (Some(StepPlan::Change(change)), Way::Call) => self.call_back(id, change, next),
+            (Some(StepPlan::Change(change)), Way::Call) => {
+                if self.may_unfence(id, now, next) {
+                    self.call_back(id, change, next);
+                }
+            }
             (Some(StepPlan::Change(_)), Way::ByHand(text)) if back.since.is_none() => {
                 next.record(park(id, false, "PM5704", &format!("it is not as it was: {text}")));
             }
@@ -222,6 +226,28 @@ impl Run {
             }
             (Some(_), _) => self.poll(id, WhyObserved::Recheck, Time(0), now, next),
         }
+    }
+
+    /// A fence is taken back only while what it was made for has not happened, by whomever: seen right before.
+    fn may_unfence(&self, id: ItemId, now: Time, next: &mut Next) -> bool {
+        let fenced = |fact: &Fact| matches!(fact, Fact::Fenced { .. });
+        let Some(back) = &self.state(id).back else { return false };
+        let fences = back.made.change.gives.iter().any(fenced)
+            || self.rung(id, back.made.rung).proves.iter().any(fenced);
+        let Some(other) = self.commit_point().filter(|other| self.turned(*other) && fences) else {
+            return true;
+        };
+        let seen = self.state(other).seen.as_ref().filter(|s| now.since(s.at) <= self.spec.limits.fresh);
+        match seen.map(|s| &s.plan) {
+            None => next.acts.push(Act::Observe { item: other, rung: 0, why: WhyObserved::Recheck }),
+            Some(StepPlan::Nothing { .. }) => return true,
+            Some(StepPlan::Unknown(_)) => self.poll(other, WhyObserved::Recheck, Time(0), now, next),
+            Some(StepPlan::Refuse(_) | StepPlan::Change(_)) => {
+                let why = self.last_reasons(other);
+                next.record(Record::Parked { item: Some(id), doubt: false, why });
+            }
+        }
+        false
     }
 
     fn call_back(&self, id: ItemId, change: &crate::domain::Change, next: &mut Next) {
