@@ -10,6 +10,9 @@ use crate::domain::{Change, Form, ItemId, Reason, Seq, Settle, Span, StepPlan, T
 /// How long the old value must be seen where no call of ours has just brought it back: one look may be stale.
 pub(super) const SURE: Span = Span::secs(1);
 
+/// Calls of one undo whose end nobody heard and which did nothing; after that a person is asked.
+const TRIES: u32 = 5;
+
 /// One change that this run made, or may have made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
@@ -46,6 +49,7 @@ pub struct Back {
     pub left: Vec<Made>,
     /// A person was told, and says that it is time to look.
     pub asked: bool,
+    pub tries: u32,
     /// Since when it is seen as it was before.
     pub since: Option<Time>,
 }
@@ -95,7 +99,7 @@ impl ItemState {
         self.polls = 0;
         (self.seen, self.rejected, self.not_before) = (None, None, None);
         (self.rung_began, self.ended, self.recheck) = (None, None, false);
-        self.back = Some(Back { made, way, form, left, asked: false, since: None });
+        self.back = Some(Back { made, way, form, left, asked: false, tries: 0, since: None });
         true
     }
 }
@@ -182,10 +186,11 @@ impl ItemState {
             Settle::After(span) | Settle::Repeatable(span) => at.since(*since) >= span,
             Settle::Never => false,
         };
+        let Some(back) = self.back.as_mut().filter(|back| back.tries < TRIES) else { return };
         if seen.from == change.from && again {
+            back.tries += 1;
             self.attempts = self.attempts.saturating_sub(1);
-            // Ever more slowly, since nothing else bounds it but the step's time.
-            self.not_before = Some(at + Span::millis(200 * u64::from(self.numbered)));
+            self.not_before = Some(at + Span::millis(200));
             self.phase = ItemPhase::Idle;
         }
     }

@@ -386,7 +386,7 @@ impl Run {
                 };
                 let mut back = state.back.take();
                 if let Some(back) = &mut back {
-                    (back.asked, back.since) = (true, None);
+                    (back.asked, back.tries, back.since) = (true, 0, None);
                 }
                 *state = ItemState {
                     rung: back.as_ref().map_or(0, |back| back.made.rung),
