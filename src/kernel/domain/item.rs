@@ -82,6 +82,12 @@ pub enum OnFailure {
     Undo,
 }
 
+impl OnFailure {
+    fn is_pause(&self) -> bool {
+        *self == OnFailure::Pause
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     pub name: Name,
@@ -95,7 +101,7 @@ pub struct Item {
     /// Whether it can be planned before anything was done. Checks and verifications cannot.
     pub planned_ahead: bool,
     pub accept_unfenced: Option<UnfencedRule>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "OnFailure::is_pause")]
     pub on_failure: OnFailure,
     pub retry: Retry,
     /// From the item's start until it is verified.

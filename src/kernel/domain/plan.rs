@@ -65,7 +65,7 @@ pub struct Change {
     pub bounds: BTreeMap<String, u64>,
     pub undo: Undo,
     /// What must still hold right before a fence that this change needed is taken back.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_undo: Option<Spec>,
     pub settle: Settle,
     /// What apply needs and consent does not: an old file's text, the position to drain to.
@@ -75,9 +75,9 @@ pub struct Change {
     pub after: String,
     pub warnings: Vec<String>,
     /// How a person does the same, ready to paste; and how they take it back.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_hand: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo_by_hand: Vec<String>,
 }
 

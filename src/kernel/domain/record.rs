@@ -132,7 +132,7 @@ pub enum Record {
         seen: Result<Observation, String>,
         plan: StepPlan,
         /// Of the way back, while a run is being undone.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         undo: bool,
     },
     Planned(Box<PlanSheet>),

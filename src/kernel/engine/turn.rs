@@ -79,6 +79,14 @@ impl Run {
         self.commit_point().filter(doubt)
     }
 
+    /// An abort now would turn the run, or call it off.
+    pub fn may_abort(&self) -> bool {
+        self.finished.is_none()
+            && self.undoing.is_none()
+            && self.aborted.is_none()
+            && self.cannot_go_back().is_none()
+    }
+
     /// Why nothing can be taken back any more.
     pub(super) fn cannot_go_back(&self) -> Option<String> {
         if self.committed.is_some() {
