@@ -529,6 +529,13 @@ impl ItemState {
                     }
                 }
             }
+            // Neither as it was nor as wanted, and the call is over: half of it is done, and the rest is planned anew.
+            (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(_)) if matches!(change.settle, Settle::After(span) if at.since(*since) >= span) =>
+            {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.phase = ItemPhase::Idle;
+                self.settle_made(rung, false);
+            }
             (ItemPhase::Idle, StepPlan::Unknown(_)) if stepped => self.step_up(rung),
             _ => {}
         }

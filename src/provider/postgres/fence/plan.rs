@@ -109,7 +109,7 @@ impl Fence {
     fn change(&self, state: &State, evidence: &Evidence) -> StepPlan {
         let target = &self.target.name;
         let from = json!({ "role": state.role, "system": state.system, "timeline": state.timeline,
-            "fence": state.proven });
+            "fence": state.proven, "in_place": state.in_place });
         let mut change = Change::new(from, json!({ "fence": state.best }));
         change.gives = vec![Fact::Fenced { target: target.clone(), rung: state.best, position: None }];
         change.settle = Settle::After(SETTLE);
