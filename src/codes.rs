@@ -105,6 +105,8 @@ pages! {
     "PM3105" "The server to fence is run by a failover manager"
     "PM3106" "The server to fence holds other data"
     "PM3109" "An observation on record cannot be read"
+    "PM3110" "The standby became a primary meanwhile"
+    "PM3111" "Whether the server accepts writes again is not known"
     "PM3201" "The standby does not answer"
     "PM3202" "The standby holds other data"
     "PM3203" "Two servers would take writes"
@@ -185,6 +187,13 @@ pages! {
     "PM5406" "It could not be confirmed"
     "PM5407" "The playbook cannot be made concrete for this alert"
     "PM5408" "It waits for a lock or a freeze"
+    "PM5701" "A person aborted the run"
+    "PM5702" "A step failed, and its playbook says undo"
+    "PM5703" "The alert is resolved and users are served"
+    "PM5704" "It has to be taken back by hand"
+    "PM5705" "It cannot be taken back"
+    "PM5706" "The call may still take effect"
+    "PM5707" "The promotion may be under way"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 const GROUPS: &str = "\
-Right now            status  plan  run  watch  approve  reject  confirm  retry  abort  close  thaw
+Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  thaw
 Before the outage    check
 Afterwards           audit
 Setting up           serve  token  explain  version";
@@ -100,7 +100,9 @@ pub enum Command {
     Confirm(verb::confirm::ConfirmArgs),
     /// Look again at a parked step and go on
     Retry(verb::retry::RetryArgs),
-    /// Stop a run at the next step; lists what stands, undoes nothing
+    /// Leave a stopped step out; the run then ends partial at best
+    Skip(verb::skip::SkipArgs),
+    /// Before the commit point: stop, and take back exactly what the run changed
     Abort(verb::abort::AbortArgs),
     /// End a parked run as it stands
     Close(verb::close::CloseArgs),
@@ -181,9 +183,15 @@ mod tests {
 
     #[test]
     fn what_changes_something_needs_a_reason() {
-        for line in
-            ["run shop", "approve 7KQ4M2", "reject 7KQ4M2", "retry 7KQ4M2", "abort 7KQ4M2", "close 7KQ4M2"]
-        {
+        for line in [
+            "run shop",
+            "approve 7KQ4M2",
+            "reject 7KQ4M2",
+            "retry 7KQ4M2",
+            "skip 7KQ4M2",
+            "abort 7KQ4M2",
+            "close 7KQ4M2",
+        ] {
             let error = read(&format!("pointsman {line}")).expect_err(line).to_string();
             assert!(error.contains("--reason"), "{line}: {error}");
             assert!(read(&format!("pointsman {line} --reason power")).is_ok(), "{line}");

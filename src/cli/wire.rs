@@ -73,6 +73,11 @@ pub struct RunDoc {
     pub outcome: Option<String>,
     pub parked: bool,
     pub doubt: bool,
+    /// Why the run goes back.
+    #[serde(default)]
+    pub undoing: Option<Vec<Reason>>,
+    #[serde(default)]
+    pub may_abort: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -94,6 +99,9 @@ pub struct ItemDoc {
     pub ended: Option<Time>,
     pub now: String,
     pub after: String,
+    /// On its way back: the phase speaks of taking it back.
+    #[serde(default)]
+    pub undo: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

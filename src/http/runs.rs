@@ -142,11 +142,12 @@ fn command(decision: &Decision) -> Result<Command, Problem> {
         "reject" => Command::Reject,
         "confirm" => Command::Confirm { item },
         "retry" => Command::Retry { item },
+        "skip" => Command::Skip { item },
         "abort" => Command::Abort,
         "close" => Command::Close,
         other => {
             let says = format!("there is no command {other:?}");
-            return Err(conflict(says, "approve, reject, confirm, retry, abort or close"));
+            return Err(conflict(says, "approve, reject, confirm, retry, skip, abort or close"));
         }
     })
 }
@@ -176,7 +177,7 @@ fn view(run: &Run) -> Value {
         "schema": "pointsman.run/v1", "summary": run.summary(), "kind": run.spec.kind, "plan": run.plan,
         "items": items, "asked": asked, "unfenced_offer": offers, "alert_started": started, "rto": run.rto(),
         "rpo": run.rpo, "by_hand": by_hand, "outcome": outcome, "parked": run.is_parked(),
-        "doubt": run.parked().any(|(_, _, doubt)| doubt),
+        "doubt": run.parked().any(|(_, _, doubt)| doubt), "undoing": run.undoing, "may_abort": run.may_abort(),
     })
 }
 
@@ -199,6 +200,7 @@ fn item_view(run: &Run, id: ItemId) -> Value {
             Form::Manual { text } => ("awaiting_person", text.clone()),
             Form::Act(_) | Form::Check(_) => ("awaiting_person", String::new()),
         },
+        ItemPhase::Done { .. } if state.back.is_some() => ("done", "taken back".to_owned()),
         ItemPhase::Done { .. } => ("done", seen.unwrap_or_default()),
         ItemPhase::Skipped { why } => ("skipped", why.clone()),
         ItemPhase::GaveUp { why } => ("gave_up", reasons(why)),
@@ -208,7 +210,7 @@ fn item_view(run: &Run, id: ItemId) -> Value {
     json!({
         "item": id, "name": item.name, "role": item.role, "optional": item.optional,
         "target": run.form(id).spec().map_or("", |s| s.target.as_str()), "phase": phase, "says": says,
-        "attempts": state.attempts, "rung": state.rung, "began": state.began, "ended": state.ended,
+        "attempts": state.attempts, "rung": state.rung, "began": state.began, "ended": state.ended, "undo": state.back.is_some(),
         "now": line.map_or("", |l| l.now.as_str()), "after": line.map_or("", |l| l.after.as_str()),
     })
 }

@@ -62,7 +62,7 @@ pub struct Driver<'a> {
 }
 
 enum Done {
-    Seen { item: ItemId, rung: u8, why: WhyObserved, seen: Result<Observation, String>, bound: Option<Bound> },
+    Seen(Look),
     Ended { call: Call, end: CallEnd },
 }
 
@@ -71,6 +71,8 @@ struct Look {
     item: ItemId,
     rung: u8,
     why: WhyObserved,
+    /// Of the way back.
+    undo: bool,
     seen: Result<Observation, String>,
     bound: Option<Bound>,
 }
@@ -180,9 +182,9 @@ impl<'a> Passing<'a> {
         };
         match done {
             None => {}
-            Some(Done::Seen { item, rung, why, seen, bound }) => {
-                self.busy.remove(&item);
-                self.looks.push(Look { item, rung, why, seen, bound });
+            Some(Done::Seen(look)) => {
+                self.busy.remove(&look.item);
+                self.looks.push(look);
             }
             Some(Done::Ended { call, end }) => {
                 self.busy.remove(&call.item);
@@ -206,6 +208,7 @@ impl<'a> Passing<'a> {
                 why: look.why,
                 seen: look.seen,
                 plan,
+                undo: look.undo,
             });
         }
     }
@@ -270,17 +273,19 @@ impl<'a> Passing<'a> {
         if let Some(call) = self.mistaken_call(item, why) {
             return self.call_by_mistake(call);
         }
-        let Some(spec) = self.run.rung(item, rung).form.spec().cloned() else {
+        let Some(spec) = self.run.form_at(item, rung).spec().cloned() else {
             self.busy.remove(&item);
             return;
         };
+        let undo = self.run.turned(item);
         let ctx = self.ctx(item);
         let driver = self.driver;
         self.flying.push(Box::pin(async move {
             let bound = match driver.registry.bind(&spec) {
                 Ok(bound) => bound,
                 Err(problems) => {
-                    return Done::Seen { item, rung, why, seen: Err(problems.join("; ")), bound: None };
+                    let seen = Err(problems.join("; "));
+                    return Done::Seen(Look { item, rung, why, undo, seen, bound: None });
                 }
             };
             let timer = driver.world.sleep_until(ctx.deadline + GRACE);
@@ -288,7 +293,7 @@ impl<'a> Passing<'a> {
                 Either::Left((seen, _)) => seen.map_err(|e: ProviderError| e.to_string()),
                 Either::Right(_) => Err("no answer within the deadline".to_owned()),
             };
-            Done::Seen { item, rung, why, seen, bound: Some(bound) }
+            Done::Seen(Look { item, rung, why, undo, seen, bound: Some(bound) })
         }));
     }
 

@@ -154,6 +154,7 @@ fn item(sink: &Sink, step: &Step, suffix: &str, vars: &Vars, sample: bool) -> Op
         commit_point: step.commit_point,
         planned_ahead,
         accept_unfenced,
+        on_failure: step.on_failure,
         retry: step.retry,
         timeout: timeout(step, &rungs),
         rungs,

@@ -3,7 +3,9 @@
 
 use crate::document::At;
 use crate::expr::{Expr, Matcher, Template};
-use crate::kernel::domain::{Digest, FenceRung, ItemRole, Mode, Name, Objective, Retry, Role, RunKind, Span};
+use crate::kernel::domain::{
+    Digest, FenceRung, ItemRole, Mode, Name, Objective, OnFailure, Retry, Role, RunKind, Span,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -70,6 +72,9 @@ pub(super) struct Step {
     pub optional: bool,
     pub commit_point: bool,
     pub accept_unfenced: Option<Role>,
+    pub on_failure: OnFailure,
+    /// Where a word other than `pause` stands.
+    pub on_failure_at: Option<At>,
     pub retry: Retry,
     pub timeout: Option<Span>,
     pub at: At,

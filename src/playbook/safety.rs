@@ -41,6 +41,7 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
     }
     commit_point(sink, playbook);
+    undo_before_commit(sink, playbook);
     for (_, step) in playbook.of_role(ItemRole::Step) {
         let fences = step.ways.iter().any(|way| way.is("postgres.fence") || way.proves.is_some());
         if step.accept_unfenced.is_some() && !fences {
@@ -53,6 +54,19 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         }
         if step.ways.len() > 1 && step.way("postgres.promote").is_some() {
             sink.error(code::BAD_VALUE, step.at.clone(), "a promote cannot be one rung of several");
+        }
+    }
+}
+
+/// After the commit point a run goes forward only.
+fn undo_before_commit(sink: &Sink, playbook: &Playbook) {
+    let Some(commit) = playbook.steps.iter().position(|step| step.commit_point) else { return };
+    for (index, step) in playbook.of_role(ItemRole::Step) {
+        let Some(at) = step.on_failure_at.clone() else { continue };
+        if playbook.before(index).contains(&commit) {
+            let says =
+                format!("{:?} comes after the commit point: nothing is taken back from there", step.name);
+            sink.error_hint(code::COMMIT_POINT, at, says, "write on_failure: pause, or leave it out");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::model::{Args, Step, Way, WayForm};
 use super::read::compile;
 use super::{actions, fields};
 use crate::document::{At, Kind, Node, Sink, Table, code};
-use crate::kernel::domain::{ItemRole, Name, Retry};
+use crate::kernel::domain::{ItemRole, Name, OnFailure, Retry};
 use serde_json::Value;
 
 /// Most guards, steps and verifications of each kind.
@@ -30,6 +30,8 @@ fn step(name: Name, role: ItemRole, ways: Vec<Way>, at: At) -> Step {
         optional: false,
         commit_point: false,
         accept_unfenced: None,
+        on_failure: OnFailure::Pause,
+        on_failure_at: None,
         retry: Retry::default(),
         timeout: None,
         at,
@@ -129,13 +131,32 @@ fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
     table.not_yet("when", "a step that is not always wanted belongs into another playbook");
     table.not_yet("wait", "use a check as a step: it is asked until it holds or its time is up");
     table.not_yet("use", "copy the steps");
-    if matches!(table.word("on_failure", &["pause", "undo", "continue"]), Some("undo" | "continue")) {
-        let hint = "a run that fails pauses and says what to do by hand";
-        let says = "only on_failure: pause is in this version";
-        sink.error_hint(code::NOT_YET, table.key_at("on_failure"), says, hint);
-    }
+    on_failure(&table, &mut step);
     table.finish();
     Some(step)
+}
+
+/// `continue` is what an optional step does anyway; whether `undo` can be is a matter of order, told by `safety`.
+fn on_failure(table: &Table<'_>, step: &mut Step) {
+    let word = table.word("on_failure", &["pause", "undo", "continue"]);
+    let at = table.key_at("on_failure");
+    match (word, step.optional) {
+        (Some("continue"), false) => table.sink.error_hint(
+            code::OPTIONAL,
+            at,
+            "on_failure: continue is for optional steps: a required one that failed is not left behind",
+            "add optional: true, or write on_failure: pause",
+        ),
+        (Some("pause" | "undo"), true) => {
+            let says = "an optional step that fails is given up, and the run goes on";
+            table.sink.error_hint(code::OPTIONAL, at, says, "take on_failure or optional away");
+        }
+        (Some("undo"), false) => {
+            step.on_failure = OnFailure::Undo;
+            step.on_failure_at = Some(at);
+        }
+        _ => {}
+    }
 }
 
 fn rungs(table: &Table<'_>, ladder: &Node) -> Vec<Way> {

@@ -133,6 +133,10 @@ impl Port for Servers {
         self.call("postgres.set_read_only", true, |world| world.set_read_only(&at.name)).boxed()
     }
 
+    fn reset_read_only<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
+        self.call("postgres.reset_read_only", true, |world| world.reset_read_only(&at.name)).boxed()
+    }
+
     fn write_attempt_as_app<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Attempt>> {
         self.call("postgres.write_attempt_as_app", false, |world| world.attempt(&at.name)).boxed()
     }

@@ -25,6 +25,7 @@ use crate::provider::dns::RrSet;
 use crate::provider::http::ProbeMemory;
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use watch::FusedCalls;
 
@@ -39,6 +40,8 @@ pub struct Start {
     pub ssh_cut: bool,
     /// Somebody goes on writing to the old primary, and replication stumbles along behind.
     pub orders: bool,
+    /// What the old primary writes arrives at the standby no more: a drain never ends.
+    pub cut_replication: bool,
     /// How many looks a promotion takes after its signal.
     pub promote_looks: u32,
     /// How many answers the second server lags behind.
@@ -146,8 +149,24 @@ impl TwoSites {
     fn furnish(&self) {
         if let Some(machine) = &self.names.machine {
             let (old, postgres) = (self.names.old.clone(), self.postgres.clone());
-            let stop = move || postgres.by_hand(|pair| pair.stop_and_mask(old.as_str()));
-            self.hosts.database_host(machine.as_str(), stop, || {});
+            let was_up = Arc::new(AtomicBool::new(false));
+            let (stopped, again) = (was_up.clone(), (self.names.old.clone(), self.postgres.clone()));
+            let stop = move || {
+                postgres.by_hand(|pair| {
+                    stopped.fetch_or(pair.server(old.as_str()).up, Ordering::SeqCst);
+                    pair.stop_and_mask(old.as_str());
+                });
+            };
+            let unmask = move || {
+                let (old, postgres) = &again;
+                postgres.by_hand(|pair| {
+                    pair.server(old.as_str()).masked = false;
+                    if was_up.load(Ordering::SeqCst) {
+                        pair.start(old.as_str());
+                    }
+                });
+            };
+            self.hosts.database_host(machine.as_str(), stop, unmask);
             self.hosts.cut_off(machine.clone(), self.start.ssh_cut);
         }
         for app in &self.names.apps {
@@ -198,6 +217,7 @@ impl TwoSites {
             let person = if name == self.names.new { by_person } else { 0 };
             effects.insert(format!("{name} promoted"), server.promoted - person);
             effects.insert(format!("{name} pg_hba written"), server.hba_written);
+            effects.insert(format!("{name} pg_hba restored"), server.hba_restored);
             effects.insert(format!("{name} marker row"), server.marked);
         }
         effects.insert("zone updated".into(), self.dns.updates());

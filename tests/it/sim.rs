@@ -6,6 +6,7 @@ mod judge;
 mod mistakes;
 pub mod plot;
 mod schedules;
+mod undo;
 
 use judge::{Verdict, judge};
 use plot::{Answer, Plot, Story};
@@ -20,6 +21,7 @@ use std::time::Instant;
 /// The primary was killed; SQL reaches nobody, so the fence stops and masks it over SSH.
 pub const KILLED: Start = Start {
     primary_killed: true,
+    cut_replication: false,
     app_dead: false,
     ssh_cut: false,
     orders: false,

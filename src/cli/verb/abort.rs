@@ -1,4 +1,4 @@
-//! `pointsman abort`: stops at the next step; what was changed stands and is listed, nothing is undone.
+//! `pointsman abort`: before the commit point, stops and takes back exactly what this run changed.
 
 use super::decision::{self, Decision};
 use crate::cli::options::reason;

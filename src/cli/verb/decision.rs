@@ -1,4 +1,4 @@
-//! What `approve`, `reject`, `confirm`, `retry`, `abort` and `close` share: one decision, sent once, and
+//! What `approve`, `reject`, `confirm`, `retry`, `skip`, `abort` and `close` share: one decision, sent once, and
 //! its reply.
 
 use crate::cli::client::{Effect, read};

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod reject;
 pub mod retry;
 pub mod run;
+pub mod skip;
 pub mod status;
 pub mod thaw;
 pub mod token;
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Reject(args) => reject::run(args, &client(global, talk)?, talk).await?,
         Command::Confirm(args) => confirm::run(args, &client(global, talk)?, talk).await?,
         Command::Retry(args) => retry::run(args, &client(global, talk)?, talk).await?,
+        Command::Skip(args) => skip::run(args, &client(global, talk)?, talk).await?,
         Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
         Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
         Command::Thaw(args) => thaw::run(args, &client(global, talk)?, talk).await?,

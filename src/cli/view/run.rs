@@ -52,7 +52,7 @@ fn steps(doc: &RunDoc, now: Time, look: &Look, room: usize) -> Vec<String> {
 }
 
 fn row(number: Option<usize>, item: &ItemDoc, now: Time) -> Vec<Cell> {
-    let (mark, paint) = mark(item.phase);
+    let (mark, paint) = if item.undo { mark_back(item.phase) } else { mark(item.phase) };
     let took = match (item.began, item.ended) {
         (Some(began), Some(ended)) => ended.since(began).to_string(),
         (Some(began), None) => now.since(began).to_string(),
@@ -101,6 +101,18 @@ fn mark(phase: ItemPhase) -> (&'static str, Paint) {
     }
 }
 
+/// The same, of a change that is taken back.
+fn mark_back(phase: ItemPhase) -> (&'static str, Paint) {
+    match phase {
+        ItemPhase::Idle => ("<< to undo", Paint::Asks),
+        ItemPhase::InFlight | ItemPhase::Applied => ("<< undoing", Paint::Strong),
+        ItemPhase::Done => ("<< taken back", Paint::Good),
+        ItemPhase::Skipped => ("-- stands", Paint::Bad),
+        ItemPhase::Parked => ("no stands", Paint::Bad),
+        ItemPhase::Doubt | ItemPhase::AwaitingPerson | ItemPhase::GaveUp | ItemPhase::Newer => mark(phase),
+    }
+}
+
 /// When the last thing of the run was over.
 fn ended(doc: &RunDoc) -> Time {
     doc.items.iter().filter_map(|i| i.ended).max().unwrap_or(doc.summary.updated)
@@ -141,6 +153,11 @@ pub fn what_next(doc: &RunDoc, look: &Look) -> Vec<String> {
                 ask(format!(
                     "  pointsman retry {run} --step {number} --reason \"...\"    looks again and goes on"
                 ));
+                if item.undo {
+                    ask(format!(
+                        "  pointsman skip {run} --step {number} --reason \"...\"    lets it stand, and goes back further"
+                    ));
+                }
             }
             _ => {}
         }
@@ -149,8 +166,15 @@ pub fn what_next(doc: &RunDoc, look: &Look) -> Vec<String> {
         ask(format!("{target} is NOT proven fenced: it may still accept writes. To go on all the same:"));
         ask(format!("  pointsman approve {run} --accept-unfenced={target} --reason \"...\""));
     }
+    if doc.parked && doc.may_abort {
+        ask(format!("  pointsman abort {run} --reason \"...\"    takes back what this run changed"));
+    }
     if doc.parked {
         ask(format!("  pointsman close {run} --reason \"...\"    ends it as it stands"));
+    }
+    if doc.parked && !doc.by_hand.is_empty() {
+        lines.push("Where it stands, and how it is done by hand:".to_owned());
+        lines.extend(doc.by_hand.iter().map(|deed| format!("  {}", clean(deed))));
     }
     lines
 }

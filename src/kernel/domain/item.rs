@@ -71,6 +71,23 @@ pub struct UnfencedRule {
     pub role: Role,
 }
 
+/// What a run does when a step stops and no call of it is in doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Stop there and ask. (An optional step is given up, and the run goes on.)
+    #[default]
+    Pause,
+    /// Before the commit point: take back what the run did.
+    Undo,
+}
+
+impl OnFailure {
+    fn is_pause(&self) -> bool {
+        *self == OnFailure::Pause
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     pub name: Name,
@@ -84,6 +101,8 @@ pub struct Item {
     /// Whether it can be planned before anything was done. Checks and verifications cannot.
     pub planned_ahead: bool,
     pub accept_unfenced: Option<UnfencedRule>,
+    #[serde(default, skip_serializing_if = "OnFailure::is_pause")]
+    pub on_failure: OnFailure,
     pub retry: Retry,
     /// From the item's start until it is verified.
     pub timeout: Span,

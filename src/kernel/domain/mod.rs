@@ -16,8 +16,8 @@ pub use digest::{Digest, canonical};
 pub use fact::{Fact, FenceRung, Lsn};
 pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};
 pub use item::{
-    ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, Resolved, Retry, RunKind, Rung, Spec,
-    UnfencedRule,
+    ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, OnFailure, Resolved, Retry, RunKind,
+    Rung, Spec, UnfencedRule,
 };
 pub use outcome::{CallEnd, CallResult, Outcome};
 pub use plan::{Change, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};

@@ -64,6 +64,9 @@ pub struct Change {
     /// Limits on numbers that matter to consent, rounded up; drift is a bound broken.
     pub bounds: BTreeMap<String, u64>,
     pub undo: Undo,
+    /// What must still hold right before a fence that this change needed is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_undo: Option<Spec>,
     pub settle: Settle,
     /// What apply needs and consent does not: an old file's text, the position to drain to.
     pub detail: Value,
@@ -71,6 +74,11 @@ pub struct Change {
     pub now: String,
     pub after: String,
     pub warnings: Vec<String>,
+    /// How a person does the same, ready to paste; and how they take it back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo_by_hand: Vec<String>,
 }
 
 impl Change {
@@ -83,11 +91,14 @@ impl Change {
             gives: vec![],
             bounds: BTreeMap::new(),
             undo: Undo::None,
+            before_undo: None,
             settle: Settle::AtOnce,
             detail: Value::Null,
             now: String::new(),
             after: String::new(),
             warnings: vec![],
+            by_hand: vec![],
+            undo_by_hand: vec![],
         }
     }
 

@@ -131,6 +131,9 @@ pub enum Record {
         why: WhyObserved,
         seen: Result<Observation, String>,
         plan: StepPlan,
+        /// Of the way back, while a run is being undone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undo: bool,
     },
     Planned(Box<PlanSheet>),
     /// A person is needed: approval of `digest`, or confirmation of `item`.
@@ -166,6 +169,10 @@ pub enum Record {
         item: Option<ItemId>,
         /// The effect of a call could not be established.
         doubt: bool,
+        why: Vec<Reason>,
+    },
+    /// From here on the run takes back what it did, and begins nothing else.
+    Undoing {
         why: Vec<Reason>,
     },
     FenceWatch {
@@ -274,6 +281,7 @@ impl Record {
             Record::Intended { .. } => "intended",
             Record::Ended { .. } => "ended",
             Record::Parked { .. } => "parked",
+            Record::Undoing { .. } => "undoing",
             Record::FenceWatch { .. } => "fence_watch",
             Record::Finished { .. } => "finished",
             Record::Held { .. } => "held",

@@ -47,7 +47,7 @@ impl Passing<'_> {
         let stale = why != WhyObserved::Verify || state.polls > 0;
         let change = state.own_change().filter(|_| why == wanted && stale)?.clone();
         let spec = self.run.form(item).spec()?.clone();
-        let call = Call { item, rung: state.rung, attempt: state.numbered, undo: false };
+        let call = Call { item, rung: state.rung, attempt: state.numbered, undo: state.back.is_some() };
         self.mistaken.insert(item).then_some((call, spec, change))
     }
 

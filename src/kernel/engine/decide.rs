@@ -1,7 +1,7 @@
 //! What people, and triage, may say to a run. Pure: the surface loads, asks here, appends, and tries again on `Moved`.
 
 use super::{Consent, ItemPhase, Run};
-use crate::domain::{Actor, Digest, ItemId, Mode, Name, Record, Role, Time, Told};
+use crate::domain::{Actor, Digest, Fact, ItemId, Mode, Name, Record, Role, Time, Told};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -14,6 +14,10 @@ pub enum Command {
         item: Option<ItemId>,
     },
     Retry {
+        item: Option<ItemId>,
+    },
+    /// Leave a stopped step out; the best end is then `partial`.
+    Skip {
         item: Option<ItemId>,
     },
     Abort,
@@ -60,12 +64,15 @@ impl Run {
                 let parked = |s: &ItemPhase| matches!(s, ItemPhase::Parked { .. });
                 self.pick(*item, parked, "is parked").map(|i| told(Told::Retry(i)))
             }
-            Command::Abort if self.committed.is_some() => Err(Refused::Conflict(
-                "the run is past its commit point: it can only go forward; `close` ends it as it stands"
-                    .into(),
-            )),
+            Command::Skip { item } => self.decide_skip(*item).map(|i| told(Told::Skip(i))),
+            Command::Abort if self.undoing.is_some() => {
+                Err(Refused::Conflict("the run goes back already".into()))
+            }
             Command::Abort if self.aborted.is_some() => {
                 Err(Refused::Conflict("it is already aborted".into()))
+            }
+            Command::Abort if self.cannot_go_back().is_some() => {
+                Err(Refused::Conflict(self.cannot_go_back().unwrap_or_default()))
             }
             Command::Abort => Ok(told(Told::Abort)),
             Command::Close if self.in_flight() => {
@@ -82,7 +89,36 @@ impl Run {
         }
     }
 
-    fn waits_for_person(&self) -> bool {
+    /// What a promotion stands on is never left out, nor the promotion itself.
+    fn decide_skip(&self, item: Option<ItemId>) -> Result<ItemId, Refused> {
+        let stopped = |s: &ItemPhase| matches!(s, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson);
+        let id = self.pick(item, stopped, "is stopped or waits for a person")?;
+        let item = self.item(id);
+        if self.undoing.is_some() {
+            return Ok(id);
+        }
+        let kind = |end: &str| {
+            item.rungs.iter().filter_map(|r| r.form.spec()).any(|spec| spec.kind.as_str().ends_with(end))
+        };
+        if item.commit_point || kind(".promote") {
+            return Err(Refused::Conflict(format!(
+                "{} is what the run is for and cannot be left out: `retry` goes on, `abort` takes back what was changed, \
+                 `close` ends the run as it stands",
+                item.name
+            )));
+        }
+        let proves = item.rungs.iter().any(|r| r.proves.iter().any(|f| matches!(f, Fact::Fenced { .. })));
+        if (proves || kind(".fence") || item.accept_unfenced.is_some()) && self.committed.is_none() {
+            return Err(Refused::Conflict(format!(
+                "{} is the fence that a promotion needs and cannot be left out: two writers would diverge. Where the \
+                 playbook offers it, `approve --accept-unfenced` is that decision",
+                item.name
+            )));
+        }
+        Ok(id)
+    }
+
+    pub(super) fn waits_for_person(&self) -> bool {
         self.items.iter().any(|i| i.phase == ItemPhase::AwaitingPerson)
     }
 

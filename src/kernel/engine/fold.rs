@@ -1,5 +1,6 @@
 //! The transition table: a record applied to what is known. Anything the table does not allow is `Illegal`.
 
+use super::back::Open;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
     Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Record, Resolved, Rpo, Settle, Span, Stamped,
@@ -44,7 +45,9 @@ impl Run {
             overrides: Default::default(),
             aborted: None,
             closed: None,
+            undoing: None,
             resolved: false,
+            late: false,
             first_change: None,
             deadline_from: None,
             committed: None,
@@ -77,7 +80,14 @@ impl Run {
         let at = stamped.at;
         let done = match &stamped.record {
             Record::Taken { epoch, owner, gap } => self.on_taken(*epoch, owner, *gap, at),
-            Record::Observed { item, rung, why, seen, plan } => {
+            Record::Observed { item, rung, why, seen, plan, undo } => {
+                let back = usize::from(*item) < self.items.len() && self.turned(*item);
+                // A look that was on its way when the run turned speaks of the other direction.
+                if back != *undo {
+                    self.seq = stamped.seq;
+                    self.at = at;
+                    return Ok(());
+                }
                 if let Ok(seen) = seen {
                     self.note_loss(&seen.evidence);
                 }
@@ -119,6 +129,7 @@ impl Run {
                 self.finished = Some(*outcome);
                 Ok(())
             }
+            Record::Undoing { why } => self.on_undoing(why),
             Record::FenceWatch { .. } => Ok(()),
             other => Err(format!("{} is no record of a run", other.kind())),
         };
@@ -145,8 +156,11 @@ impl Run {
             // Time-outs count from the look that the new runner takes, not from before the gap.
             state.rung_began = state.rung_began.map(|_| at);
             if let ItemPhase::InFlight { call, change } = &state.phase {
-                state.changed = true;
-                state.phase = ItemPhase::Doubt { call: *call, change: change.clone(), since: at };
+                let (call, change) = (*call, change.clone());
+                if !call.undo {
+                    state.note_made(call.rung, &change, Open::of(&change, at));
+                }
+                state.phase = ItemPhase::Doubt { call, change, since: at };
                 state.polls = 0;
             }
         }
@@ -155,6 +169,7 @@ impl Run {
             for (state, acted) in self.items.iter_mut().zip(acted) {
                 state.recheck = acted && matches!(state.phase, ItemPhase::Done { .. });
             }
+            self.late |= self.committed.is_none() && self.first_change.is_some();
             if self.committed.is_none() && matches!(self.consent, Consent::Given { .. }) {
                 self.consent = Consent::None;
             }
@@ -176,9 +191,13 @@ impl Run {
         let stepped = !last && matches!(plan, StepPlan::Unknown(_));
         let planning = why == WhyObserved::Plan;
         let proves = self.rung(id, rung).proves.clone();
+        let turned = usize::from(id) < self.items.len() && self.turned(id);
         let state = self.at_mut(id)?;
         let seen = Seen { rung, plan: plan.clone(), at };
         state.polls += 1;
+        if let (false, StepPlan::Change(change)) = (turned, plan) {
+            state.before_undo = change.before_undo.clone().map(Form::Check).or(state.before_undo.take());
+        }
         if planning {
             match stepped {
                 true => state.plan_rung = rung + 1,
@@ -187,6 +206,16 @@ impl Run {
         }
         if guard || planning {
             state.seen = Some(seen);
+            return Ok(());
+        }
+        if turned && state.back.is_none() {
+            state.seen = Some(seen);
+            return Ok(());
+        }
+        if state.back.is_some() {
+            state.start(at);
+            state.seen = Some(seen);
+            self.on_observed_back(id, plan, at);
             return Ok(());
         }
         if state.recheck {
@@ -231,7 +260,12 @@ impl Run {
     fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
         self.first_change.get_or_insert(at);
         self.deadline_from.get_or_insert(at);
+        self.late = false;
+        let seq = self.seq + 1;
         let state = self.at_mut(call.item)?;
+        if call.undo != state.back.is_some() {
+            return Err(format!("item {} does not go that way", call.item));
+        }
         if state.phase != ItemPhase::Idle || state.numbered + 1 != call.attempt {
             return Err(format!("item {} is {:?} after attempt {}", call.item, state.phase, state.numbered));
         }
@@ -239,6 +273,7 @@ impl Run {
         state.rung = call.rung;
         state.attempts += 1;
         state.numbered = call.attempt;
+        state.intended = seq;
         state.rejected = None;
         state.polls = 0;
         state.phase = ItemPhase::InFlight { call, change: Box::new(change.clone()) };
@@ -247,7 +282,7 @@ impl Run {
 
     fn on_ended(&mut self, call: Call, end: &CallEnd, at: Time) -> Result<(), String> {
         let (run, retry) = (self.spec.run.clone(), self.item(call.item).retry);
-        let last = self.is_last_rung(call.item, call.rung);
+        let last = call.undo || self.is_last_rung(call.item, call.rung);
         let state = self.at_mut(call.item)?;
         let ItemPhase::InFlight { call: flying, change } = state.phase.clone() else {
             return Err(format!("item {} has no call in flight", call.item));
@@ -258,11 +293,15 @@ impl Run {
         state.polls = 0;
         state.phase = match end.result {
             CallResult::Applied => {
-                state.changed = true;
+                if !call.undo {
+                    state.note_made(call.rung, &change, Open::No);
+                }
                 ItemPhase::Applied { call, change, since: at }
             }
             CallResult::Indeterminate => {
-                state.changed = true;
+                if !call.undo {
+                    state.note_made(call.rung, &change, Open::of(&change, at));
+                }
                 ItemPhase::Doubt { call, change, since: at }
             }
             CallResult::Rejected { retry: again } => {
@@ -292,9 +331,10 @@ impl Run {
         at: Time,
     ) -> Result<(), String> {
         let Some(id) = item else { return Err("a parked record names its item".into()) };
-        let optional = self.item(id).optional;
+        let back = self.state(id).back.is_some();
+        let optional = self.item(id).optional && !back;
         let rung = self.state(id).rung;
-        let last = self.is_last_rung(id, rung);
+        let last = back || self.is_last_rung(id, rung);
         let state = self.at_mut(id)?;
         if !last {
             // A ladder goes on: a stronger fence on top of a doubtful weaker one does no harm.
@@ -332,29 +372,69 @@ impl Run {
         match what {
             Told::Abort => self.aborted = said,
             Told::Close => self.closed = said,
-            Told::Resolved => self.resolved = true,
+            Told::Resolved => {
+                self.resolved = true;
+                // What guards said before it says nothing of it.
+                for id in self.ids_of(ItemRole::Guard).collect::<Vec<_>>() {
+                    self.items[usize::from(id)].seen = None;
+                }
+            }
             Told::Retry(id) => {
                 let state = self.at_mut(*id)?;
                 let ItemPhase::Parked { .. } = state.phase else {
                     return Err(format!("item {id} is not parked"));
                 };
-                *state = ItemState { numbered: state.numbered, changed: state.changed, ..ItemState::new() };
+                let mut back = state.back.take();
+                if let Some(back) = &mut back {
+                    (back.asked, back.tries, back.since) = (true, 0, None);
+                }
+                *state = ItemState {
+                    rung: back.as_ref().map_or(0, |back| back.made.rung),
+                    numbered: state.numbered,
+                    changed: state.changed,
+                    intended: state.intended,
+                    made: std::mem::take(&mut state.made),
+                    before_undo: state.before_undo.take(),
+                    back,
+                    ..ItemState::new()
+                };
                 state.start(at);
                 self.resolved = false;
+                if self.undoing.is_none() {
+                    self.aborted = None;
+                }
                 self.deadline_from = self.deadline_from.map(|_| at);
             }
             Told::Confirm(id) => {
                 let rung = self.state(*id).rung;
                 let gives = self.rung(*id, rung).proves.clone();
+                let seq = self.seq + 1;
                 let state = self.at_mut(*id)?;
                 if state.phase != ItemPhase::AwaitingPerson {
                     return Err(format!("item {id} waits for nobody"));
                 }
                 state.ended = Some(at);
                 state.changed = true;
+                state.intended = seq;
                 state.phase = ItemPhase::Done { gives };
             }
-            Told::Pause | Told::Resume | Told::Skip(_) => {
+            Told::Skip(id) => {
+                let name = self.spec.items.get(usize::from(*id)).map(|i| i.name.clone());
+                let what = if self.undoing.is_some() { "is not taken back" } else { "was skipped" };
+                let state = self.at_mut(*id)?;
+                if !matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
+                    return Err(format!("item {id} is neither parked nor waits for a person"));
+                }
+                let doubt = if matches!(state.phase, ItemPhase::Parked { doubt: true, .. }) {
+                    " (whether it happened is unknown)"
+                } else {
+                    ""
+                };
+                let name = name.unwrap_or_else(|| "a step".into());
+                state.ended = Some(at);
+                state.phase = ItemPhase::Skipped { why: format!("{name} {what}{doubt} ({by}: {reason})") };
+            }
+            Told::Pause | Told::Resume => {
                 return Err("not in this version".into());
             }
         }
@@ -422,6 +502,7 @@ impl ItemState {
             ) => {
                 self.phase = done(gives);
                 self.ended = Some(at);
+                self.settle_made(rung, false);
             }
             (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(seen)) if seen.from == change.from => {
                 let waited = at.since(*since);
@@ -438,7 +519,8 @@ impl ItemState {
                 if proven {
                     // The call did nothing: as good as a rejection that may be tried again.
                     self.attempts = self.attempts.saturating_sub(1);
-                    self.changed = false;
+                    self.settle_made(rung, true);
+                    self.changed = !self.made.is_empty();
                     self.not_before = Some(at + Span::millis(200));
                     self.phase = ItemPhase::Idle;
                     // The time that it took to know is not the new attempt's.
@@ -446,6 +528,13 @@ impl ItemState {
                         self.rung_began = Some(at);
                     }
                 }
+            }
+            // Neither as it was nor as wanted, and the call is over: half of it is done, and the rest is planned anew.
+            (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(_)) if matches!(change.settle, Settle::After(span) if at.since(*since) >= span) =>
+            {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.phase = ItemPhase::Idle;
+                self.settle_made(rung, false);
             }
             (ItemPhase::Idle, StepPlan::Unknown(_)) if stepped => self.step_up(rung),
             _ => {}

@@ -37,7 +37,7 @@ impl Run {
         let state = self.state(id);
         let target = self.form(id).spec().map(|s| s.target.clone());
         let own = state.own_change().map(|c| c.to.clone()).or_else(|| {
-            let planned = state.planned.as_ref().filter(|_| state.changed)?;
+            let planned = state.planned.as_ref().filter(|_| state.changed && state.back.is_none())?;
             match &planned.plan {
                 StepPlan::Change(change) => Some(change.to.clone()),
                 StepPlan::Nothing { .. } | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,

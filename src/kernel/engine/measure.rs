@@ -1,7 +1,7 @@
 //! Recovery time by phase, what may be lost, and what is left to do by hand: from records alone.
 
 use super::{ItemPhase, Run};
-use crate::domain::{Cause, Fact, ItemId, ItemRole, Outcome, Phase, Record, Span, StepPlan, Undo};
+use crate::domain::{Cause, Change, Fact, ItemId, ItemRole, Outcome, Phase, Record, Span, StepPlan, Undo};
 use std::collections::BTreeMap;
 
 impl Run {
@@ -61,40 +61,81 @@ impl Run {
 
     /// What a person has to do, or may have to take back, when the run did not end green.
     pub fn by_hand(&self, outcome: Outcome) -> Vec<String> {
-        if matches!(outcome, Outcome::Succeeded | Outcome::Unchanged) {
+        if matches!(outcome, Outcome::Succeeded | Outcome::Unchanged | Outcome::Undone) {
             return vec![];
         }
-        let mut list = vec![];
-        for id in self.ids().filter(|id| self.item(*id).role != ItemRole::Guard) {
-            let (item, state) = (self.item(id), self.state(id));
-            let change = state.own_change().or_else(|| match &state.planned.as_ref()?.plan {
-                StepPlan::Change(change) => Some(&**change),
-                StepPlan::Nothing { .. } | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
-            });
-            let how_back = change.map(|c| match &c.undo {
-                Undo::To(spec) => format!("to take it back: {} with {}", spec.kind, spec.with),
-                Undo::ByHand(text) => format!("to take it back: {text}"),
-                Undo::None => "it cannot be taken back".to_owned(),
-            });
-            match &state.phase {
-                ItemPhase::Done { .. } if state.changed => {
-                    let back = how_back.map(|how| format!("; {how}")).unwrap_or_default();
-                    list.push(format!("{} is done{back}", item.name));
-                }
-                ItemPhase::Skipped { why } => {
-                    list.push(format!("{} was not done: {why}; do it by hand", item.name))
-                }
-                ItemPhase::Done { .. } | ItemPhase::GaveUp { .. } => {}
-                _ if self.first_change.is_none() => {}
-                ItemPhase::Doubt { .. } | ItemPhase::Parked { doubt: true, .. } => {
-                    list.push(format!("{}: find out by hand whether it happened", item.name));
-                }
-                _ => {
-                    let after = change.map(|c| format!(": {}", c.after)).unwrap_or_default();
-                    list.push(format!("{} is not done{after}", item.name));
-                }
+        let items = self.ids().filter(|id| self.item(*id).role != ItemRole::Guard);
+        match self.undoing {
+            // Newest first, as it is taken back.
+            Some(_) => self.way_back().into_iter().flat_map(|id| self.left_standing(id)).collect(),
+            None => items.flat_map(|id| self.left_to_do(id)).collect(),
+        }
+    }
+
+    /// On the way back: what still stands of one item, and how a person takes it back.
+    fn left_standing(&self, id: ItemId) -> Vec<String> {
+        let (item, state) = (self.item(id), self.state(id));
+        let Some(back) = &state.back else { return vec![] };
+        if matches!(state.phase, ItemPhase::Done { .. }) {
+            return vec![];
+        }
+        let word = match &state.phase {
+            ItemPhase::Parked { doubt: true, .. } => "may stand; look first",
+            _ => "stands",
+        };
+        let all = back.left.iter().chain([&back.made]).rev();
+        all.flat_map(|made| {
+            let mut lines = vec![format!("{} {word}: {}", item.name, how_back(&made.change))];
+            lines.extend(made.change.undo_by_hand.iter().map(|command| format!("  {command}")));
+            lines
+        })
+        .collect()
+    }
+
+    fn left_to_do(&self, id: ItemId) -> Vec<String> {
+        let (item, state) = (self.item(id), self.state(id));
+        let planned = || match &state.planned.as_ref()?.plan {
+            StepPlan::Change(change) => Some(&**change),
+            StepPlan::Nothing { .. } | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
+        };
+        let made = state.made.last().map(|made| &*made.change);
+        let change = state.own_change().or(made).or_else(planned);
+        let commands = |list: &dyn Fn(&Change) -> &Vec<String>| -> Vec<String> {
+            change.into_iter().flat_map(list).map(|command| format!("  {command}")).collect()
+        };
+        let (to_do, to_undo) = (commands(&|c| &c.by_hand), commands(&|c| &c.undo_by_hand));
+        let with = |line: String, mut commands: Vec<String>| {
+            commands.insert(0, line);
+            commands
+        };
+        match &state.phase {
+            ItemPhase::Done { .. } if state.changed => {
+                let back = change.map(|c| format!("; to take it back: {}", how_back(c))).unwrap_or_default();
+                with(format!("{} is done{back}", item.name), to_undo)
+            }
+            ItemPhase::Skipped { why } => {
+                with(format!("{} was not done: {why}; do it by hand", item.name), to_do)
+            }
+            ItemPhase::Done { .. } | ItemPhase::GaveUp { .. } => vec![],
+            _ if self.first_change.is_none() => vec![],
+            ItemPhase::Doubt { .. } | ItemPhase::Parked { doubt: true, .. } => {
+                with(format!("{}: find out by hand whether it happened; if not", item.name), to_do)
+            }
+            _ => {
+                let after = change.map(|c| format!(": {}", c.after)).unwrap_or_default();
+                with(format!("{} is not done{after}", item.name), to_do)
             }
         }
-        list
+    }
+}
+
+fn how_back(change: &Change) -> String {
+    match &change.undo {
+        Undo::To(spec) if change.undo_by_hand.is_empty() => {
+            format!("back to {} ({} with {})", change.now, spec.kind, spec.with)
+        }
+        Undo::To(_) => format!("back to {}", change.now),
+        Undo::ByHand(text) => text.clone(),
+        Undo::None => "it cannot be taken back".to_owned(),
     }
 }

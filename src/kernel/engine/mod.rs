@@ -3,6 +3,7 @@
 //! `drive` folds records into a [`Run`] and asks [`Run::next`]; people's surfaces ask [`Run::decide`]; every
 //! surface says records in the words of [`tell`]. No clock, randomness, I/O or logging in here.
 
+mod back;
 mod consent;
 mod decide;
 mod fold;
@@ -15,7 +16,9 @@ mod state;
 mod steps;
 mod summary;
 pub mod tell;
+mod turn;
 
+pub use back::{Back, Made};
 pub use decide::{Command, Refused};
 pub use fold::Illegal;
 pub use next::{Act, Next};
@@ -25,3 +28,5 @@ pub use summary::{Summary, alerts_cached};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod undo_tests;

@@ -59,6 +59,12 @@ impl Run {
             }
             return next.says(end.1);
         }
+        if self.undoing.is_some() {
+            return self.next_of_undo(now);
+        }
+        if let Some(next) = self.next_of_turn(now) {
+            return next;
+        }
         if self.plan.is_none() && self.first_change.is_none() {
             return self.next_of_planning(now);
         }

@@ -1,5 +1,6 @@
 //! What is known of a run: the fold of its records, nothing else.
 
+use super::back::{Back, Made};
 use crate::domain::{
     Actor, Call, Change, Digest, Epoch, Fact, Form, Item, ItemId, ItemRole, Name, Outcome, PlanSheet, Reason,
     Resolved, Rpo, Rung, Seq, StepPlan, Time,
@@ -24,8 +25,12 @@ pub struct Run {
     pub overrides: BTreeMap<Name, Actor>,
     pub aborted: Option<(Actor, String)>,
     pub closed: Option<(Actor, String)>,
+    /// Why the run goes back: from here on it takes back what it did, newest first, and begins nothing else.
+    pub undoing: Option<Vec<Reason>>,
     /// Every occurrence that caused the run is resolved.
     pub resolved: bool,
+    /// Found again after a long gap before the commit point: the next change looks at the guards first.
+    pub late: bool,
     /// When the first intent was written: from here on something may have changed.
     pub first_change: Option<Time>,
     /// From when the run's deadline counts: its first change, or a person's `retry`.
@@ -86,6 +91,14 @@ pub struct ItemState {
     pub ended: Option<Time>,
     /// A call of this item took effect, or may have.
     pub changed: bool,
+    /// Sequence of the last intent.
+    pub intended: Seq,
+    /// What its calls did or may have done, oldest first.
+    pub made: Vec<Made>,
+    /// What must still hold before a fence is taken back for whose sake this was planned.
+    pub before_undo: Option<Form>,
+    /// Since the run goes back: how this item is taken back. Its phases then speak of that.
+    pub back: Option<Back>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +153,10 @@ impl ItemState {
             rung_began: None,
             ended: None,
             changed: false,
+            intended: 0,
+            made: vec![],
+            before_undo: None,
+            back: None,
         }
     }
 
@@ -187,7 +204,21 @@ impl Run {
         &self.item(id).rungs[usize::from(rung)]
     }
     pub fn form(&self, id: ItemId) -> &Form {
-        &self.rung(id, self.state(id).rung).form
+        self.form_at(id, self.state(id).rung)
+    }
+    /// What is done or looked at there now: the way back once the run goes back.
+    pub fn form_at(&self, id: ItemId, rung: u8) -> &Form {
+        let state = self.state(id);
+        match (&state.back, &state.before_undo) {
+            (Some(back), _) => &back.form,
+            (None, Some(form)) if self.undoing.is_some() => form,
+            (None, _) => &self.rung(id, rung).form,
+        }
+    }
+    /// What is looked at there belongs to the way back.
+    pub fn turned(&self, id: ItemId) -> bool {
+        let state = self.state(id);
+        state.back.is_some() || (self.undoing.is_some() && state.before_undo.is_some())
     }
     pub fn is_last_rung(&self, id: ItemId, rung: u8) -> bool {
         usize::from(rung) + 1 >= self.item(id).rungs.len()
@@ -206,6 +237,6 @@ impl Run {
         self.items.iter().any(|i| matches!(i.phase, ItemPhase::InFlight { .. }))
     }
     pub fn is_parked(&self) -> bool {
-        self.parked().next().is_some() || (self.aborted.is_some() && self.first_change.is_some())
+        self.parked().next().is_some() && (self.undoing.is_none() || self.next_back().is_none())
     }
 }

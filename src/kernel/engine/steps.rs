@@ -45,7 +45,13 @@ impl Run {
                 _ => None,
             })
             .collect();
+        let unverified =
+            self.ids_of(ItemRole::Verify).any(|id| matches!(self.state(id).phase, ItemPhase::Skipped { .. }));
         match (skipped.is_empty(), self.changed()) {
+            (false, _) if unverified => {
+                let says = format!("it is NOT verified that users are served: {}", skipped.join("; "));
+                (Outcome::Partial, says)
+            }
             (false, _) => (Outcome::Partial, format!("users are served, but {}", skipped.join("; "))),
             (true, true) => {
                 let missing = self.given_up();
@@ -63,7 +69,7 @@ impl Run {
         self.ids().filter(gave_up).map(|id| self.item(id).name.to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    fn next_of_item(&self, id: ItemId, now: Time, next: &mut Next) {
+    pub(super) fn next_of_item(&self, id: ItemId, now: Time, next: &mut Next) {
         let (item, state) = (self.item(id), self.state(id));
         let expired = state.rung_began.is_some_and(|began| now > began + item.timeout);
         match &state.phase {
@@ -111,7 +117,7 @@ impl Run {
     }
 
     /// Looks again at the pace of polling; the first look is at once.
-    fn poll(&self, id: ItemId, why: WhyObserved, since: Time, now: Time, next: &mut Next) {
+    pub(super) fn poll(&self, id: ItemId, why: WhyObserved, since: Time, now: Time, next: &mut Next) {
         let state = self.state(id);
         let last = state.seen.as_ref().map(|s| s.at).filter(|at| *at >= since && state.polls > 0);
         let due = last.map_or(now, |at| at + poll_delay(state.polls));
@@ -171,7 +177,7 @@ impl Run {
         self.items.iter().filter(|i| i.changed).filter_map(|i| i.ended).max().unwrap_or(Time(0))
     }
 
-    fn last_reasons(&self, id: ItemId) -> Vec<Reason> {
+    pub(super) fn last_reasons(&self, id: ItemId) -> Vec<Reason> {
         let seen = self.state(id).seen.as_ref().map(|s| s.plan.reasons().to_vec()).unwrap_or_default();
         match seen.is_empty() {
             false => seen,
@@ -196,7 +202,7 @@ impl Run {
                 unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
             return next.record(Record::Parked { item: Some(id), doubt: false, why });
         }
-        let gated = self.first_change.is_none() || self.item(id).commit_point;
+        let gated = self.first_change.is_none() || self.item(id).commit_point || self.late;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
@@ -295,13 +301,13 @@ impl Run {
                 format!("{}: {}", self.item(id).name, why.join("; "))
             })
             .collect();
-        if !parked.is_empty() {
-            return format!("parked: {}", parked.join(" | "));
+        if !parked.is_empty() && self.is_parked() {
+            let back = if self.undoing.is_some() { "going back, and " } else { "" };
+            return format!("parked: {back}{}", parked.join(" | "));
         }
-        if let (Some((by, reason)), Some(_)) = (&self.aborted, self.first_change) {
-            return format!(
-                "aborted by {by} after the first change ({reason}); what stands is listed, nothing is undone"
-            );
+        if self.undoing.is_some() {
+            let left: Vec<&str> = self.next_back().iter().map(|id| self.item(*id).name.as_str()).collect();
+            return format!("taking back what was changed: {}", left.join(", "));
         }
         let asked = self.ids().find(|id| self.state(*id).phase == ItemPhase::AwaitingPerson);
         if let Some(id) = asked {
@@ -332,6 +338,6 @@ fn ends_round(record: &Record) -> bool {
     matches!(record, Record::Held { .. } | Record::Finished { .. })
 }
 
-fn park(id: ItemId, doubt: bool, code: &str, says: &str) -> Record {
+pub(super) fn park(id: ItemId, doubt: bool, code: &str, says: &str) -> Record {
     Record::Parked { item: Some(id), doubt, why: vec![Reason::new(code, says)] }
 }

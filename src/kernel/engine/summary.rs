@@ -15,7 +15,8 @@ pub struct Summary {
     pub mode: Mode,
     pub from: Name,
     pub to: Name,
-    /// `planning`, `held`, `waits for approval`, `running`, `waits for a person`, `parked`, `finished`.
+    /// `planning`, `held`, `waits for approval`, `running`, `waits for a person`, `parked`,
+    /// `undoing`, `finished`.
     pub state: String,
     pub says: String,
     pub outcome: Option<Outcome>,
@@ -75,6 +76,7 @@ impl Run {
         let state = match (&self.finished, &self.hold, &self.consent) {
             (Some(_), _, _) => "finished",
             _ if self.is_parked() => "parked",
+            _ if self.undoing.is_some() => "undoing",
             (_, Some(_), _) => "held",
             _ if self.items.iter().any(|i| i.phase == ItemPhase::AwaitingPerson) => "waits for a person",
             (_, _, Consent::Asked { .. }) => "waits for approval",

@@ -13,7 +13,9 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         Record::Taken { epoch, gap, .. } => {
             format!("taken over after {gap} (epoch {epoch}); calls in flight are in doubt until seen")
         }
-        Record::Observed { item: id, why, seen, plan, .. } => tell_observed(&item(*id), *why, seen, plan),
+        Record::Observed { item: id, why, seen, plan, undo, .. } => {
+            tell_observed(&way(*undo, &item(*id)), *why, seen, plan)
+        }
         Record::Planned(sheet) => {
             let changes = sheet.lines.iter().filter(|l| l.verdict == crate::domain::Verdict::Change).count();
             format!("plan {}: {changes} changes", sheet.digest.short())
@@ -32,19 +34,21 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         Record::Intended { call, change, .. } => {
             format!(
                 "{}: about to change {} to {} (attempt {})",
-                item(call.item),
+                way(call.undo, &item(call.item)),
                 change.now,
                 change.after,
                 call.attempt
             )
         }
         Record::Ended { call, end } => match end.result {
-            CallResult::Applied => format!("{}: the call was applied", item(call.item)),
+            CallResult::Applied => format!("{}: the call was applied", way(call.undo, &item(call.item))),
             CallResult::Rejected { .. } => {
-                format!("{}: rejected, nothing happened: {}", item(call.item), end.detail)
+                let name = way(call.undo, &item(call.item));
+                format!("{name}: rejected, nothing happened: {}", end.detail)
             }
             CallResult::Indeterminate => {
-                format!("{}: no proof whether the call took effect: {}", item(call.item), end.detail)
+                let name = way(call.undo, &item(call.item));
+                format!("{name}: no proof whether the call took effect: {}", end.detail)
             }
         },
         Record::Parked { item: id, why, doubt } => {
@@ -52,6 +56,7 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
             let doubt = if *doubt { " (its effect is unknown)" } else { "" };
             format!("{name}: stopped{doubt}: {}", join(why))
         }
+        Record::Undoing { why } => format!("going back, newest change first: {}", join(why)),
         Record::FenceWatch { target, says, .. } => format!("fence watch of {target}: {says}"),
         Record::Finished { outcome, says, .. } => format!("{outcome}: {says}"),
         other => tell_other(other),
@@ -148,6 +153,11 @@ fn tell_told(what: &Told, by: &str, reason: &str, item: &dyn Fn(ItemId) -> Strin
         Told::Close => format!("{by} closes the run: {reason}"),
         Told::Resolved => "every alert of this run is resolved".to_owned(),
     }
+}
+
+/// A step on its way back reads as such.
+fn way(undo: bool, name: &str) -> String {
+    if undo { format!("taking back {name}") } else { name.to_owned() }
 }
 
 fn join(why: &[Reason]) -> String {

@@ -12,19 +12,43 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
-struct Registers {
-    now: BTreeMap<Name, u64>,
+pub(super) struct Registers {
+    pub now: BTreeMap<Name, u64>,
     before: BTreeMap<Name, u64>,
-    changes: BTreeMap<Name, u32>,
+    pub changes: BTreeMap<Name, u32>,
+    /// How often each was taken back.
+    pub back: BTreeMap<Name, u32>,
     order: Vec<Name>,
+    /// The old side writes while it is not fenced, the new one once it is promoted.
+    pub two_writers: bool,
+}
+
+/// What always goes wrong at one register in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    Rejects,
+    /// Nothing happens, and nobody hears of it.
+    Swallows,
+    /// It happens, and nobody hears of it.
+    LosesReplies,
+}
+
+/// How the toy world differs from the plain one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plot {
+    pub wrong: Option<(Name, u64, Wrong)>,
+    /// Once a word was heard, the source says resolved, or says so and the probes say up.
+    pub resolved: bool,
+    pub well: bool,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
-struct Toy {
-    fuse: Arc<Fuse>,
-    registers: Arc<Mutex<Registers>>,
-    cas: bool,
-    settle: Settle,
+pub(super) struct Toy {
+    pub fuse: Arc<Fuse>,
+    pub registers: Arc<Mutex<Registers>>,
+    pub cas: bool,
+    pub settle: Settle,
+    pub plot: Plot,
 }
 
 struct Set {
@@ -33,6 +57,7 @@ struct Set {
     registers: Arc<Mutex<Registers>>,
     cas: bool,
     settle: Settle,
+    plot: Plot,
 }
 
 impl Registry for Toy {
@@ -43,6 +68,7 @@ impl Registry for Toy {
             registers: self.registers.clone(),
             cas: self.cas,
             settle: self.settle,
+            plot: self.plot.clone(),
         };
         Ok(match spec.kind.as_str() {
             "toy.set" => Bound::Action(Box::new(set)),
@@ -73,17 +99,41 @@ impl Check for Set {
         if self.spec.kind.as_str() == "toy.up" {
             return StepPlan::nothing("up");
         }
-        if seen.state == json!(1) {
+        let heard = self.fuse.was_heard();
+        match self.spec.kind.as_str() {
+            "still_firing" if heard && self.plot.resolved => return StepPlan::refuse("PM4322", "resolved"),
+            "quorum" if heard && self.plot.well => return StepPlan::refuse("PM4310", "up"),
+            "still_firing" | "quorum" => return StepPlan::nothing("as it should be"),
+            _ => {}
+        }
+        let wanted = self.wanted();
+        if seen.state == json!(wanted) {
+            if wanted == 0 {
+                return StepPlan::nothing("as before");
+            }
             return StepPlan::Nothing { gives: vec![fenced], says: "set".into() };
         }
-        let mut change = Change::new(seen.state.clone(), json!(1));
+        let mut change = Change::new(seen.state.clone(), json!(wanted));
+        change.undo = match self.spec.with.get("undo").and_then(|how| how.as_str()) {
+            Some("by hand") => Undo::ByHand("turn it back".into()),
+            Some(_) => Undo::None,
+            None => Undo::To(Spec { with: json!({ "to": seen.state }), ..self.spec.clone() }),
+        };
         change.settle = self.settle;
-        change.gives = vec![fenced];
+        if wanted == 1 {
+            change.gives = vec![fenced];
+        }
         if let Some(needed) = self.spec.with.get("needs").and_then(|n| n.as_str()) {
             change.needs =
                 vec![Fact::Fenced { target: needed.into(), rung: FenceRung::Lockout, position: None }];
         }
         StepPlan::Change(Box::new(change))
+    }
+}
+
+impl Set {
+    fn wanted(&self) -> u64 {
+        self.spec.with.get("to").and_then(|to| to.as_u64()).unwrap_or(1)
     }
 }
 
@@ -95,6 +145,15 @@ impl Action for Set {
             if strike == Some(Strike::Reject) {
                 return CallEnd::rejected(true, "struck");
             }
+            let wanted = self.wanted();
+            let wrong =
+                self.plot.wrong.as_ref().filter(|(name, to, _)| (name, *to) == (&self.spec.target, wanted));
+            match wrong.map(|(_, _, wrong)| wrong) {
+                Some(Wrong::Rejects) => return CallEnd::rejected(false, "it always says no"),
+                Some(Wrong::Swallows) => return CallEnd::indeterminate("swallowed"),
+                Some(Wrong::LosesReplies) | None => {}
+            }
+            let lost = wrong.is_some();
             {
                 let mut registers = self.registers.lock().unwrap();
                 let target = &self.spec.target;
@@ -103,27 +162,39 @@ impl Action for Set {
                     return CallEnd::rejected(false, "somebody changed it");
                 }
                 registers.before.insert(target.clone(), now);
-                registers.now.insert(target.clone(), 1);
-                *registers.changes.entry(target.clone()).or_default() += 1;
-                registers.order.push(target.clone());
+                registers.now.insert(target.clone(), wanted);
+                let count = if wanted == 1 { &mut registers.changes } else { &mut registers.back };
+                *count.entry(target.clone()).or_default() += 1;
+                if wanted == 1 {
+                    registers.order.push(target.clone());
+                }
+                let is = |name: &str| registers.now.get(&Name::from(name)).copied().unwrap_or(0);
+                registers.two_writers |= is("promote") == 1 && is("fence") == 0;
             }
             self.fuse.boundary().await;
             match strike {
                 Some(Strike::LoseReply) => CallEnd::indeterminate("lost"),
+                _ if lost => CallEnd::indeterminate("lost"),
                 _ => CallEnd::applied(json!(null)),
             }
         })
     }
 }
 
-struct NoSamples;
+pub(super) struct NoSamples;
 impl Samples for NoSamples {
     fn recent(&self, _: &Name) -> Vec<Sample> {
         vec![]
     }
 }
 
-fn item(name: &str, kind: &str, role: ItemRole, after: Vec<ItemId>, with: serde_json::Value) -> Item {
+pub(super) fn item(
+    name: &str,
+    kind: &str,
+    role: ItemRole,
+    after: Vec<ItemId>,
+    with: serde_json::Value,
+) -> Item {
     let spec = Spec { kind: kind.into(), target: name.into(), with };
     let form = if kind == "toy.set" { Form::Act(spec) } else { Form::Check(spec) };
     Item {
@@ -135,13 +206,14 @@ fn item(name: &str, kind: &str, role: ItemRole, after: Vec<ItemId>, with: serde_
         commit_point: name == "promote",
         planned_ahead: role != ItemRole::Verify,
         accept_unfenced: None,
+        on_failure: OnFailure::Pause,
         retry: Retry { attempts: 3, ..Retry::default() },
         timeout: Span::secs(20),
     }
 }
 
 /// A guard, a fence, a promote that needs it, two parallel steps, one after both, a verification.
-fn spec(mode: Mode) -> Resolved {
+pub(super) fn spec(mode: Mode) -> Resolved {
     use ItemRole::{Guard, Step, Verify};
     let none = || json!({});
     Resolved {
@@ -185,7 +257,8 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
     let mut sim = Sim::new(schedule, Time(1_000_000_000));
     sim.mistake = mistake;
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle };
+    let toy =
+        Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle, plot: Plot::default() };
     let end = sim.open(spec(Mode::Auto)).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
     let registers = registers.lock().unwrap();
     Story {
@@ -302,8 +375,13 @@ fn an_unproven_need_stops_the_plan_and_its_planted_mistake_is_seen() {
         // The plan is held, and looked at again every 15 s: eight looks at a world that does not change are enough.
         sim.hold_patience = Span::mins(2);
         let registers = Arc::new(Mutex::new(Registers::default()));
-        let toy =
-            Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas: true, settle: Settle::AtOnce };
+        let toy = Toy {
+            fuse: sim.fuse.clone(),
+            registers: registers.clone(),
+            cas: true,
+            settle: Settle::AtOnce,
+            plot: Plot::default(),
+        };
         let mut spec = spec(Mode::Auto);
         spec.items[2] = item("promote", "toy.set", ItemRole::Step, vec![1], json!({"needs": "nobody"}));
         let run = sim.open(spec).unwrap();

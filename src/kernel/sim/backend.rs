@@ -1,9 +1,11 @@
 //! The memory backend with a fuse before and after every append.
 
 use super::Fuse;
-use crate::domain::{Digest, Epoch, Name, Position, Seq, Stream};
+use crate::domain::{Actor, Digest, Epoch, Name, Position, Record, Role, Seq, Stamped, Stream, Via};
+use crate::engine::{Command, Run};
 use crate::journal::{
-    AppendError, Backend, Entry, Head, MemoryBackend, RawBatch, ReadError, Summarised, Written,
+    AppendError, Backend, Entry, Head, MemoryBackend, NewEntry, RawBatch, RawPart, ReadError, Summarised,
+    Written,
 };
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
@@ -38,11 +40,11 @@ impl FaultyBackend {
         // Asks a copy what it would answer, and keeps the batch for later.
         let model = MemoryBackend::new();
         for entry in self.inner.entries() {
-            let part = crate::journal::RawPart {
+            let part = RawPart {
                 stream: entry.stream.clone(),
                 expect: None,
-                entries: vec![crate::journal::NewEntry {
-                    kind: crate::domain::Record::decode(&entry.kind, entry.version, &entry.body)
+                entries: vec![NewEntry {
+                    kind: Record::decode(&entry.kind, entry.version, &entry.body)
                         .map_or("opened", |r| r.kind()),
                     version: entry.version,
                     body: entry.body.clone(),
@@ -59,10 +61,44 @@ impl FaultyBackend {
     }
 }
 
+impl FaultyBackend {
+    /// Somebody's word comes in between: folded, decided and appended as a surface would, right before `batch`.
+    fn interject(&self, batch: &RawBatch, command: &Command) {
+        let is_run = |stream: &&Stream| matches!(stream, Stream::Run(_));
+        let Some(stream) = batch.parts.iter().map(|part| &part.stream).find(is_run) else { return };
+        let entries = self.inner.entries();
+        let ours = entries.iter().filter(|entry| entry.stream == *stream);
+        let records: Result<Vec<Stamped>, String> = ours.map(stamped).collect();
+        let Some(run) = records.ok().and_then(|records| Run::fold(&records).ok()) else { return };
+        let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+        let Ok(record) = run.decide(command, &by, "said in between", batch.at) else { return };
+        let entry = NewEntry { kind: record.kind(), version: record.version(), body: record.encode() };
+        let part =
+            RawPart { stream: stream.clone(), expect: Some(run.seq), entries: vec![entry], summary: None };
+        let raw = RawBatch { at: batch.at, parts: vec![part], epoch: None, rows: vec![] };
+        if self.inner.append_now(&raw).is_ok() {
+            self.fuse.hear();
+        }
+    }
+}
+
+fn stamped(entry: &Entry) -> Result<Stamped, String> {
+    Ok(Stamped {
+        position: entry.position,
+        stream: entry.stream.clone(),
+        seq: entry.seq,
+        at: entry.at,
+        record: Record::decode(&entry.kind, entry.version, &entry.body)?,
+    })
+}
+
 impl Backend for FaultyBackend {
     fn append(&self, batch: RawBatch) -> BoxFuture<'_, Result<Vec<Written>, AppendError>> {
         Box::pin(async move {
             self.fuse.boundary().await;
+            for command in self.fuse.said() {
+                self.interject(&batch, &command);
+            }
             let written = match self.fuse.schedule().lying_store {
                 true => self.append_lying(batch),
                 false => self.inner.append_now(&batch),

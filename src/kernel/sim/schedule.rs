@@ -1,5 +1,6 @@
 //! Where things go wrong in one simulated life, by number: the n-th boundary, the n-th call.
 
+use crate::engine::Command;
 use futures_util::future::{BoxFuture, pending, ready};
 use std::sync::{Mutex, MutexGuard};
 
@@ -25,6 +26,8 @@ pub struct Schedule {
     pub strikes: Vec<(u32, Strike)>,
     /// Appends (from 0) that are durable although they answer with an error.
     pub doubtful_appends: Vec<u32>,
+    /// Right before which append (from 0) somebody says something to the run.
+    pub said: Vec<(u32, Command)>,
     /// The process stays away for an hour after each death.
     pub gap: bool,
     /// The store says yes before it has stored, and a death loses it. A planted mistake.
@@ -42,6 +45,7 @@ struct State {
     calls: u32,
     appends: u32,
     dead: bool,
+    heard: bool,
 }
 
 impl Fuse {
@@ -78,6 +82,20 @@ impl Fuse {
         let here = state.appends;
         state.appends += 1;
         state.schedule.doubtful_appends.contains(&here)
+    }
+
+    /// What somebody says right before the append that comes next.
+    pub fn said(&self) -> Vec<Command> {
+        let state = self.lock();
+        let now = |(at, _): &&(u32, Command)| *at == state.appends;
+        state.schedule.said.iter().filter(now).map(|(_, command)| command.clone()).collect()
+    }
+    /// A word was taken: from here on the world may be another.
+    pub fn hear(&self) {
+        self.lock().heard = true;
+    }
+    pub fn was_heard(&self) -> bool {
+        self.lock().heard
     }
 
     pub fn schedule(&self) -> Schedule {

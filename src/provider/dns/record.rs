@@ -136,12 +136,38 @@ impl DnsRecord {
         change.now = show(&held);
         change.after = show(&self.wanted);
         change.undo = self.undo(&held);
+        (change.by_hand, change.undo_by_hand) = (self.by_hand(&self.wanted), self.by_hand(&held));
         // Seeing the old set proves that nothing happened, or makes no difference: an update still on its way
         // demands the old set, and so does the next; only one of them can ever take effect.
         change.settle = Settle::AtOnce;
         change.warnings = self.warnings(evidence);
         change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last });
         StepPlan::Change(Box::new(change))
+    }
+
+    /// Ready to paste, for whoever has the zone's key.
+    fn by_hand(&self, sets: &[RrSet]) -> Vec<String> {
+        let Some(server) = self.zone.servers.first() else { return vec![] };
+        let mut lines =
+            vec![format!("server {} {}", server.ip(), server.port()), format!("zone {}", self.zone.zone)];
+        for set in sets {
+            let kind = set.r#type.as_str();
+            lines.push(format!("update delete {} {kind}", set.name));
+            let ttl = set.ttl.unwrap_or(60);
+            let quoted = |value: &String| match set.r#type {
+                RrType::Txt => format!("\"{}\"", value.replace('"', "\\\"")),
+                RrType::A | RrType::Aaaa | RrType::Cname => value.clone(),
+            };
+            let add = |value| format!("update add {} {ttl} {kind} {}", set.name, quoted(value));
+            lines.extend(set.values.iter().map(add));
+        }
+        lines.push("send".to_owned());
+        let words: Vec<String> = lines.iter().map(|l| format!("'{}'", l.replace('\'', "'\\''"))).collect();
+        vec![format!(
+            "printf '%s\\n' {} | nsupdate -k KEYFILE   # the key of {}",
+            words.join(" "),
+            self.target
+        )]
     }
 
     fn undo(&self, held: &[RrSet]) -> Undo {

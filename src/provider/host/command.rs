@@ -83,6 +83,16 @@ impl CommandRun {
         }
     }
 
+    /// Ready to paste.
+    fn by_hand(&self, command: &str) -> String {
+        match self.host.target.ssh.as_deref() {
+            Some(to) => {
+                format!("ssh {to} {command}   # exit 0 when done; look with: ssh {to} {}", self.check)
+            }
+            None => format!("{command}   # on {}; look with: {}", self.host.name, self.check),
+        }
+    }
+
     fn change(&self) -> StepPlan {
         let mut change = Change::new(json!({ "check": "not done" }), json!({ "check": "done" }));
         change.now = format!("{} says no", self.check);
@@ -93,6 +103,8 @@ impl CommandRun {
         // A command whose connection was lost may still be at work: only after its own time is up does
         // "not done" mean that it will not be.
         change.settle = Settle::After(self.timeout);
+        change.by_hand = vec![self.by_hand(&self.run)];
+        change.undo_by_hand = self.undo.iter().map(|undo| self.by_hand(undo)).collect();
         change.undo = match &self.undo {
             Some(undo) => Undo::To(Spec {
                 with: json!({

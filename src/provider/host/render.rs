@@ -94,6 +94,18 @@ impl FileRender {
         change.gives = vec![Fact::Rendered { target: self.host.name.clone(), file: self.file.clone() }];
         change.undo =
             Undo::To(Spec { with: json!({ "file": self.file, "set": values }), ..self.spec.clone() });
+        let set = |map: &BTreeMap<String, String>| {
+            let each = |(key, value): (&String, &String)| {
+                let value = value
+                    .replace('\\', "\\\\")
+                    .replace('|', "\\|")
+                    .replace('&', "\\&")
+                    .replace('\'', "'\\''");
+                format!("sed -i 's|^{key}=.*|{key}={value}|' {}   # on {}", self.file, self.host.name)
+            };
+            map.iter().map(each).collect::<Vec<_>>()
+        };
+        (change.by_hand, change.undo_by_hand) = (set(&self.set), set(values));
         // The replacement carries the old text's digest: of two on their way only one can take effect.
         change.settle = Settle::AtOnce;
         change.detail = json!({ "old_digest": digest });

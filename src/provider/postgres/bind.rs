@@ -4,6 +4,8 @@ use super::fence::Fence;
 use super::lag::Lag;
 use super::port::{Endpoint, Port};
 use super::promote::Promote;
+use super::standby::Standby;
+use super::unfence::Unfence;
 use super::write_probe::WriteProbe;
 use crate::config::{Config, TargetKind};
 use crate::kernel::domain::{FenceRung, Name, Span, Spec};
@@ -32,6 +34,22 @@ struct PromoteWith {
     fence_rung: Option<FenceRung>,
     drain_timeout: Option<String>,
     standbys: Option<Vec<Name>>,
+}
+
+/// Written by a fence for its own undo, never by a person.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnfenceWith {
+    rung: FenceRung,
+    system: Option<String>,
+    sha256: Option<String>,
+}
+
+/// Written by a promotion, never by a person.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StandbyWith {
+    system: String,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +83,8 @@ pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Boun
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),
         "postgres.promote" => binder.promote(port).map(|promote| Bound::Action(Box::new(promote))),
+        "postgres.unfence" => binder.unfence(port).map(|back| Bound::Action(Box::new(back))),
+        "postgres.standby" => binder.standby(port).map(|check| Bound::Check(Box::new(check))),
         "postgres.lag" => binder.lag(port).map(|lag| Bound::Check(Box::new(lag))),
         "sql.write_probe" => binder.write_probe(port).map(|probe| Bound::Action(Box::new(probe))),
         other => {
@@ -99,6 +119,20 @@ impl Binder<'_> {
             None => self.others(&[&target.name]),
         };
         Some(Fence { port, target, min_rung: with.min_rung, witnesses, named })
+    }
+
+    fn unfence(&mut self, port: Arc<dyn Port>) -> Option<Unfence> {
+        let with: Option<UnfenceWith> = self.with();
+        let target = self.own(None)?;
+        self.provable(&target);
+        let UnfenceWith { rung, system, sha256 } = with?;
+        Some(Unfence { port, target, rung, system, sha256 })
+    }
+
+    fn standby(&mut self, port: Arc<dyn Port>) -> Option<Standby> {
+        let with: Option<StandbyWith> = self.with();
+        let target = self.own(None)?;
+        Some(Standby { port, target, system: with?.system })
     }
 
     fn promote(&mut self, port: Arc<dyn Port>) -> Option<Promote> {

@@ -10,6 +10,8 @@
 mod apply;
 mod plan;
 
+pub(super) use apply::untouched;
+
 use super::hba;
 use super::look::{LOOK, Witness, look, look_at_all, within, witness};
 use super::node::{Node, Peer, Seen};

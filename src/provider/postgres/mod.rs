@@ -1,7 +1,7 @@
 //! PostgreSQL: fencing, promotion, lag, and the write that proves it. Called through the registry.
 //!
 //! `port` names the remote verbs, `wire` speaks to real servers, `simulated::postgres` models them; `fence`,
-//! `promote`, `lag` and `write_probe` are written against the port alone. `sampler` is driven by the worker.
+//! `promote`, `lag` and `write_probe`, and `unfence` and `standby` for the way back, are written against the port alone. `sampler` is driven by the worker.
 
 mod bind;
 mod fence;
@@ -15,8 +15,10 @@ mod rpo;
 pub mod sampler;
 mod session;
 mod sql;
+mod standby;
 mod sync_names;
 mod tls;
+mod unfence;
 mod wire;
 mod write_probe;
 

@@ -81,6 +81,8 @@ pub trait Port: Send + Sync {
     fn terminate_clients<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<u32>>;
     /// `default_transaction_read_only`, for this server alone. Not loaded before a reload.
     fn set_read_only<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;
+    /// Takes that back. Not loaded before a reload.
+    fn reset_read_only<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;
     fn write_attempt_as_app<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Attempt>>;
     /// Signals and does not wait. `Ok` means that the server was told, not that it is a primary.
     fn signal_promote<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;

@@ -101,6 +101,7 @@ pub const FLUSH: &str =
 
 pub const RELOAD: &str = "select pg_reload_conf()";
 pub const SET_READ_ONLY: &str = "alter system set default_transaction_read_only = on";
+pub const RESET_READ_ONLY: &str = "alter system reset default_transaction_read_only";
 pub const CLEAR_SYNC: [&str; 2] = ["alter system set synchronous_standby_names = ''", RELOAD];
 pub const PROMOTE: &str = "select pg_promote(false)";
 

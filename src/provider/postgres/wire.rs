@@ -251,6 +251,10 @@ impl Port for Wire {
         async move { tell(at, &[sql::SET_READ_ONLY], within).await }.boxed()
     }
 
+    fn reset_read_only<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>> {
+        async move { tell(at, &[sql::RESET_READ_ONLY], within).await }.boxed()
+    }
+
     fn write_attempt_as_app<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Attempt>> {
         attempt(at, within).boxed()
     }

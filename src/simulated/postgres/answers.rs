@@ -120,7 +120,10 @@ impl World {
     pub(super) fn write_hba(&mut self, name: &Name, text: &str) -> Reply<()> {
         let server = self.root(name)?;
         server.hba = text.to_owned();
-        server.hba_written += 1;
+        match text.starts_with(hba::MARK) {
+            true => server.hba_written += 1,
+            false => server.hba_restored += 1,
+        }
         Ok(())
     }
 
@@ -143,6 +146,11 @@ impl World {
 
     pub(super) fn set_read_only(&mut self, name: &Name) -> Reply<()> {
         self.session(name)?.read_only = true;
+        Ok(())
+    }
+
+    pub(super) fn reset_read_only(&mut self, name: &Name) -> Reply<()> {
+        self.session(name)?.read_only = false;
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub struct Server {
     /// How often each effect happened.
     pub promoted: u32,
     pub hba_written: u32,
+    /// A fence taken back by us.
+    pub hba_restored: u32,
     pub marked: u32,
 }
 
@@ -72,6 +74,7 @@ impl Server {
             promote_looks: 0,
             promoted: 0,
             hba_written: 0,
+            hba_restored: 0,
             marked: 0,
         }
     }

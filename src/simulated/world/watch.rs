@@ -33,6 +33,8 @@ pub struct Watch {
     pub(super) before: View,
     stale: bool,
     promotions: u32,
+    /// Fences that we took back.
+    unfenced: u32,
 }
 
 pub(super) struct FusedCalls {
@@ -84,7 +86,8 @@ impl TwoSites {
         };
         if self.start.orders {
             self.postgres.by_hand(|pair| {
-                pair.server(self.names.new.as_str()).stalled = !call.is_multiple_of(STUMBLE);
+                pair.server(self.names.new.as_str()).stalled =
+                    self.start.cut_replication || !call.is_multiple_of(STUMBLE);
                 pair.write(self.names.old.as_str(), ORDER);
             });
         }
@@ -121,11 +124,27 @@ impl TwoSites {
                 seen.violations.push((call, says));
             }
         }
+        let back = self.unfenced();
+        if back > seen.unfenced {
+            seen.unfenced = back;
+            let standby =
+                self.postgres.look(|pair| pair.servers.get(&self.names.new).is_some_and(|s| s.in_recovery));
+            if !standby {
+                let says = format!("the fence was taken back, and {} is a primary", self.names.new);
+                seen.violations.push((call, says));
+            }
+        }
         let own_doing =
             matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
         if writers > 1 && !own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }
+    }
+
+    fn unfenced(&self) -> u32 {
+        let restored = self.postgres.look(|pair| pair.servers.values().map(|s| s.hba_restored).sum::<u32>());
+        let started = |(what, count): (&String, &u32)| if what.ends_with(" unfence") { *count } else { 0 };
+        restored + self.hosts.effects().iter().map(started).sum::<u32>()
     }
 
     /// Somebody pulls the plug of the old primary.

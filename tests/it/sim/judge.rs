@@ -30,6 +30,10 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
         // Users are served, and a person accepted that something was left out.
         end @ Ok(End::Finished(Outcome::Partial)) if *end == calm.end => not_as_calm(story, calm, life),
+        Ok(End::Finished(Outcome::Undone | Outcome::Cancelled | Outcome::Failed)) => {
+            let same = story.standing == story.before || life.hand.is_some();
+            (!same).then(|| format!("not as before the run: {:?}", story.standing))
+        }
         Ok(End::Waits(says)) if says.starts_with("held") && !story.effects.is_empty() => {
             Some("held, with changes made".into())
         }

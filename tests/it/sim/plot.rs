@@ -41,6 +41,8 @@ pub struct Story {
     pub end: Result<End, String>,
     pub effects: BTreeMap<String, u32>,
     pub standing: Standing,
+    /// How things stood before the run.
+    pub before: Standing,
     pub watch: Watch,
     /// Bytes that the old primary had accepted and the new one never got: when we promoted it, else until now.
     pub lost: Option<u64>,
@@ -131,6 +133,7 @@ impl Plot {
                 .unwrap();
         let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
         let samples = sites.samples(&sim.world);
+        let before = sites.standing();
         let end = sim.open(self.spec.clone()).and_then(|run| {
             let end = sim.finish(&run, &registry, samples.clone())?;
             match (&end, self.answer) {
@@ -145,6 +148,7 @@ impl Plot {
             end,
             effects: sites.effects(),
             standing: sites.standing(),
+            before,
             watch: sites.watch(),
             lost: sites.watch().lost.or(sites.lost()),
             rpo: rpo(&sim),

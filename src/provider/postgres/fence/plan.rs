@@ -1,7 +1,7 @@
 //! The verdict over what was seen of a primary that shall be fenced. Pure.
 
 use super::{Evidence, Fence, State};
-use crate::kernel::domain::{Change, Fact, FenceRung, Observation, Settle, Span, StepPlan, Undo};
+use crate::kernel::domain::{Change, Fact, FenceRung, Observation, Settle, Span, Spec, StepPlan, Undo};
 use crate::provider::postgres::hba;
 use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
 use crate::provider::postgres::node::Seen;
@@ -109,14 +109,20 @@ impl Fence {
     fn change(&self, state: &State, evidence: &Evidence) -> StepPlan {
         let target = &self.target.name;
         let from = json!({ "role": state.role, "system": state.system, "timeline": state.timeline,
-            "fence": state.proven });
+            "fence": state.proven, "in_place": state.in_place });
         let mut change = Change::new(from, json!({ "fence": state.best }));
         change.gives = vec![Fact::Fenced { target: target.clone(), rung: state.best, position: None }];
         change.settle = Settle::After(SETTLE);
         change.now = format!("primary, accepts writes (fence: {})", state.proven);
         change.after = format!("clients refused (rung: {})", state.best);
         change.detail = json!({ "rung": state.best, "system": state.system, "hba": evidence.hba });
-        change.undo = Undo::ByHand(self.by_hand(state.best, evidence));
+        change.undo = Undo::To(Spec {
+            kind: "postgres.unfence".into(),
+            target: target.clone(),
+            with: json!({ "rung": state.best, "system": state.system,
+                "sha256": evidence.hba.as_ref().map(|old| &old.sha256) }),
+        });
+        change.undo_by_hand = self.by_hand(state.best, evidence);
         let node = evidence.target.node();
         if let Some(clients) = node.and_then(|node| node.clients).filter(|clients| *clients > 0) {
             change.warnings.push(format!("{clients} client sessions of {target} will be ended"));
@@ -130,20 +136,19 @@ impl Fence {
         StepPlan::Change(Box::new(change))
     }
 
-    fn by_hand(&self, rung: FenceRung, evidence: &Evidence) -> String {
+    /// Ready to paste.
+    fn by_hand(&self, rung: FenceRung, evidence: &Evidence) -> Vec<String> {
         let conf = &self.target.conf;
         let psql = format!("psql -h {} -p {} -U {} -d {}", conf.address, conf.port, conf.user, conf.database);
+        let reload = format!("{psql} -c 'select pg_reload_conf()'");
+        let first = "# Only if no other server was promoted:".to_owned();
         match (&evidence.hba, rung) {
-            (Some(old), FenceRung::Lockout) => format!(
-                "Only if no other server was promoted. On the machine of {}, as the server's user: {}; \
-                then: {psql} -c 'select pg_reload_conf()'",
-                self.target.name,
-                hba::restore_file(&old.path)
-            ),
-            _ => format!(
-                "Only if no other server was promoted: {psql} -c 'alter system reset \
-                default_transaction_read_only' -c 'select pg_reload_conf()'"
-            ),
+            (Some(old), FenceRung::Lockout) => vec![
+                first,
+                format!("{}   # on the machine of {}", hba::restore_file(&old.path), self.target.name),
+                reload,
+            ],
+            _ => vec![first, format!("{psql} -c 'alter system reset default_transaction_read_only'"), reload],
         }
     }
 }

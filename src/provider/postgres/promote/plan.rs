@@ -2,7 +2,7 @@
 
 use super::{Evidence, Promote, State};
 use crate::kernel::domain::{
-    Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, Span, StepPlan, Undo,
+    Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, Span, Spec, StepPlan, Undo,
 };
 use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
 use crate::provider::postgres::node::Seen;
@@ -200,6 +200,13 @@ impl Promote {
         change.gives = vec![Fact::Primary { target: target.clone(), lineage: system.to_owned() }];
         change.settle = Settle::Repeatable(AGAIN);
         change.undo = Undo::None;
+        change.before_undo = Some(Spec {
+            kind: "postgres.standby".into(),
+            target: target.clone(),
+            with: json!({ "system": system }),
+        });
+        change.by_hand =
+            vec![format!("# Only if {} is fenced:  {} -c 'select pg_promote()'", self.old.name, self.psql())];
         change.now = format!("standby, timeline {timeline}");
         change.after = format!("primary, timeline {}", timeline + 1);
         let drain_to = fence.and_then(|fence| fence.position);
@@ -208,6 +215,11 @@ impl Promote {
         change.bounds.insert("data_loss_bytes".into(), bound(drain_to, evidence.rpo.bytes));
         change.warnings = self.warnings(state, evidence, fence);
         StepPlan::Change(Box::new(change))
+    }
+
+    fn psql(&self) -> String {
+        let conf = &self.target.conf;
+        format!("psql -h {} -p {} -U {} -d {}", conf.address, conf.port, conf.user, conf.database)
     }
 
     fn warnings(&self, state: &State, evidence: &Evidence, fence: Option<&Fence>) -> Vec<String> {

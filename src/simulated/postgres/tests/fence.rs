@@ -19,9 +19,8 @@ async fn a_living_primary_refuses_until_its_site_is_said_to_be_down() {
     assert_eq!(codes(&scene.plan(&bound, &[elsewhere]).await), [ALIVE], "another site's word does not count");
     let change = scene.change(&bound, &[down()]).await;
     assert_eq!(change.to, json!({ "fence": "lockout" }));
-    assert!(
-        matches!(change.undo, Undo::ByHand(text) if text.contains("sed") && text.contains("pg_reload_conf"))
-    );
+    assert!(matches!(&change.undo, Undo::To(back) if back.kind.as_str() == "postgres.unfence"
+            && change.undo_by_hand.join(" ").contains("sed -n")));
     assert!(change.warnings.iter().any(|text| text.contains("3 client sessions")));
 }
 
