@@ -113,7 +113,7 @@ pub async fn thaw(
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
 }
 
-fn refused(error: CommandError, run: &str) -> Problem {
+pub(super) fn refused(error: CommandError, run: &str) -> Problem {
     match error {
         CommandError::NoSuchRun => Problem::no_such(format!("run {run}")),
         CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),

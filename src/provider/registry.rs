@@ -67,9 +67,11 @@ pub struct ProviderRegistry {
 impl Registry for ProviderRegistry {
     fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
         match spec.kind.as_str() {
-            "postgres.fence" | "postgres.promote" | "postgres.lag" | "sql.write_probe" => {
-                postgres::bind(spec, &self.config, &self.ports)
-            }
+            "postgres.fence"
+            | "postgres.promote"
+            | "postgres.lag"
+            | "postgres.superseded"
+            | "sql.write_probe" => postgres::bind(spec, &self.config, &self.ports),
             "dns.record" => dns::bind(spec, &self.config, &self.ports),
             "command.run" | "file.render" => host::bind(spec, &self.config, &self.ports),
             "http.expect" | "quorum" | "still_firing" => http::bind(spec, &self.config, &self.ports),

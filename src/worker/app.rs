@@ -27,6 +27,8 @@ pub struct App {
     pub world: Arc<dyn World>,
     pub samples: Arc<Ring>,
     pub wakes: Wakes,
+    /// The last looks at old primaries.
+    pub board: super::watch::Board,
     pub metrics: Metrics,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
@@ -106,6 +108,7 @@ impl App {
             world: parts.world,
             samples: parts.samples,
             wakes: Wakes::default(),
+            board: super::watch::Board::default(),
             metrics: Metrics::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
@@ -244,6 +247,9 @@ impl App {
             updated: now,
             plan: None,
             epoch: spec.epoch,
+            watches: vec![],
+            window: None,
+            drifted: vec![],
         };
         serde_json::to_value(summary).expect("invariant: a summary is plain data")
     }

@@ -4,6 +4,7 @@ use super::app::Parts;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
+use super::watch::{watch_fences, watch_windows};
 use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
 use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
@@ -49,6 +50,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(supervise(app.clone(), stop.clone()));
     tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
+    tasks.spawn(watch_fences(app.clone(), stop.clone()));
+    tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {

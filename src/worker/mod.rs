@@ -12,6 +12,7 @@ mod sampling;
 mod supervise;
 mod triage;
 mod wakes;
+mod watch;
 mod world;
 
 pub use app::{App, CommandError, OpenError};

@@ -15,13 +15,14 @@ mod state;
 mod steps;
 mod summary;
 pub mod tell;
+mod watch;
 
 pub use decide::{Command, Refused};
 pub use fold::Illegal;
 pub use next::{Act, Next};
 pub use pace::backoff;
-pub use state::{Consent, Hold, ItemPhase, ItemState, Run, Seen};
-pub use summary::Summary;
+pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Seen, Window};
+pub use summary::{Summary, WatchLine};
 
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,10 @@ impl Run {
                 _ => None,
             })
             .collect();
+        if self.spec.kind == crate::domain::RunKind::Refence {
+            let outcome = if self.changed() { Outcome::Succeeded } else { Outcome::Unchanged };
+            return (outcome, format!("the old primary in {} is fenced again, proven", self.spec.from));
+        }
         match (skipped.is_empty(), self.changed()) {
             (false, _) => (Outcome::Partial, format!("users are served, but {}", skipped.join("; "))),
             (true, true) => {

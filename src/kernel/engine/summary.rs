@@ -1,7 +1,7 @@
 //! A run in one row, for lists. A cache, written in the same transaction as the records it sums up.
 
 use super::{Consent, ItemPhase, Run};
-use crate::domain::{Digest, Epoch, Mode, Name, Outcome, RunId, Time};
+use crate::domain::{Digest, Epoch, FenceRung, FenceWatchState, Mode, Name, Outcome, RunId, Time};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,26 @@ pub struct Summary {
     pub updated: Time,
     pub plan: Option<Digest>,
     pub epoch: Epoch,
+    /// Old primaries that are still watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<WatchLine>,
+    /// The commit window is open until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Time>,
+    /// What the commit window found and is not back yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drifted: Vec<String>,
+}
+
+/// One fence watch, as lists show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchLine {
+    pub target: Name,
+    pub promoted: Name,
+    pub rung: FenceRung,
+    pub state: FenceWatchState,
+    pub says: String,
+    pub since: Time,
 }
 
 impl Run {
@@ -47,6 +67,14 @@ impl Run {
             updated: self.at,
             plan: self.plan.as_ref().map(|p| p.digest),
             epoch: self.epoch,
+            watches: self.watch_lines(),
+            window: self.window_until(),
+            drifted: self
+                .window
+                .drifted
+                .iter()
+                .map(|(id, says)| format!("{}: {says}", self.item(*id).name))
+                .collect(),
         }
     }
 }

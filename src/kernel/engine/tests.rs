@@ -167,6 +167,10 @@ fn spec(mode: Mode) -> Resolved {
         approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
         limits: Limits::default(),
         objective: Objective::default(),
+        afterwards: Afterwards {
+            fence_watch: vec![Watched { target: "fence".into(), promoted: "promote".into(), item: 2 }],
+            commit_window: Span::ZERO,
+        },
         cause: Cause::Alert { occurrences: vec![], started: Time(0), delivered: Time(5), labels: json!({}) },
         epoch: 1,
         owner: "life 0".into(),

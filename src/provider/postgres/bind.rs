@@ -4,6 +4,7 @@ use super::fence::Fence;
 use super::lag::Lag;
 use super::port::{Endpoint, Port};
 use super::promote::Promote;
+use super::superseded::Superseded;
 use super::write_probe::WriteProbe;
 use crate::config::{Config, TargetKind};
 use crate::kernel::domain::{FenceRung, Name, Span, Spec};
@@ -32,6 +33,12 @@ struct PromoteWith {
     fence_rung: Option<FenceRung>,
     drain_timeout: Option<String>,
     standbys: Option<Vec<Name>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SupersededWith {
+    by: Name,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +72,7 @@ pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Boun
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),
         "postgres.promote" => binder.promote(port).map(|promote| Bound::Action(Box::new(promote))),
+        "postgres.superseded" => binder.superseded(port).map(|superseded| Bound::Check(Box::new(superseded))),
         "postgres.lag" => binder.lag(port).map(|lag| Bound::Check(Box::new(lag))),
         "sql.write_probe" => binder.write_probe(port).map(|probe| Bound::Action(Box::new(probe))),
         other => {
@@ -122,6 +130,12 @@ impl Binder<'_> {
             None => self.others(&[&target.name, &old.name]),
         };
         Some(Promote { port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
+    }
+
+    fn superseded(&mut self, port: Arc<dyn Port>) -> Option<Superseded> {
+        let with: SupersededWith = self.with()?;
+        let (target, by) = (self.own(None), self.endpoint(&with.by));
+        Some(Superseded { port, target: target?, by: by? })
     }
 
     fn lag(&mut self, port: Arc<dyn Port>) -> Option<Lag> {

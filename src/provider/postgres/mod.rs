@@ -15,6 +15,7 @@ mod rpo;
 pub mod sampler;
 mod session;
 mod sql;
+mod superseded;
 mod sync_names;
 mod tls;
 mod wire;
@@ -24,6 +25,7 @@ pub use bind::bind_to;
 pub use look::ALIVE;
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
+pub use superseded::{Standing, standing};
 pub use wire::Wire;
 
 use super::Ports;
