@@ -2,6 +2,7 @@
 //! both databases, the zone and the journal have afterwards.
 
 mod alerts;
+mod comeback;
 mod crashes;
 mod demo;
 mod ordinary;
