@@ -102,6 +102,7 @@ pages! {
     "PM3104" "The fence by SQL does not reach the rung that is asked for"
     "PM3105" "The server to fence is run by a failover manager"
     "PM3106" "The server to fence holds other data"
+    "PM3107" "It is not proven that the old primary is superseded"
     "PM3109" "An observation on record cannot be read"
     "PM3201" "The standby does not answer"
     "PM3202" "The standby holds other data"
@@ -183,6 +184,9 @@ pages! {
     "PM5406" "It could not be confirmed"
     "PM5407" "The playbook cannot be made concrete for this alert"
     "PM5408" "It waits for a lock or a freeze"
+    "PM5501" "The old primary accepts writes again"
+    "PM5502" "The old primary accepts writes and is not fenced again"
+    "PM5503" "The end state drifted within the commit window"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

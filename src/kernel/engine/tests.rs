@@ -183,6 +183,8 @@ struct Story {
     changes: BTreeMap<Name, u32>,
     order: Vec<Name>,
     counted: (u32, u32, u32),
+    /// Records that begin a fence watch.
+    watches: usize,
 }
 
 fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Story {
@@ -197,6 +199,7 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
         changes: registers.changes.clone(),
         order: registers.order.clone(),
         counted: sim.fuse.counted(),
+        watches: sim.backend.inner.entries().iter().filter(|e| e.kind == "fence_watch").count(),
     }
 }
 
@@ -209,6 +212,12 @@ fn judge(story: &Story) -> Result<(), String> {
     let disordered = at("promote").is_some() && at("fence").is_none_or(|f| Some(f) > at("promote"));
     if twice || disordered {
         return Err(format!("changes {:?} in order {:?}", story.changes, story.order));
+    }
+    let finished = matches!(story.end, Ok(End::Finished(_)));
+    if story.watches > 1
+        || (finished && story.changes.contains_key(&Name::from("promote")) && story.watches == 0)
+    {
+        return Err(format!("promoted, and {} watches of the old primary began", story.watches));
     }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) if story.changes.len() == SET.len() => Ok(()),
