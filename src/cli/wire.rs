@@ -30,7 +30,7 @@ pub struct FenceWatchDoc {
     pub rung: FenceRung,
     pub state: FenceWatchState,
     pub says: String,
-    pub since: Time,
+    pub since: Option<Time>,
     /// What the last look saw; none before the first.
     pub seen: Option<String>,
 }
@@ -43,8 +43,9 @@ pub struct PlaybookDoc {
     pub mode: Option<Mode>,
     pub digest: Option<String>,
     pub active: bool,
-    pub problems: Vec<String>,
-    pub warnings: Vec<String>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
+    pub warnings: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use crate::units::counted;
 use crate::worker::App;
 use axum::Json;
 use axum::extract::State;
@@ -31,13 +32,14 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         .filter_map(|w| w["target"].as_str())
         .collect();
     let says = match (&frozen, open, active) {
-        (Some(why), _, _) => format!("FROZEN: {why}"),
+        // The whole of it is in `frozen`; this is one sentence.
+        (Some(why), _, _) => format!("FROZEN: {}", why.lines().next().unwrap_or_default()),
         _ if !loose.is_empty() => {
             format!("ALARM: the old primary {} accepts writes again", loose.join(", "))
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
-        (None, runs, _) => format!("{runs} runs open"),
+        (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
+        (None, runs, _) => format!("{} open", counted(runs, "run")),
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
@@ -50,13 +52,15 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
 async fn fence_watches(app: &App) -> Result<Vec<Value>, Problem> {
     let all = app.summaries(10_000).await.map_err(Problem::store)?;
     let mut shown = vec![];
-    for summary in all {
+    for summary in all.iter().filter(|summary| !summary.watches.is_empty()) {
+        let run = app.run(&summary.run).await.map_err(Problem::store)?;
         for line in &summary.watches {
+            let since = run.as_ref().and_then(|run| run.watches.get(&line.target)).map(|watch| watch.since);
             let seen = app.board.seen(&summary.run, &line.target);
             shown.push(json!({
                 "run": summary.run, "service": summary.service, "target": line.target,
                 "promoted": line.promoted, "rung": line.rung, "state": line.state, "says": line.says,
-                "since": line.since, "seen": seen.as_ref().map(|s| s.says.clone()),
+                "since": since, "seen": seen.as_ref().map(|s| s.says.clone()),
                 "looked": seen.as_ref().map(|s| s.at),
             }));
         }

@@ -2,8 +2,7 @@
 
 use super::open::{digest, load_head};
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream, Time};
-use crate::kernel::journal::{Entry, Head, ReadError};
-use serde_json::Value;
+use crate::kernel::journal::{Entry, Head, ReadError, Summarised};
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
@@ -83,19 +82,27 @@ pub(super) async fn summaries(
     pool: &SqlitePool,
     prefix: &str,
     max: u32,
-) -> Result<Vec<(Stream, Value)>, ReadError> {
+) -> Result<Vec<Summarised>, ReadError> {
     // Text compares by bytes, and no name contains the last code point.
-    let sql = "SELECT stream, value FROM summary WHERE stream >= ?1 AND stream < ?2 \
-               ORDER BY position DESC, stream LIMIT ?3";
+    let sql = "SELECT s.stream, s.value, first.at, last.at FROM summary s \
+               LEFT JOIN record first ON first.stream = s.stream AND first.seq = 1 \
+               LEFT JOIN record last ON last.position = s.position \
+               WHERE s.stream >= ?1 AND s.stream < ?2 ORDER BY s.position DESC, s.stream LIMIT ?3";
     let query = sqlx::query(sql).bind(prefix.to_owned()).bind(format!("{prefix}\u{10FFFF}")).bind(max);
     let rows = query.fetch_all(pool).await.map_err(|e| failed(&e))?;
-    let decode = |row: &SqliteRow| {
-        let name: String = row.try_get(0).map_err(|e| failed(&e))?;
-        let text: String = row.try_get(1).map_err(|e| failed(&e))?;
-        let value = serde_json::from_str(&text).map_err(|e| ReadError(format!("summary of {name}: {e}")))?;
-        Ok((Stream::try_from(name).map_err(ReadError)?, value))
-    };
-    rows.iter().map(decode).collect()
+    rows.iter().map(summarised).collect()
+}
+
+fn summarised(row: &SqliteRow) -> Result<Summarised, ReadError> {
+    let name: String = row.try_get(0).map_err(|e| failed(&e))?;
+    let text: String = row.try_get(1).map_err(|e| failed(&e))?;
+    let time = |column: usize| row.try_get::<Option<i64>, _>(column).map_err(|e| failed(&e));
+    Ok(Summarised {
+        value: serde_json::from_str(&text).map_err(|e| ReadError(format!("summary of {name}: {e}")))?,
+        stream: Stream::try_from(name).map_err(ReadError)?,
+        first: time(2)?.map(Time),
+        last: time(3)?.map(Time),
+    })
 }
 
 pub(super) async fn head(pool: &SqlitePool) -> Result<Head, ReadError> {

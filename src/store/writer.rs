@@ -109,14 +109,15 @@ impl Writer {
         }
     }
 
-    /// `token create` writes beside us; whatever it was, tokens are read anew.
+    /// `token create` and `token revoke` write beside us; whatever it was, tokens are read anew. So are they while
+    /// nobody can tell: a revoked token must not live on in memory because a disk is in trouble.
     async fn look_for_guests(&mut self) {
-        let Some((conn, _)) = self.open.as_mut() else { return };
-        let version: Result<i64, _> = sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await;
-        if let Ok(version) = version
-            && version != self.seen_version
-        {
-            self.seen_version = version;
+        let version: Option<i64> = match self.open.as_mut() {
+            Some((conn, _)) => sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await.ok(),
+            None => None,
+        };
+        if version.is_none_or(|version| version != self.seen_version) {
+            self.seen_version = version.unwrap_or(0);
             self.cache.clear();
         }
     }

@@ -14,7 +14,8 @@ use crate::kernel::domain::{
     Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, RunId, Seq,
     Span, Stamped, Stream, Time,
 };
-use crate::kernel::engine::Command;
+use crate::kernel::engine::{Command, alerts_cached};
+use crate::kernel::journal::Batch;
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError};
 use std::collections::BTreeMap;
@@ -97,7 +98,8 @@ impl Triage {
             open: BTreeMap::new(),
             looks: JoinSet::new(),
         };
-        for (stream, _) in app.journal.backend().summaries("alerts:", 1_000).await? {
+        for row in app.journal.backend().summaries("alerts:", 1_000).await? {
+            let stream = row.stream;
             let Stream::Alerts(source) = &stream else { continue };
             let records = app.journal.read(&stream, 1).await?;
             triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
@@ -105,6 +107,7 @@ impl Triage {
                 triage.remember(source, stamped);
             }
         }
+        triage.occurrences.forget(app.world.now());
         for service in app.services() {
             for stamped in app.journal.read(&Stream::Service(service), 1).await? {
                 let Record::Joined { occurrence, run, .. } = stamped.record else { continue };
@@ -119,11 +122,11 @@ impl Triage {
     fn remember(&mut self, source: &Name, stamped: &Stamped) {
         self.occurrences.apply(source, &stamped.record);
         match &stamped.record {
-            Record::OccurrenceOpened { occurrence, labels, started, delivery, .. } => {
+            Record::OccurrenceOpened { occurrence, labels, annotations, started, delivery, .. } => {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: view(source, labels),
+                    alert: view(source, labels, annotations),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -322,7 +325,9 @@ impl Triage {
         };
         let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
         let stream = Stream::Alerts(open.source.clone());
-        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        let summary = alerts_cached(&record).unwrap_or_default();
+        let batch = Batch::new(self.app.world.now()).part(stream, Some(seq), vec![record]).summary(summary);
+        let receipt = self.app.journal.append(batch).await?;
         self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         self.set(id, State::Settled);
@@ -336,16 +341,18 @@ impl Triage {
     }
 }
 
-fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
     let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-    let labels: BTreeMap<String, String> =
-        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    let pairs = |of: &serde_json::Value| -> BTreeMap<String, String> {
+        of.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let labels = pairs(labels);
     AlertView {
         source: source.clone(),
         format: "alertmanager".into(),
         name: labels.get("alertname").cloned().unwrap_or_default(),
         labels,
-        annotations: BTreeMap::new(),
+        annotations: pairs(annotations),
     }
 }
 

@@ -116,19 +116,12 @@ async fn alarms(app: &App, runs: &BTreeSet<RunId>) -> Vec<crate::kernel::domain:
 /// Appends to a run what was seen after its promotion; the row that lists read goes with it.
 async fn write(app: &App, id: &RunId, record: Record) -> Result<u64, CommandError> {
     for _ in 0..RACES {
-        let mut run = app.run(id).await?.ok_or(CommandError::NoSuchRun)?;
+        let run = app.run(id).await?.ok_or(CommandError::NoSuchRun)?;
         let now = app.world.now();
-        let stamped = crate::kernel::domain::Stamped {
-            position: 0,
-            stream: Stream::Run(id.clone()),
-            seq: run.seq + 1,
-            at: now.max(run.at),
-            record: record.clone(),
-        };
-        let before = run.seq;
-        run.apply(&stamped).map_err(|e| CommandError::Refused(Refused::Conflict(e.to_string())))?;
-        let summary = serde_json::to_value(run.summary()).expect("invariant: a summary is plain data");
-        let batch = Batch::new(now).part(stamped.stream, Some(before), vec![record.clone()]).summary(summary);
+        let then = run.with(&record, now).map_err(|e| CommandError::Refused(Refused::Conflict(e.to_string())))?;
+        let batch = Batch::new(now)
+            .part(Stream::Run(id.clone()), Some(run.seq), vec![record.clone()])
+            .summary(then.summary().cached());
         match app.journal.append(batch).await {
             Ok(receipt) => {
                 let position = receipt.stamped.last().map_or(0, |s| s.position);

@@ -208,3 +208,11 @@ pub struct Resolved {
     /// Which fold it began with.
     pub fold: u16,
 }
+
+impl Resolved {
+    /// What the run holds until it ends: its service, and every target that it writes.
+    pub fn lock_keys(&self) -> Vec<String> {
+        let targets = self.locks.iter().map(|target| format!("target:{target}"));
+        std::iter::once(format!("service:{}", self.service)).chain(targets).collect()
+    }
+}

@@ -22,7 +22,7 @@ pub use fold::Illegal;
 pub use next::{Act, Next};
 pub use pace::backoff;
 pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Seen, Window};
-pub use summary::{Summary, WatchLine};
+pub use summary::{Summary, WatchLine, alerts_cached};
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,6 @@ impl Run {
             rung: watch.rung,
             state: watch.state,
             says: watch.says.clone(),
-            since: watch.since,
         })
         .collect()
     }

@@ -9,7 +9,7 @@ mod chain;
 mod memory;
 mod permit;
 
-pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Written};
+pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};
 pub use batch::{Batch, Part};
 pub use chain::{ChainLink, chain_hash, next_time};
 pub use memory::MemoryBackend;

@@ -2,7 +2,7 @@
 
 use super::{Seen, refence, write};
 use crate::kernel::domain::{FenceRung, FenceWatchState, Name, Record, RunId, Span};
-use crate::kernel::engine::{Run, WatchLine};
+use crate::kernel::engine::{Run, Summary, WatchLine};
 use crate::provider::postgres::{Attempt, Endpoint, Port, Seen as Node, Silent, Standing, Trouble, standing};
 use crate::worker::App;
 use futures_util::future::join;
@@ -30,7 +30,7 @@ enum Sight {
 pub async fn look_after(app: &App, id: &RunId) -> anyhow::Result<bool> {
     let Some(run) = app.run(id).await? else { return Ok(false) };
     for line in run.watch_lines() {
-        if let Some(by) = promoted_again(app, id, &line).await? {
+        if let Some(by) = promoted_again(app, &run, &line).await? {
             let says = format!("{} was promoted again by run {by}", line.target);
             write(app, id, record(&line, FenceWatchState::Closed, says)).await?;
             continue;
@@ -43,11 +43,10 @@ pub async fn look_after(app: &App, id: &RunId) -> anyhow::Result<bool> {
 }
 
 /// A later run has made it the primary: then it is no old primary any more.
-async fn promoted_again(app: &App, id: &RunId, line: &WatchLine) -> anyhow::Result<Option<RunId>> {
+async fn promoted_again(app: &App, run: &Run, line: &WatchLine) -> anyhow::Result<Option<RunId>> {
     let newer = app.summaries(super::NEWEST).await?;
-    let promoted = |summary: &&crate::kernel::engine::Summary| {
-        summary.run != *id
-            && summary.watches.iter().any(|w| w.promoted == line.target && w.since > line.since)
+    let promoted = |summary: &&Summary| {
+        summary.opened > run.opened && summary.watches.iter().any(|w| w.promoted == line.target)
     };
     Ok(newer.iter().find(promoted).map(|summary| summary.run.clone()))
 }

@@ -19,7 +19,7 @@ type Failing = BTreeMap<(RunId, ItemId), u32>;
 
 /// Watches commit windows until `stop`.
 pub async fn watch_windows(app: Arc<App>, stop: CancellationToken) {
-    let wanted = |summary: &Summary| summary.window.is_some();
+    let wanted = |summary: &Summary| summary.window;
     let mut runs = found(&app, ALL, wanted).await;
     let mut failing = Failing::new();
     loop {
