@@ -189,6 +189,9 @@ pages! {
     "PM5501" "The old primary accepts writes again"
     "PM5502" "The old primary accepts writes and is not fenced again"
     "PM5503" "The end state drifted within the commit window"
+    "PM5504" "A target has seen an epoch that this journal does not know"
+    "PM5505" "Another Pointsman has claimed the target"
+    "PM5506" "The clocks differ"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

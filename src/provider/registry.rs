@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{dns, host, http, postgres};
+use super::{Owner, dns, host, http, postgres};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -14,6 +14,8 @@ pub struct Ports {
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
     pub http: Arc<dyn http::Port>,
+    /// In whose name claims are left at remotes.
+    pub owner: Owner,
 }
 
 impl Ports {
@@ -26,6 +28,7 @@ impl Ports {
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
             http: Arc::new(http::Wire::new(Some(ping))),
+            owner: Owner::default(),
         }
     }
 }

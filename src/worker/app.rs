@@ -126,6 +126,11 @@ impl App {
         self.frozen.lock().expect("invariant: no panic while holding the lock")
     }
 
+    /// What was seen shows that this journal may not be trusted; only a person thaws it.
+    pub(super) fn freeze_itself(&self, why: String) {
+        *self.frozen_now() = Some(why);
+    }
+
     /// Why nothing may start.
     pub fn frozen(&self) -> Option<String> {
         self.frozen_now().clone()

@@ -1,5 +1,6 @@
 //! The shell: keeps passes going, turns deliveries into runs, samples, and holds what all surfaces share.
 
+mod ahead;
 mod app;
 mod bodies;
 mod confirm;

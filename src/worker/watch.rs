@@ -118,7 +118,8 @@ async fn write(app: &App, id: &RunId, record: Record) -> Result<u64, CommandErro
     for _ in 0..RACES {
         let run = app.run(id).await?.ok_or(CommandError::NoSuchRun)?;
         let now = app.world.now();
-        let then = run.with(&record, now).map_err(|e| CommandError::Refused(Refused::Conflict(e.to_string())))?;
+        let then =
+            run.with(&record, now).map_err(|e| CommandError::Refused(Refused::Conflict(e.to_string())))?;
         let batch = Batch::new(now)
             .part(Stream::Run(id.clone()), Some(run.seq), vec![record.clone()])
             .summary(then.summary().cached());

@@ -9,6 +9,7 @@ use super::write_probe::WriteProbe;
 use crate::config::{Config, TargetKind};
 use crate::kernel::domain::{FenceRung, Name, Span, Spec};
 use crate::kernel::port::Bound;
+use crate::provider::Owner;
 use crate::units::{parse_bytes, parse_span};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -63,12 +64,22 @@ struct ProbeWith {
 struct Binder<'a> {
     config: &'a Config,
     spec: &'a Spec,
+    owner: Owner,
     problems: Vec<String>,
 }
 
-/// As [`super::bind`], over a port of the caller's choice.
+/// As [`super::bind`], over a port of the caller's choice, and in nobody's name.
 pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
-    let mut binder = Binder { config, spec, problems: vec![] };
+    bind_as(spec, config, port, Owner::default())
+}
+
+pub(super) fn bind_as(
+    spec: &Spec,
+    config: &Config,
+    port: Arc<dyn Port>,
+    owner: Owner,
+) -> Result<Bound, Vec<String>> {
+    let mut binder = Binder { config, spec, owner, problems: vec![] };
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),
         "postgres.promote" => binder.promote(port).map(|promote| Bound::Action(Box::new(promote))),
@@ -129,7 +140,8 @@ impl Binder<'_> {
             Some(names) => names.iter().filter_map(|name| self.endpoint(name)).collect(),
             None => self.others(&[&target.name, &old.name]),
         };
-        Some(Promote { port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
+        let owner = self.owner.clone();
+        Some(Promote { owner, port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
     }
 
     fn superseded(&mut self, port: Arc<dyn Port>) -> Option<Superseded> {
@@ -173,7 +185,7 @@ impl Binder<'_> {
                 "as: {who:?} is not known; the only role to write as is \"app\", the target's app_role"
             ));
         }
-        Some(WriteProbe { port, target: target? })
+        Some(WriteProbe { owner: self.owner.clone(), port, target: target? })
     }
 
     fn problem(&mut self, says: String) {

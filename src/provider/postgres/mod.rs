@@ -35,5 +35,5 @@ use crate::kernel::port::Bound;
 
 /// All problems at once: unknown parameters, targets that are not there or not of this kind.
 pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
-    bind_to(spec, config, ports.postgres.clone())
+    bind::bind_as(spec, config, ports.postgres.clone(), ports.owner.clone())
 }

@@ -119,6 +119,10 @@ pub fn marker_insert(run: &str, epoch: u64) -> String {
     )
 }
 
+/// A claim is a row like a run's, under its own words. The newest first.
+pub const CLAIMS: &str = "select json_agg(run)::text from (select run from pointsman_marker \
+where run like 'pointsman=1 owner=%' order by at desc limit 50) c";
+
 /// Writes lines to a file of the server, byte for byte: CSV with a quote and a delimiter that no text holds,
 /// and empty lines as NULL. Truncates and writes, so mode and owner stay.
 pub fn copy_to_file(text: &str, path: &str) -> String {
