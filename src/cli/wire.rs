@@ -15,6 +15,9 @@ pub struct StatusDoc {
     pub site: Option<Name>,
     pub frozen: Option<Value>,
     pub runs: Vec<Summary>,
+    /// Clocks that differ, in words.
+    #[serde(default)]
+    pub clocks: Option<String>,
     #[serde(default)]
     pub fence_watches: Vec<FenceWatchDoc>,
     pub playbooks: Vec<PlaybookDoc>,

@@ -43,7 +43,7 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
-        "frozen": frozen, "runs": runs, "fence_watches": watches, "playbooks": playbooks,
+        "frozen": frozen, "runs": runs, "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
 }

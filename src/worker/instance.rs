@@ -2,6 +2,7 @@
 
 use super::ahead::left_frozen;
 use super::app::Parts;
+use super::clocks::compare_clocks;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
@@ -52,6 +53,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(supervise(app.clone(), stop.clone()));
     tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
+    tasks.spawn(compare_clocks(app.clone(), stop.clone()));
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));

@@ -3,6 +3,7 @@
 mod ahead;
 mod app;
 mod bodies;
+mod clocks;
 mod confirm;
 mod dry;
 mod instance;

@@ -41,6 +41,9 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         true => vec!["No runs.".to_owned()],
         false => runs(&doc.runs, look),
     });
+    if let Some(clocks) = &doc.clocks {
+        lines.push(look.paint(Paint::Bad, &clean(clocks)));
+    }
     if !doc.fence_watches.is_empty() {
         lines.push(String::new());
         lines.extend(watches(&doc.fence_watches, look));

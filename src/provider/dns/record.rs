@@ -103,6 +103,28 @@ impl DnsRecord {
         }
     }
 
+    /// One update. `instead`: what is sent when the server's policy, and not a condition, proves to refuse it.
+    async fn send(&self, ctx: &Ctx, update: &Update, instead: Option<&Update>) -> CallEnd {
+        let server = self.zone.servers.first();
+        let mut sent = self.port.update(&self.zone, update, ctx.now(), CALL.min(ctx.left())).await;
+        let mut done = json!({ "server": server, "rcode": "NOERROR" });
+        if let (Updated::Refused { rcode, .. }, Some(instead)) = (&sent, instead)
+            && rcode == "REFUSED"
+        {
+            done["unclaimed"] =
+                json!("the server refuses the owner record: let the key write TXT of _pointsman.*");
+            sent = self.port.update(&self.zone, instead, ctx.now(), CALL.min(ctx.left())).await;
+        }
+        match sent {
+            Updated::Done => CallEnd::applied(done),
+            Updated::Refused { rcode, says } => CallEnd::rejected(false, format!("PM4105: {rcode}: {says}")),
+            Updated::NotSent { retry, says } => {
+                CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
+            }
+            Updated::Doubt(says) => CallEnd::indeterminate(format!("PM4107: {says}")),
+        }
+    }
+
     fn unknown_servers(&self, state: &State, evidence: &Evidence) -> Option<StepPlan> {
         let silent: Vec<String> = state
             .servers
@@ -282,25 +304,16 @@ impl Action for DnsRecord {
                 }
                 _ => return CallEnd::rejected(false, "PM4104: the change on record is no set of records"),
             };
-            let mut update = Update { before, after };
-            if let Some(mine) = self.mine(ctx, permit.epoch()) {
-                let Ok(seen) = sets(change.detail.get("claims").unwrap_or(&json!([]))) else {
-                    return CallEnd::rejected(false, "PM4104: the claims on record are no set of records");
-                };
-                claim::add(&mut update, &seen, &mine);
-            }
-            match self.port.update(&self.zone, &update, ctx.now(), CALL.min(ctx.left())).await {
-                Updated::Done => {
-                    CallEnd::applied(json!({ "server": self.zone.servers.first(), "rcode": "NOERROR" }))
-                }
-                Updated::Refused { rcode, says } => {
-                    CallEnd::rejected(false, format!("PM4105: {rcode}: {says}"))
-                }
-                Updated::NotSent { retry, says } => {
-                    CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
-                }
-                Updated::Doubt(says) => CallEnd::indeterminate(format!("PM4107: {says}")),
-            }
+            let bare = Update { before, after };
+            let Some(mine) = self.mine(ctx, permit.epoch()) else { return self.send(ctx, &bare, None).await };
+            let Ok(seen) = sets(change.detail.get("claims").unwrap_or(&json!([]))) else {
+                return CallEnd::rejected(false, "PM4104: the claims on record are no set of records");
+            };
+            let mut claimed = bare.clone();
+            claim::add(&mut claimed, &seen, &mine);
+            // A key that may not write TXT must not cost the failover, where there is no claim to respect.
+            let instead = seen.iter().all(|set| !set.exists()).then_some(&bare);
+            self.send(ctx, &claimed, instead).await
         }
         .boxed()
     }

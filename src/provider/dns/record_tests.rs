@@ -265,3 +265,24 @@ async fn without_claims_nothing_is_left_and_nothing_is_asked() {
     assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
     assert!(model.holds(&claimed("").question()).values.concat().contains("owner=you"));
 }
+
+/// Zones set up before there were claims let the key write A and AAAA: the swap must not fail at the worst time.
+#[tokio::test]
+async fn a_key_that_may_not_write_texts_moves_the_name_and_says_so() {
+    let model = model(old());
+    model.refuse_texts();
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    let end = apply(&action, planned).await;
+    assert_eq!(end.result, CallResult::Applied);
+    assert!(end.detail["unclaimed"].is_string(), "{end:?}");
+    assert!(!model.holds(&claimed("").question()).exists());
+    // Where somebody has claimed it, nothing is written past the claim.
+    let theirs = "pointsman=1 owner=me service=shop epoch=0 run=R1";
+    let model = self::model([old(), vec![claimed(theirs)]].concat());
+    model.refuse_texts();
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned).await.result, CallResult::Rejected { retry: false });
+    assert_eq!(model.holds(&old()[0].question()), old()[0]);
+}

@@ -78,7 +78,8 @@ select json_build_object(
    else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end,
  'position', case when r then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
    else pg_current_wal_flush_lsn() end::text,
- 'replayed', pg_last_wal_replay_lsn()::text
+ 'replayed', pg_last_wal_replay_lsn()::text,
+ 'clock', (extract(epoch from clock_timestamp()) * 1000000)::bigint
 )::text from (select pg_is_in_recovery() as r) a"#;
 
 pub const HBA: &str = r#"

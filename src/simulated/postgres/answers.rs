@@ -96,6 +96,7 @@ impl World {
             timeline: Some(server.timeline),
             position: Some(server.lsn()),
             replayed: server.in_recovery.then(|| server.lsn()).or(server.forked.map(Lsn)),
+            clock: None,
         })
     }
 
