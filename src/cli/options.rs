@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 const GROUPS: &str = "\
-Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  thaw
+Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch  thaw
 Before the outage    check
 Afterwards           audit
 Setting up           serve  token  explain  version";
@@ -108,6 +108,9 @@ pub enum Command {
     Close(verb::close::CloseArgs),
     /// Let runs start again after the instance froze itself
     Thaw(verb::thaw::ThawArgs),
+    /// Say that an old primary was dealt with; nothing watches it any more
+    #[command(name = "close-watch")]
+    CloseWatch(verb::close_watch::CloseWatchArgs),
     /// Validate playbooks and configuration, offline
     Check(local::CheckArgs),
     /// Query, follow and verify the record

@@ -2,7 +2,8 @@
 //! v1); a missing or retyped one is an error: what cannot be read is never shown as nothing.
 
 use crate::kernel::domain::{
-    Digest, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason, Rpo, Time,
+    Digest, FenceRung, FenceWatchState, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason,
+    Rpo, Time,
 };
 use crate::kernel::engine::Summary;
 use serde::Deserialize;
@@ -14,9 +15,27 @@ pub struct StatusDoc {
     pub site: Option<Name>,
     pub frozen: Option<Value>,
     pub runs: Vec<Summary>,
+    /// Clocks that differ, in words.
+    #[serde(default)]
+    pub clocks: Option<String>,
+    #[serde(default)]
+    pub fence_watches: Vec<FenceWatchDoc>,
     pub playbooks: Vec<PlaybookDoc>,
     pub head: HeadDoc,
     pub says: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct FenceWatchDoc {
+    pub run: String,
+    pub target: Name,
+    pub promoted: Name,
+    pub rung: FenceRung,
+    pub state: FenceWatchState,
+    pub says: String,
+    pub since: Option<Time>,
+    /// What the last look saw; none before the first.
+    pub seen: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

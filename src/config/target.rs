@@ -95,6 +95,8 @@ pub struct Rfc2136Target {
     /// The first takes updates; all must answer alike.
     pub servers: Vec<SocketAddr>,
     pub tsig: Tsig,
+    /// Whether an owner record is left beside what is changed.
+    pub claim: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -228,5 +230,6 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
         Some(Tsig { name: read.0?.to_owned(), algorithm: read.1?.to_owned(), secret: read.2? })
     });
     let zone = table.need_text("zone");
-    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig? })
+    let claim = table.boolean("claim").unwrap_or(true);
+    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig?, claim })
 }

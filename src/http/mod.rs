@@ -9,6 +9,7 @@ mod hooks;
 mod plans;
 mod runs;
 mod status;
+mod watches;
 
 pub use error::Problem;
 
@@ -40,6 +41,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
+        .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/thaw", post(runs::thaw))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/{position}", get(audit::show))

@@ -47,6 +47,7 @@ pub async fn open(
         }
     }
     let run = app.open(spec, vec![]).await.map_err(|error| match error {
+        OpenError::Clocks(why) => conflict(why, "set the clocks right"),
         OpenError::Frozen(why) => conflict(format!("frozen: {why}"), "a person has to thaw it first"),
         OpenError::Locked { key, by } => {
             conflict(format!("{key} is locked by run {by}"), "wait for that run, or close it")
@@ -113,7 +114,7 @@ pub async fn thaw(
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
 }
 
-fn refused(error: CommandError, run: &str) -> Problem {
+pub(super) fn refused(error: CommandError, run: &str) -> Problem {
     match error {
         CommandError::NoSuchRun => Problem::no_such(format!("run {run}")),
         CommandError::Refused(Refused::NoSuch(what)) => Problem::no_such(what),

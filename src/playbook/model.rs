@@ -27,6 +27,9 @@ pub struct Playbook {
     pub resume_within: Option<Span>,
     pub objective: Objective,
     pub approval_expires: Span,
+    /// The old primary is watched after a promotion until it is seen as a standby; unless the playbook says `none`.
+    pub fence_watch: bool,
+    pub commit_window: Span,
     pub file: String,
     /// The whole text, as it is stored and as a run carries it.
     pub text: String,

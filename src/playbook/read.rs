@@ -9,6 +9,9 @@ use crate::kernel::domain::{Mode, Name, Objective, RunKind, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// The end state is looked at every few seconds for that long, and no longer.
+const LONGEST_WINDOW: Span = Span::mins(24 * 60);
+
 /// `None`: too much is missing for the rules to look at the rest.
 pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
     let root = read(sink)?;
@@ -30,6 +33,8 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
         resume_within: None,
         objective: read_objective(&top),
         approval_expires: read_approval(&top),
+        fence_watch: true,
+        commit_window: Span::ZERO,
         file: sink.source().file.clone(),
         text: sink.source().text.clone(),
         digest: super::digest(&sink.source().text),
@@ -42,7 +47,7 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
     playbook.steps = steps::guards(&top);
     playbook.steps.extend(steps::steps(&top));
     playbook.steps.extend(steps::verifications(&top));
-    read_afterwards(&top);
+    read_afterwards(&top, &mut playbook);
     top.not_yet("notify", "the log and the command line tell; leave it out");
     top.not_yet("use", "copy the steps");
     top.not_yet("group", "one playbook moves one service");
@@ -216,10 +221,13 @@ fn read_approval(top: &Table<'_>) -> Span {
     expires.unwrap_or(EXPIRES)
 }
 
-fn read_afterwards(top: &Table<'_>) {
+fn read_afterwards(top: &Table<'_>, playbook: &mut Playbook) {
     let Some(table) = top.table("afterwards") else { return };
-    top.not_enforced("afterwards", "watch the old primary yourself after a run");
-    table.word("fence_watch", &["until_standby", "none"]);
-    table.span("commit_window");
+    playbook.fence_watch = table.word("fence_watch", &["until_standby", "none"]) != Some("none");
+    playbook.commit_window = table.span("commit_window").unwrap_or(Span::ZERO);
+    if playbook.commit_window > LONGEST_WINDOW {
+        let says = format!("a commit window is at most {LONGEST_WINDOW}");
+        table.sink.error(code::BAD_VALUE, table.key_at("commit_window"), says);
+    }
     table.finish();
 }

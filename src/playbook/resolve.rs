@@ -5,7 +5,9 @@ use super::expand::{Scene, expand, fenced_by};
 use super::{AlertView, Playbook, Problem, sites};
 use crate::config::Config;
 use crate::document::{Sink, code};
-use crate::kernel::domain::{ApprovalRule, Cause, Epoch, Form, Item, Limits, Name, Resolved, Role, RunId};
+use crate::kernel::domain::{
+    Afterwards, ApprovalRule, Cause, Epoch, Form, Item, ItemId, Limits, Name, Resolved, Role, RunId, Watched,
+};
 
 /// The fold that runs opened by this version begin with.
 const FOLD: u16 = 1;
@@ -50,6 +52,7 @@ pub fn resolve(playbook: &Playbook, config: &Config, opening: Opening) -> Result
         from,
         to,
         locks: locks(&items),
+        afterwards: afterwards(playbook, &items),
         items,
         approval: ApprovalRule { expires: playbook.approval_expires, role: Role::Approver },
         limits: Limits {
@@ -78,4 +81,19 @@ fn locks(items: &[Item]) -> Vec<Name> {
     locks.sort();
     locks.dedup();
     locks
+}
+
+/// Each promotion leaves an old primary behind that must not come back as a second one.
+fn afterwards(playbook: &Playbook, items: &[Item]) -> Afterwards {
+    let ids = 0..ItemId::try_from(items.len()).unwrap_or(ItemId::MAX);
+    let promotions = ids.zip(items).filter_map(|(id, item)| {
+        let spec = item.rungs.iter().find_map(|rung| match &rung.form {
+            Form::Act(spec) if spec.kind.as_str() == "postgres.promote" => Some(spec),
+            _ => None,
+        })?;
+        let old = spec.with.get("old")?.as_str()?;
+        Some(Watched { target: Name::from(old), promoted: spec.target.clone(), item: id })
+    });
+    let fence_watch = if playbook.fence_watch { promotions.collect() } else { vec![] };
+    Afterwards { fence_watch, commit_window: playbook.commit_window }
 }

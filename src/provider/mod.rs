@@ -6,8 +6,10 @@ pub mod dns;
 pub(crate) mod for_tests;
 pub mod host;
 pub mod http;
+pub mod owner;
 mod params;
 pub mod postgres;
 mod registry;
 
+pub use owner::Owner;
 pub use registry::{Ports, ProviderRegistry};

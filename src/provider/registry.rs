@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{dns, host, http, postgres};
+use super::{Owner, dns, host, http, postgres};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -14,6 +14,8 @@ pub struct Ports {
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
     pub http: Arc<dyn http::Port>,
+    /// In whose name claims are left at remotes.
+    pub owner: Owner,
 }
 
 impl Ports {
@@ -26,6 +28,7 @@ impl Ports {
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
             http: Arc::new(http::Wire::new(Some(ping))),
+            owner: Owner::default(),
         }
     }
 }
@@ -67,8 +70,13 @@ pub struct ProviderRegistry {
 impl Registry for ProviderRegistry {
     fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
         match spec.kind.as_str() {
-            "postgres.fence" | "postgres.promote" | "postgres.lag" | "sql.write_probe"
-            | "postgres.unfence" | "postgres.standby" => postgres::bind(spec, &self.config, &self.ports),
+            "postgres.fence"
+            | "postgres.promote"
+            | "postgres.lag"
+            | "postgres.superseded"
+            | "postgres.unfence"
+            | "postgres.standby"
+            | "sql.write_probe" => postgres::bind(spec, &self.config, &self.ports),
             "dns.record" => dns::bind(spec, &self.config, &self.ports),
             "command.run" | "file.render" => host::bind(spec, &self.config, &self.ports),
             "http.expect" | "quorum" | "still_firing" => http::bind(spec, &self.config, &self.ports),

@@ -25,6 +25,8 @@ struct World {
     lagging: u32,
     silent: BTreeSet<SocketAddr>,
     updates: u32,
+    /// The key may not write texts.
+    no_texts: bool,
 }
 
 pub struct DnsModel {
@@ -71,6 +73,11 @@ impl DnsModel {
         self.world().updates
     }
 
+    /// The zone's policy lets the key write addresses only.
+    pub fn refuse_texts(&self) {
+        self.world().no_texts = true;
+    }
+
     pub fn holds(&self, question: &Question) -> RrSet {
         self.world().now.get(question)
     }
@@ -111,6 +118,9 @@ impl World {
 
     /// As a server does: prerequisites compare values, never TTLs.
     fn update(&mut self, update: &Update) -> Updated {
+        if self.no_texts && update.after.iter().any(|set| set.r#type == RrType::Txt) {
+            return Updated::Refused { rcode: "REFUSED".into(), says: "update-type".into() };
+        }
         if update.before.iter().any(|old| self.now.get(&old.question()).values != old.values) {
             return Updated::Refused { rcode: "NXRRSET".into(), says: "somebody changed it".into() };
         }

@@ -13,6 +13,7 @@ pub use world::{Server, World};
 
 use super::hook::{Fault, Hook};
 use crate::kernel::domain::{Epoch, RunId, Span};
+use crate::provider::owner::Claim;
 use crate::provider::postgres::{
     Attempt, Endpoint, Hba, Layer, Marker, Node, Port, Progress, Reply, Silent, Trouble,
 };
@@ -158,14 +159,19 @@ impl Port for Servers {
         self.call("postgres.marker_row", false, |world| world.marker(&at.name, run)).boxed()
     }
 
+    fn claims<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Vec<Claim>>> {
+        self.call("postgres.claims", false, |world| world.claims(&at.name)).boxed()
+    }
+
     fn write_marker<'a>(
         &'a self,
         at: &'a Endpoint,
         run: &'a RunId,
         epoch: Epoch,
+        claim: Option<&'a Claim>,
         _within: Span,
     ) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.write_marker", true, move |world| world.mark(&at.name, run, epoch)).boxed()
+        self.call("postgres.write_marker", true, move |world| world.mark(&at.name, run, epoch, claim)).boxed()
     }
 }
 

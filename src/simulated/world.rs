@@ -20,9 +20,9 @@ use crate::config::Config;
 use crate::kernel::domain::{Name, Resolved, Span, Time};
 use crate::kernel::port::World as _;
 use crate::kernel::sim::{Fuse, SimWorld};
-use crate::provider::Ports;
 use crate::provider::dns::RrSet;
 use crate::provider::http::ProbeMemory;
+use crate::provider::{Owner, Ports};
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,6 +138,7 @@ impl TwoSites {
             dns: self.dns.clone(),
             host: self.hosts.clone(),
             http: self.http.clone(),
+            owner: Owner::named("simulated"),
         }
     }
 

@@ -4,7 +4,7 @@ use super::bodies::Bodies;
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, Role, RunId, Seq, Stream,
+    Actor, Cause, Mode, Name, OccurrenceId, Position, Record, Resolved, Role, RunId, Seq, Stream,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
@@ -29,6 +29,8 @@ pub struct App {
     pub world: Arc<dyn World>,
     pub samples: Arc<Ring>,
     pub wakes: Wakes,
+    /// The last looks at old primaries.
+    pub board: super::watch::Board,
     pub metrics: Metrics,
     pub bodies: Bodies,
     /// This process, unlike any other and any earlier one.
@@ -37,12 +39,16 @@ pub struct App {
     pub store_failing: AtomicBool,
     /// Why nothing may start until a person has looked.
     frozen: Mutex<Option<String>>,
+    clocks: Mutex<Option<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("frozen: {0}")]
     Frozen(String),
+    /// Only what nobody asked for; a person may start it.
+    #[error("{0}")]
+    Clocks(String),
     #[error("{key} is locked by run {by}")]
     Locked { key: String, by: RunId },
     #[error("{0}")]
@@ -114,16 +120,32 @@ impl App {
             world: parts.world,
             samples: parts.samples,
             wakes: Wakes::default(),
+            board: super::watch::Board::default(),
             metrics: Metrics::default(),
             bodies: Bodies::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
+            clocks: Mutex::default(),
         }
     }
 
     fn frozen_now(&self) -> MutexGuard<'_, Option<String>> {
         self.frozen.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// Clocks that differ, in words.
+    pub fn clock_finding(&self) -> Option<String> {
+        self.clocks.lock().expect("invariant: no panic while holding the lock").clone()
+    }
+
+    pub(super) fn set_clock_finding(&self, found: Option<String>) {
+        *self.clocks.lock().expect("invariant: no panic while holding the lock") = found;
+    }
+
+    /// What was seen shows that this journal may not be trusted; only a person thaws it.
+    pub(super) fn freeze_itself(&self, why: String) {
+        *self.frozen_now() = Some(why);
     }
 
     /// Why nothing may start.
@@ -203,6 +225,10 @@ impl App {
     pub async fn open(&self, mut spec: Resolved, occurrences: Vec<OccurrenceId>) -> Result<RunId, OpenError> {
         if let Some(why) = self.frozen() {
             return Err(OpenError::Frozen(why));
+        }
+        let automatic = spec.mode == Mode::Auto && matches!(spec.cause, Cause::Alert { .. });
+        if let Some(why) = self.clock_finding().filter(|_| automatic) {
+            return Err(OpenError::Clocks(why));
         }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {

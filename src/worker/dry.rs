@@ -24,11 +24,13 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     if started.is_none() {
         spec.cause = Cause::Person { by: Actor::internal(), reason: "plan".into() };
     }
-    spec.epoch = 1;
+    // The one that it would run with: what stands at targets is compared with it.
+    let epoch = app.journal.backend().epoch(&spec.service).await? + 1;
+    spec.epoch = epoch;
     spec.owner = app.owner.clone();
     let journal = Journal::new(Arc::new(MemoryBackend::new()));
     let (run, service) = (spec.run.clone(), spec.service.clone());
-    let opened = Batch::new(app.world.now()).row(Row::RaiseEpoch { service, to: 1 }).part(
+    let opened = Batch::new(app.world.now()).row(Row::RaiseEpoch { service, to: epoch }).part(
         Stream::Run(run.clone()),
         Some(0),
         vec![Record::Opened(Box::new(spec))],

@@ -1,9 +1,12 @@
 //! One running server: opens the store, checks what it was given, starts the tasks, and stops them in order.
 
+use super::ahead::left_frozen;
 use super::app::Parts;
+use super::clocks::compare_clocks;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
+use super::watch::{watch_fences, watch_windows};
 use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
 use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
@@ -50,6 +53,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(supervise(app.clone(), stop.clone()));
     tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
+    tasks.spawn(compare_clocks(app.clone(), stop.clone()));
+    tasks.spawn(watch_fences(app.clone(), stop.clone()));
+    tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {
@@ -109,6 +115,10 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
     let owner = format!("{}-{:016x}", std::process::id(), world.random());
     let journal = Journal::new(store.clone());
     playbooks.record(&journal, world.as_ref()).await?;
+    let frozen = match frozen {
+        Some(why) => Some(why),
+        None => left_frozen(&journal.read(&Stream::Instance, 1).await?),
+    };
     let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
     Ok(App::new(Parts { store, config, registry, playbooks, world, samples, owner, frozen }))
 }
@@ -127,6 +137,10 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
     };
     let seq = app.seq(&Stream::Instance).await?;
     app.journal.write(app.world.now(), Stream::Instance, Some(seq), started).await?;
+    // The first link of the chain is the journal's own name, also in every copy of it.
+    if let Some(first) = app.journal.backend().scan(1, 1).await?.first() {
+        app.registry.ports.owner.set(first.hash.to_string().get(..16).unwrap_or_default());
+    }
     if app.store.tokens().await?.is_empty() {
         let token = app.store.insert_token(Role::Admin, &"admin".into(), app.world.now()).await?;
         say(&format!("admin token, shown only this once: {}", token.expose()));

@@ -1,10 +1,11 @@
 //! What is counted. No label carries a run, a fingerprint or anything else without bound.
 
 use crate::intake::{Delivery, Status};
-use crate::kernel::domain::Outcome;
+use crate::kernel::domain::{FenceWatchState, Outcome};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -17,6 +18,10 @@ pub struct Metrics {
     alerts: Family<Labels, Counter>,
     truncated: Counter,
     runs: Family<Labels, Counter>,
+    watches: Family<Labels, Gauge>,
+    returned: Counter,
+    fenced_again: Family<Labels, Counter>,
+    drifted: Counter,
 }
 
 impl Default for Metrics {
@@ -34,7 +39,36 @@ impl Default for Metrics {
         registry.register("alerts_received", "Alerts in kept deliveries, by status", alerts.clone());
         registry.register("webhook_truncated_alerts", "Alerts that senders cut away", truncated.clone());
         registry.register("runs_finished", "Runs by outcome", runs.clone());
-        let metrics = Metrics { registry, deliveries, rejected, alerts, truncated, runs };
+        let (watches, fenced_again) = (Family::default(), Family::default());
+        let (returned, drifted) = (Counter::default(), Counter::default());
+        registry.register("fence_watches", "Old primaries that are watched, by state", watches.clone());
+        registry.register(
+            "old_primary_returned",
+            "Old primaries seen to take writes again",
+            returned.clone(),
+        );
+        registry.register(
+            "old_primary_fenced_again",
+            "Tries to fence them again, by end",
+            fenced_again.clone(),
+        );
+        registry.register(
+            "commit_window_drifts",
+            "End states that drifted in a commit window",
+            drifted.clone(),
+        );
+        let metrics = Metrics {
+            registry,
+            deliveries,
+            rejected,
+            alerts,
+            truncated,
+            runs,
+            watches,
+            returned,
+            fenced_again,
+            drifted,
+        };
         metrics.show_zeros();
         metrics
     }
@@ -48,6 +82,10 @@ impl Metrics {
         }
         for status in ["firing", "resolved"] {
             drop(self.alerts.get_or_create(&[("status", status)]));
+        }
+        self.fence_watches(&[]);
+        for end in ["fenced", "not_fenced"] {
+            drop(self.fenced_again.get_or_create(&[("end", end)]));
         }
         for outcome in
             [Outcome::Succeeded, Outcome::Partial, Outcome::Unknown, Outcome::Cancelled, Outcome::Failed]
@@ -74,6 +112,28 @@ impl Metrics {
 
     pub fn run_finished(&self, outcome: Outcome) {
         self.runs.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    /// Every watch that is open, by its state.
+    pub fn fence_watches(&self, open: &[FenceWatchState]) {
+        for (state, word) in
+            [(FenceWatchState::Watching, "watching"), (FenceWatchState::SeenWritable, "writable")]
+        {
+            let count = open.iter().filter(|s| **s == state).count();
+            self.watches.get_or_create(&[("state", word)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub fn old_primary_returned(&self) {
+        self.returned.inc();
+    }
+
+    pub fn fenced_again(&self, done: bool) {
+        self.fenced_again.get_or_create(&[("end", if done { "fenced" } else { "not_fenced" })]).inc();
+    }
+
+    pub fn drifted(&self) {
+        self.drifted.inc();
     }
 
     pub fn encode(&self) -> String {

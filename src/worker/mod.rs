@@ -1,7 +1,9 @@
 //! The shell: keeps passes going, turns deliveries into runs, samples, and holds what all surfaces share.
 
+mod ahead;
 mod app;
 mod bodies;
+mod clocks;
 mod confirm;
 mod dry;
 mod instance;
@@ -12,6 +14,7 @@ mod sampling;
 mod supervise;
 mod triage;
 mod wakes;
+mod watch;
 mod world;
 
 pub use app::{App, CommandError, OpenError};

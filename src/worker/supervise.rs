@@ -1,6 +1,7 @@
 //! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
 
 use super::App;
+use super::ahead::freeze_if_ahead;
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
 use crate::kernel::drive::{DriveError, Driver, Pass};
 use crate::kernel::engine::Summary;
@@ -79,6 +80,11 @@ async fn pass(app: Arc<App>, run: RunId) -> Ended {
     let (world, samples) = (app.world.clone(), app.samples.clone());
     let driver = Driver::new(&app.journal, app.registry.as_ref(), world, samples, app.owner.as_str());
     let result = driver.drive(&run).await;
+    if app.frozen().is_none()
+        && let Err(error) = freeze_if_ahead(&app, &run).await
+    {
+        tracing::error!(%run, %error, "whether targets are ahead of this journal cannot be looked up or written");
+    }
     Ended { run, result }
 }
 

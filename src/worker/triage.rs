@@ -281,7 +281,7 @@ impl Triage {
             Err(OpenError::Locked { key, by }) if key == format!("service:{}", chosen.service) => {
                 self.join(open, chosen, by).await
             }
-            Err(error @ (OpenError::Locked { .. } | OpenError::Frozen(_))) => {
+            Err(error @ (OpenError::Locked { .. } | OpenError::Frozen(_) | OpenError::Clocks(_))) => {
                 let first = matches!(open.state, State::New | State::Confirming(_));
                 let until = self.app.world.now() + LOOK_AGAIN;
                 if first {

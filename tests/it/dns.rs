@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 struct Zone {
     lab: Lab,
     remote: Remote,
+    /// Another Pointsman, with a journal of its own.
+    other: Remote,
     _secrets: tempfile::TempDir,
 }
 
@@ -39,7 +41,10 @@ impl Zone {
             zone("to-secondary", &[dns.secondary, dns.primary], "pointsman", secret),
         ]
         .concat();
-        Zone { remote: Remote::new(&config), lab, _secrets: secrets }
+        let (remote, other) = (Remote::new(&config), Remote::new(&config));
+        remote.registry.ports.owner.set("one");
+        other.registry.ports.owner.set("two");
+        Zone { remote, other, lab, _secrets: secrets }
     }
 
     async fn values(&self, server: SocketAddr, kind: &str) -> Vec<String> {
@@ -212,4 +217,36 @@ async fn an_answer_too_long_for_a_datagram_is_read_over_tcp() {
     assert_eq!(zone.remote.apply(&action, change, 10).await.result, CallResult::Applied);
     zone.remote.settled(&action).await;
     assert!(is_nothing(&zone.remote.plan(&action).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_that_one_pointsman_moved_is_refused_to_another() {
+    let zone = Zone::new().await;
+    let dns = zone.lab.dns();
+    let (one, two) =
+        (zone.remote.bind("dns.record", "zone", swap()), zone.other.bind("dns.record", "zone", swap()));
+    // Both have planned; the first to write wins, and the other's update is refused by the server itself.
+    let (first, second) = (zone.remote.change(&one).await, zone.other.change(&two).await);
+    assert_eq!(zone.remote.apply(&one, first, 10).await.result, CallResult::Applied);
+    zone.remote.settled(&one).await;
+    let claim = dns.values(dns.secondary, &format!("_pointsman.{NAME}"), "TXT").await.unwrap();
+    assert!(claim.concat().contains("owner=one service=shop"), "{claim:?}");
+    // Somebody moves the name back by hand: what the other planned for is there again, but for the claim.
+    let old = format!(
+        "update delete {NAME}. A\nupdate add {NAME}. 60 A 127.0.1.80\nupdate delete {NAME}. AAAA\n\
+                       update add {NAME}. 60 AAAA {}",
+        lab::Site::Gra.ipv6()
+    );
+    dns.nsupdate(&old).await.unwrap();
+    assert_eq!(json!(zone.values(dns.primary, "A").await), second.from[0]["values"]);
+    let end = zone.other.apply(&two, second, 10).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    assert!(end.detail.to_string().contains("RRSET"), "{end:?}");
+    let followed =
+        || async { Ok(zone.values(dns.secondary, "A").await == zone.values(dns.primary, "A").await) };
+    lab::net::wait_until("the secondary to follow", Duration::from_secs(10), followed).await.unwrap();
+    zone.remote.change(&one).await;
+    let refused = zone.other.plan(&two).await;
+    assert!(why(&refused).contains("PM5505") || format!("{refused:?}").contains("PM5505"), "{refused:?}");
+    assert_eq!(zone.values(dns.primary, "A").await, ["127.0.1.80"], "the stranger wrote");
 }

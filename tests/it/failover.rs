@@ -2,6 +2,8 @@
 //! both databases, the zone and the journal have afterwards.
 
 mod alerts;
+mod claims;
+mod comeback;
 mod crashes;
 mod demo;
 mod ordinary;

@@ -4,6 +4,7 @@
 
 mod dns;
 mod failover;
+mod fence_check;
 mod host;
 mod http;
 mod intake;

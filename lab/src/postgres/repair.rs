@@ -9,6 +9,7 @@ use super::node::program;
 use super::{Postgres, Role};
 use crate::children::{Signal, run, send};
 use crate::files;
+use crate::host_config::HostDir;
 use crate::site::Site;
 
 impl Postgres {
@@ -42,6 +43,12 @@ impl Postgres {
     /// Hangs only the first process: sessions go on, new connections are never answered.
     pub fn sigstop_postmaster(&self, site: Site) -> anyhow::Result<()> {
         send(self.postmaster(site)?, Signal::STOP)
+    }
+
+    /// Takes the mask away and starts nothing: what an operator does before mending the old primary.
+    pub fn unmask(&self, site: Site) -> anyhow::Result<()> {
+        let mask = HostDir::new(self.host_dir(site)).mask();
+        std::fs::remove_file(&mask).with_context(|| format!("removing {}", mask.display()))
     }
 
     /// Makes the (stopped, unmasked) server of `old` a standby of the other side by `pg_rewind`, and starts

@@ -51,6 +51,18 @@ pub async fn thaw(reason: &str, client: &Client, talk: &mut Talk) -> anyhow::Res
     tell(&document, talk)
 }
 
+/// Ends the fence watch of an old primary.
+pub async fn close_watch(
+    target: &str,
+    reason: &str,
+    client: &Client,
+    talk: &mut Talk,
+) -> anyhow::Result<Exit> {
+    let (path, body) = (["fence-watches", target, "close"], json!({ "reason": reason }));
+    let document = client.post(&path, &body, Effect::Writes("it is watched as before")).await?;
+    tell(&document, talk)
+}
+
 fn tell(document: &Value, talk: &mut Talk) -> anyhow::Result<Exit> {
     if talk.wants_json() {
         talk.document(document)?;

@@ -4,6 +4,7 @@ pub mod abort;
 pub mod approve;
 pub mod audit;
 pub mod close;
+pub mod close_watch;
 pub mod confirm;
 mod decision;
 pub mod explain;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Skip(args) => skip::run(args, &client(global, talk)?, talk).await?,
         Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
         Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
+        Command::CloseWatch(args) => close_watch::run(args, &client(global, talk)?, talk).await?,
         Command::Thaw(args) => thaw::run(args, &client(global, talk)?, talk).await?,
     };
     Ok(exit.into())

@@ -3,8 +3,9 @@
 use super::plan::mode;
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
-use crate::cli::wire::{PlaybookDoc, StatusDoc};
+use crate::cli::wire::{FenceWatchDoc, PlaybookDoc, StatusDoc};
 use crate::cli::{Fault, client};
+use crate::kernel::domain::FenceWatchState;
 use crate::kernel::engine::Summary;
 use crate::units::counted;
 use serde_json::Value;
@@ -40,6 +41,17 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         true => vec!["No runs.".to_owned()],
         false => runs(&doc.runs, look),
     });
+    if let Some(clocks) = &doc.clocks {
+        lines.push(look.paint(Paint::Bad, &clean(clocks)));
+    }
+    if !doc.fence_watches.is_empty() {
+        lines.push(String::new());
+        lines.extend(watches(&doc.fence_watches, look));
+    }
+    for run in doc.runs.iter().filter(|run| !run.drifted.is_empty()) {
+        let says = format!("DRIFTED after run {}: {}", run.run, run.drifted.join("; "));
+        lines.push(look.paint(Paint::Bad, &crate::cli::look::clean(&says)));
+    }
     lines.push(String::new());
     lines.extend(match doc.playbooks.is_empty() {
         true => vec!["No playbooks are loaded: nothing can be started.".to_owned()],
@@ -80,6 +92,33 @@ fn runs(runs: &[Summary], look: &Look) -> Vec<String> {
             cell(look.date_time(run.opened)),
             cell(&run.says),
         ]);
+    }
+    table.lines(look)
+}
+
+/// Old primaries that must not come back as a second one.
+fn watches(watches: &[FenceWatchDoc], look: &Look) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.head(&["WATCHED", "BESIDE", "FENCE", "STATE", "SINCE", "SEEN", "RUN"]);
+    for watch in watches {
+        let (word, paint) = match watch.state {
+            FenceWatchState::SeenWritable => ("ACCEPTS WRITES", Paint::Bad),
+            FenceWatchState::Watching => ("watching", Paint::Plain),
+            FenceWatchState::SeenAsStandby => ("standby", Paint::Good),
+            FenceWatchState::Closed => ("closed", Paint::Quiet),
+        };
+        table.row([
+            cell(&watch.target).paint(Paint::Strong),
+            cell(&watch.promoted),
+            cell(watch.rung),
+            cell(word).paint(paint),
+            cell(watch.since.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
+            cell(crate::cli::look::clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
+            cell(&watch.run),
+        ]);
+        if watch.state == FenceWatchState::SeenWritable {
+            table.note(&watch.says, Paint::Bad);
+        }
     }
     table.lines(look)
 }

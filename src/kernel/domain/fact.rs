@@ -89,6 +89,8 @@ pub enum Fact {
     Primary { target: Name, lineage: String },
     /// The probes of an origin guard say by a majority of vantages that `site` is down.
     Down { site: Name },
+    /// `by` is a writable primary of the same data on a newer timeline: whatever `target` accepts is lost work.
+    Superseded { target: Name, by: Name },
     /// Users are served at `site`.
     Serves { site: Name },
     /// An earlier step will rewrite `file` on `target`, and has not yet: what reads it will not be current.
@@ -127,6 +129,7 @@ impl fmt::Display for Fact {
             Fact::Fenced { target, rung, .. } => write!(f, "{target} fenced at least to {rung}"),
             Fact::Primary { target, .. } => write!(f, "{target} is the primary"),
             Fact::Down { site } => write!(f, "{site} is down by a majority of vantages"),
+            Fact::Superseded { target, by } => write!(f, "{target} is superseded by {by}"),
             Fact::Serves { site } => write!(f, "{site} serves users"),
             Fact::Rendered { target, file } => write!(f, "{file} on {target} is rewritten"),
             Fact::Ours { target, .. } => write!(f, "this run intended the change of {target}"),

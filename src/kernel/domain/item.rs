@@ -116,6 +116,8 @@ pub enum RunKind {
     Failback,
     Drill,
     Other,
+    /// Fences an old primary that came back; opened by the fence watch alone, never by a playbook.
+    Refence,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +182,23 @@ pub enum Cause {
     },
 }
 
+/// An old primary that is kept an eye on once `item` has promoted another server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    pub target: Name,
+    pub promoted: Name,
+    /// The step that promotes.
+    pub item: ItemId,
+}
+
+/// What is looked after once the run's work is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Afterwards {
+    pub fence_watch: Vec<Watched>,
+    /// Counted from the end of the run; zero: nothing is watched.
+    pub commit_window: Span,
+}
+
 /// Everything a run needs to know, written once when it opens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
@@ -199,6 +218,8 @@ pub struct Resolved {
     pub approval: ApprovalRule,
     pub limits: Limits,
     pub objective: Objective,
+    #[serde(default)]
+    pub afterwards: Afterwards,
     pub cause: Cause,
     pub epoch: Epoch,
     /// The process that opened it.

@@ -92,6 +92,25 @@ pub enum FenceWatchState {
     Closed,
 }
 
+impl FenceWatchState {
+    /// Nothing more is looked at.
+    pub fn is_over(self) -> bool {
+        matches!(self, FenceWatchState::SeenAsStandby | FenceWatchState::Closed)
+    }
+}
+
+/// What the commit window saw of a finished run's end state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowState {
+    /// No longer as the run left it.
+    Drifted,
+    /// As the run left it, after a drift.
+    Back,
+    /// The window is over.
+    Over,
+}
+
 /// A webhook body as it came; the bytes lie in the content-addressed table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
@@ -179,6 +198,15 @@ pub enum Record {
         target: Name,
         rung: FenceRung,
         state: FenceWatchState,
+        says: String,
+        /// Who closed it; nobody where Pointsman saw it by itself.
+        #[serde(default)]
+        by: Option<Actor>,
+    },
+    /// Written only where something changes; a report, never an action.
+    CommitWindow {
+        item: Option<ItemId>,
+        state: WindowState,
         says: String,
     },
     Finished {
@@ -283,6 +311,7 @@ impl Record {
             Record::Parked { .. } => "parked",
             Record::Undoing { .. } => "undoing",
             Record::FenceWatch { .. } => "fence_watch",
+            Record::CommitWindow { .. } => "commit_window",
             Record::Finished { .. } => "finished",
             Record::Held { .. } => "held",
             Record::Joined { .. } => "joined",

@@ -54,6 +54,9 @@ impl Run {
             rpo: None,
             loss_is_final: false,
             finished: None,
+            ended: None,
+            watches: Default::default(),
+            window: Default::default(),
         })
     }
 
@@ -74,7 +77,8 @@ impl Run {
         if stamped.seq != self.seq + 1 {
             return illegal(format!("the run stands at sequence {}", self.seq));
         }
-        if self.finished.is_some() && !matches!(stamped.record, Record::FenceWatch { .. }) {
+        let after = matches!(stamped.record, Record::FenceWatch { .. } | Record::CommitWindow { .. });
+        if self.finished.is_some() && !after {
             return illegal("the run is finished".into());
         }
         let at = stamped.at;
@@ -127,10 +131,14 @@ impl Run {
             }
             Record::Finished { outcome, .. } => {
                 self.finished = Some(*outcome);
+                self.ended = Some(at);
                 Ok(())
             }
             Record::Undoing { why } => self.on_undoing(why),
-            Record::FenceWatch { .. } => Ok(()),
+            Record::FenceWatch { target, rung, state, says, .. } => {
+                self.on_fence_watch(target, *rung, *state, says, at)
+            }
+            Record::CommitWindow { item, state, says } => self.on_window(*item, *state, says),
             other => Err(format!("{} is no record of a run", other.kind())),
         };
         if let Err(why) = done {

@@ -17,14 +17,15 @@ mod steps;
 mod summary;
 pub mod tell;
 mod turn;
+mod watch;
 
 pub use back::{Back, Made};
 pub use decide::{Command, Refused};
 pub use fold::Illegal;
 pub use next::{Act, Next};
 pub use pace::backoff;
-pub use state::{Consent, Hold, ItemPhase, ItemState, Run, Seen};
-pub use summary::{Summary, alerts_cached};
+pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Seen, Window};
+pub use summary::{Summary, WatchLine, alerts_cached};
 
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,12 @@ impl Run {
         if let Some(outcome) = self.finished {
             return Next::default().says(format!("finished: {outcome}"));
         }
+        let owed = self.watches_owed();
+        if !owed.is_empty() {
+            let mut next = Next::default();
+            owed.into_iter().for_each(|record| next.record(record));
+            return next.says("the old primary is watched from now on");
+        }
         if let Some(end) = self.called_off() {
             let mut next = Next::default();
             if !self.in_flight() {

@@ -2,8 +2,8 @@
 
 use super::back::{Back, Made};
 use crate::domain::{
-    Actor, Call, Change, Digest, Epoch, Fact, Form, Item, ItemId, ItemRole, Name, Outcome, PlanSheet, Reason,
-    Resolved, Rpo, Rung, Seq, StepPlan, Time,
+    Actor, Call, Change, Digest, Epoch, Fact, FenceRung, FenceWatchState, Form, Item, ItemId, ItemRole, Name,
+    Outcome, PlanSheet, Reason, Resolved, Rpo, Rung, Seq, StepPlan, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,29 @@ pub struct Run {
     /// `rpo` comes from the end of the call that cut the log.
     pub loss_is_final: bool,
     pub finished: Option<Outcome>,
+    /// When it was finished.
+    pub ended: Option<Time>,
+    /// Old primaries that are, or were, kept an eye on.
+    pub watches: BTreeMap<Name, FenceWatch>,
+    pub window: Window,
+}
+
+/// One old primary after a promotion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FenceWatch {
+    pub promoted: Name,
+    pub rung: FenceRung,
+    pub state: FenceWatchState,
+    pub says: String,
+    /// When it came to be in this state.
+    pub since: Time,
+}
+
+/// What the commit window has reported so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Window {
+    pub drifted: BTreeMap<ItemId, String>,
+    pub over: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

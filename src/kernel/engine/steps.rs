@@ -45,6 +45,10 @@ impl Run {
                 _ => None,
             })
             .collect();
+        if self.spec.kind == crate::domain::RunKind::Refence {
+            let outcome = if self.changed() { Outcome::Succeeded } else { Outcome::Unchanged };
+            return (outcome, format!("the old primary in {} is fenced again, proven", self.spec.from));
+        }
         let unverified =
             self.ids_of(ItemRole::Verify).any(|id| matches!(self.state(id).phase, ItemPhase::Skipped { .. }));
         match (skipped.is_empty(), self.changed()) {

@@ -3,7 +3,9 @@
 //! stamps them, and readers take them from the records), and whoever words `says` anew has old rows written anew.
 
 use super::{Consent, Illegal, ItemPhase, Run};
-use crate::domain::{Digest, Epoch, Mode, Name, Outcome, Record, RunId, Stamped, Stream, Time};
+use crate::domain::{
+    Digest, Epoch, FenceRung, FenceWatchState, Mode, Name, Outcome, Record, RunId, Stamped, Stream, Time,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,6 +26,25 @@ pub struct Summary {
     pub updated: Time,
     pub plan: Option<Digest>,
     pub epoch: Epoch,
+    /// Old primaries that are still watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<WatchLine>,
+    /// The commit window is open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub window: bool,
+    /// What the commit window found and is not back yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drifted: Vec<String>,
+}
+
+/// One fence watch, as lists show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchLine {
+    pub target: Name,
+    pub promoted: Name,
+    pub rung: FenceRung,
+    pub state: FenceWatchState,
+    pub says: String,
 }
 
 impl Summary {
@@ -98,6 +119,14 @@ impl Run {
             updated: self.at,
             plan: self.plan.as_ref().map(|p| p.digest),
             epoch: self.epoch,
+            watches: self.watch_lines(),
+            window: self.window_until().is_some(),
+            drifted: self
+                .window
+                .drifted
+                .iter()
+                .map(|(id, says)| format!("{}: {says}", self.item(*id).name))
+                .collect(),
         }
     }
 }

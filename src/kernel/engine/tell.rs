@@ -57,7 +57,14 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
             format!("{name}: stopped{doubt}: {}", join(why))
         }
         Record::Undoing { why } => format!("going back, newest change first: {}", join(why)),
-        Record::FenceWatch { target, says, .. } => format!("fence watch of {target}: {says}"),
+        Record::FenceWatch { target, says, by, .. } => match by {
+            Some(by) => format!("fence watch of {target}: closed by {by}: {says}"),
+            None => format!("fence watch of {target}: {says}"),
+        },
+        Record::CommitWindow { item: id, says, .. } => match id {
+            Some(id) => format!("commit window: {}: {says}", item(*id)),
+            None => format!("commit window: {says}"),
+        },
         Record::Finished { outcome, says, .. } => format!("{outcome}: {says}"),
         other => tell_other(other),
     }

@@ -239,6 +239,10 @@ pub(super) fn spec(mode: Mode) -> Resolved {
         approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
         limits: Limits::default(),
         objective: Objective::default(),
+        afterwards: Afterwards {
+            fence_watch: vec![Watched { target: "fence".into(), promoted: "promote".into(), item: 2 }],
+            commit_window: Span::ZERO,
+        },
         cause: Cause::Alert { occurrences: vec![], started: Time(0), delivered: Time(5), labels: json!({}) },
         epoch: 1,
         owner: "life 0".into(),
@@ -251,6 +255,8 @@ struct Story {
     changes: BTreeMap<Name, u32>,
     order: Vec<Name>,
     counted: (u32, u32, u32),
+    /// Records that begin a fence watch.
+    watches: usize,
 }
 
 fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Story {
@@ -266,6 +272,7 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
         changes: registers.changes.clone(),
         order: registers.order.clone(),
         counted: sim.fuse.counted(),
+        watches: sim.backend.inner.entries().iter().filter(|e| e.kind == "fence_watch").count(),
     }
 }
 
@@ -278,6 +285,12 @@ fn judge(story: &Story) -> Result<(), String> {
     let disordered = at("promote").is_some() && at("fence").is_none_or(|f| Some(f) > at("promote"));
     if twice || disordered {
         return Err(format!("changes {:?} in order {:?}", story.changes, story.order));
+    }
+    let finished = matches!(story.end, Ok(End::Finished(_)));
+    if story.watches > 1
+        || (finished && story.changes.contains_key(&Name::from("promote")) && story.watches == 0)
+    {
+        return Err(format!("promoted, and {} watches of the old primary began", story.watches));
     }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) if story.changes.len() == SET.len() => Ok(()),

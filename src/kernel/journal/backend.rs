@@ -42,7 +42,8 @@ pub enum Row {
     Lock { key: String, run: RunId },
     /// Frees every lock of the run.
     Unlock { run: RunId },
-    /// Raises the service's epoch to exactly `to`; fails as `Deposed` unless it was `to - 1`.
+    /// Raises the service's epoch to exactly `to`; fails as `Deposed` unless it was lower. By more than one only where
+    /// a target has seen an epoch that this journal lacks.
     RaiseEpoch { service: Name, to: Epoch },
     /// Where a reader of the journal has got to.
     Cursor { name: Name, position: Position },

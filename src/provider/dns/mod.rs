@@ -1,5 +1,6 @@
 //! DNS by RFC 2136, the one DNS protocol with a true compare-and-set. The registry calls [`bind`].
 
+mod claim;
 mod message;
 mod params;
 mod port;
@@ -27,5 +28,6 @@ pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<St
         wanted,
         stale_values,
         port,
+        owner: ports.owner.clone(),
     })))
 }

@@ -1,14 +1,16 @@
 //! `dns.record`: several names and types of one zone, swapped in one conditional update and verified at every
 //! authoritative server. DNS is never the fence: resolvers keep old answers for as long as they like.
 
+use super::claim;
 use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet, RrType, show};
 use crate::config::Rfc2136Target;
 use crate::kernel::domain::{
-    CallEnd, Change, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
+    CallEnd, Change, Epoch, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
 };
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
+use crate::provider::owner::{Claim, Owner};
 use futures_util::future::{BoxFuture, FutureExt as _, join, join_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,6 +30,7 @@ pub struct DnsRecord {
     /// Addresses of the old site; other names that still hold one are a warning.
     pub stale_values: Vec<String>,
     pub port: Arc<dyn Port>,
+    pub owner: Owner,
 }
 
 /// What the servers hold of the wanted names. Serials and words are evidence.
@@ -58,6 +61,12 @@ struct Evidence {
     /// Other sets of the zone that hold one of the stale values; `None`: could not be listed.
     siblings: Option<Vec<RrSet>>,
     siblings_unknown: Option<String>,
+    /// What would be written as the owner; `None`: nothing is claimed here.
+    #[serde(default)]
+    mine: Option<Claim>,
+    /// An epoch of ours that this journal does not know.
+    #[serde(default)]
+    ahead: Option<Epoch>,
 }
 
 impl DnsRecord {
@@ -68,7 +77,16 @@ impl DnsRecord {
             let beside = [RrType::A, RrType::Aaaa, RrType::Txt];
             questions.extend(beside.map(|kind| Question { name: set.name.clone(), r#type: kind }));
         }
+        questions.extend(self.claims());
         questions
+    }
+
+    fn claims(&self) -> Vec<Question> {
+        if self.zone.claim { claim::questions(&self.wanted) } else { vec![] }
+    }
+
+    fn mine(&self, ctx: &Ctx, epoch: Epoch) -> Option<Claim> {
+        if self.zone.claim { self.owner.claim(ctx, epoch) } else { None }
     }
 
     async fn siblings(&self, ctx: &Ctx) -> (Option<Vec<RrSet>>, Option<String>) {
@@ -82,6 +100,28 @@ impl DnsRecord {
                 (Some(sets.into_iter().filter(|set| stale(set) && !ours(set)).collect()), None)
             }
             Err(no) => (None, Some(format!("{}: {}", no.layer, no.says))),
+        }
+    }
+
+    /// One update. `instead`: what is sent when the server's policy, and not a condition, proves to refuse it.
+    async fn send(&self, ctx: &Ctx, update: &Update, instead: Option<&Update>) -> CallEnd {
+        let server = self.zone.servers.first();
+        let mut sent = self.port.update(&self.zone, update, ctx.now(), CALL.min(ctx.left())).await;
+        let mut done = json!({ "server": server, "rcode": "NOERROR" });
+        if let (Updated::Refused { rcode, .. }, Some(instead)) = (&sent, instead)
+            && rcode == "REFUSED"
+        {
+            done["unclaimed"] =
+                json!("the server refuses the owner record: let the key write TXT of _pointsman.*");
+            sent = self.port.update(&self.zone, instead, ctx.now(), CALL.min(ctx.left())).await;
+        }
+        match sent {
+            Updated::Done => CallEnd::applied(done),
+            Updated::Refused { rcode, says } => CallEnd::rejected(false, format!("PM4105: {rcode}: {says}")),
+            Updated::NotSent { retry, says } => {
+                CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
+            }
+            Updated::Doubt(says) => CallEnd::indeterminate(format!("PM4107: {says}")),
         }
     }
 
@@ -131,7 +171,7 @@ impl DnsRecord {
         warnings
     }
 
-    fn change(&self, held: Vec<RrSet>, evidence: &Evidence) -> StepPlan {
+    fn change(&self, held: Vec<RrSet>, claims: &[RrSet], evidence: &Evidence) -> StepPlan {
         let mut change = Change::new(json!(held), json!(self.wanted));
         change.now = show(&held);
         change.after = show(&self.wanted);
@@ -141,7 +181,7 @@ impl DnsRecord {
         // demands the old set, and so does the next; only one of them can ever take effect.
         change.settle = Settle::AtOnce;
         change.warnings = self.warnings(evidence);
-        change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last });
+        change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last, "claims": claims });
         StepPlan::Change(Box::new(change))
     }
 
@@ -196,8 +236,12 @@ impl Check for DnsRecord {
                 (*server, self.port.ask(&self.zone, *server, &questions, within).await)
             });
             let (answers, (siblings, siblings_unknown)) = join(join_all(asked), self.siblings(ctx)).await;
-            let mut evidence = Evidence { siblings, siblings_unknown, ..Evidence::default() };
-            let servers = answers.into_iter().map(|(at, got)| note(at, got, &mut evidence)).collect();
+            let mine = self.mine(ctx, ctx.epoch);
+            let mut evidence = Evidence { siblings, siblings_unknown, mine, ..Evidence::default() };
+            let servers: Vec<ServerState> =
+                answers.into_iter().map(|(at, got)| note(at, got, &mut evidence)).collect();
+            let first = servers.first().and_then(|first| first.holds.as_deref()).unwrap_or_default();
+            evidence.ahead = evidence.mine.as_ref().and_then(|mine| claim::ahead(first, mine));
             Ok(Observation {
                 identity: json!({ "zone": self.zone.zone, "primary": self.zone.servers.first() }),
                 state: json!(State { servers }),
@@ -246,7 +290,14 @@ impl Check for DnsRecord {
         if now == wanted {
             return StepPlan::nothing(format!("all {} servers hold {}", state.servers.len(), show(&now)));
         }
-        self.change(now, &evidence)
+        let claims = match &evidence.mine {
+            Some(mine) => claim::judge(&self.claims(), first.holds.as_deref().unwrap_or_default(), mine),
+            None => Ok(vec![]),
+        };
+        match claims {
+            Ok(claims) => self.change(now, &claims, &evidence),
+            Err(refusal) => refusal,
+        }
     }
 }
 
@@ -256,7 +307,8 @@ fn note(server: SocketAddr, got: Result<Answers, NoAnswer>, evidence: &mut Evide
             evidence.serials.insert(server, answers.serial);
             let negative = Some(answers.negative_ttl);
             evidence.negative_ttl = evidence.negative_ttl.max(negative);
-            let ttls = answers.sets.iter().map(|set| set.ttl.or(negative));
+            let names = answers.sets.iter().filter(|set| !claim::is_claim(set));
+            let ttls = names.map(|set| set.ttl.or(negative));
             evidence.old_answers_last = ttls.fold(evidence.old_answers_last, Option::max);
             ServerState { server, holds: Some(answers.sets), aliases: answers.aliases, silent: None }
         }
@@ -278,19 +330,16 @@ impl Action for DnsRecord {
                 }
                 _ => return CallEnd::rejected(false, "PM4104: the change on record is no set of records"),
             };
-            let update = Update { before, after };
-            match self.port.update(&self.zone, &update, ctx.now(), CALL.min(ctx.left())).await {
-                Updated::Done => {
-                    CallEnd::applied(json!({ "server": self.zone.servers.first(), "rcode": "NOERROR" }))
-                }
-                Updated::Refused { rcode, says } => {
-                    CallEnd::rejected(false, format!("PM4105: {rcode}: {says}"))
-                }
-                Updated::NotSent { retry, says } => {
-                    CallEnd::rejected(retry, format!("PM4106: nothing was sent: {says}"))
-                }
-                Updated::Doubt(says) => CallEnd::indeterminate(format!("PM4107: {says}")),
-            }
+            let bare = Update { before, after };
+            let Some(mine) = self.mine(ctx, permit.epoch()) else { return self.send(ctx, &bare, None).await };
+            let Ok(seen) = sets(change.detail.get("claims").unwrap_or(&json!([]))) else {
+                return CallEnd::rejected(false, "PM4104: the claims on record are no set of records");
+            };
+            let mut claimed = bare.clone();
+            claim::add(&mut claimed, &seen, &mine);
+            // A key that may not write TXT must not cost the failover, where there is no claim to respect.
+            let instead = seen.iter().all(|set| !set.exists()).then_some(&bare);
+            self.send(ctx, &claimed, instead).await
         }
         .boxed()
     }

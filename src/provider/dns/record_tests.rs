@@ -37,7 +37,14 @@ fn wanted() -> serde_json::Value {
 fn bound(model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
     let spec = spec("dns.record", "zone", with);
     let params::With { zone, wanted, stale_values } = params::read(&spec, &config(CONFIG)).unwrap();
-    DnsRecord { target: spec.target, zone, wanted, stale_values, port: Arc::clone(model) as Arc<dyn Port> }
+    DnsRecord {
+        target: spec.target,
+        zone,
+        wanted,
+        stale_values,
+        port: Arc::clone(model) as Arc<dyn Port>,
+        owner: Owner::named("me"),
+    }
 }
 
 fn model(sets: Vec<RrSet>) -> Arc<DnsModel> {
@@ -192,4 +199,90 @@ async fn a_lost_reply_is_doubt_and_a_dead_primary_is_a_rejection() {
     assert!(matches!(plan(&action).await, StepPlan::Nothing { .. }), "it had happened");
     model.silence("192.0.2.1:53".parse().unwrap(), true);
     assert_eq!(apply(&action, planned).await.result, CallResult::Rejected { retry: true });
+}
+
+const CLAIM: &str = "_pointsman.shop.test.";
+
+fn claimed(text: &str) -> RrSet {
+    set(CLAIM, RrType::Txt, 60, &[text])
+}
+
+#[tokio::test]
+async fn a_change_leaves_its_owner_beside_it_in_the_same_update() {
+    let model = model(old());
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
+    assert_eq!(model.updates(), 1);
+    let text = model.holds(&claimed("").question()).values.concat();
+    assert_eq!(text, "pointsman=1 owner=me service=shop epoch=0 run=R00001");
+    // Its own earlier claim stands in nobody's way, and is demanded by the next update.
+    model.by_hand(old()[0].clone());
+    let again = change(&action).await;
+    model.by_hand(claimed("pointsman=1 owner=me service=shop epoch=9 run=R00002"));
+    let end = apply(&action, again).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    assert_eq!(model.holds(&old()[0].question()), old()[0], "an old runner wrote over a newer one");
+}
+
+#[tokio::test]
+async fn a_strangers_claim_or_a_newer_epoch_refuses() {
+    for (text, code) in [
+        ("pointsman=1 owner=you service=shop epoch=1 run=R1", "PM5505"),
+        ("pointsman=1 owner=me service=shop epoch=2 run=R1", "PM5504"),
+        ("pointsman=1 owner=me service=shop epoch=1 run=R1", "PM5504"),
+        ("somebody else's text", "PM5505"),
+    ] {
+        let model = model([old(), vec![claimed(text)]].concat());
+        let refused = plan(&bound(&model, wanted())).await;
+        assert!(
+            matches!(refused, StepPlan::Refuse(_)) && why(&refused).starts_with(code),
+            "{text}: {refused:?}"
+        );
+        let seen = bound(&model, wanted()).observe(&crate::provider::for_tests::ctx()).await.unwrap();
+        assert_eq!(seen.evidence["ahead"].is_u64(), code == "PM5504", "{text}: {}", seen.evidence);
+    }
+    let claims = "pointsman=1 owner=me service=shop epoch=0 run=R1";
+    let mine = model([old(), vec![claimed(claims)]].concat());
+    assert!(matches!(plan(&bound(&mine, wanted())).await, StepPlan::Change(_)));
+    let right = model(vec![
+        set("shop.test.", RrType::A, 30, &["203.0.113.20"]),
+        set("shop.test.", RrType::Aaaa, 30, &["2001:db8:b::20"]),
+        claimed("pointsman=1 owner=you service=shop epoch=1 run=R1"),
+    ]);
+    assert!(
+        matches!(plan(&bound(&right, wanted())).await, StepPlan::Nothing { .. }),
+        "nothing is to be written"
+    );
+}
+
+#[tokio::test]
+async fn without_claims_nothing_is_left_and_nothing_is_asked() {
+    let model = model([old(), vec![claimed("pointsman=1 owner=you service=shop epoch=1 run=R1")]].concat());
+    let mut action = bound(&model, wanted());
+    action.zone.claim = false;
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
+    assert!(model.holds(&claimed("").question()).values.concat().contains("owner=you"));
+}
+
+/// Zones set up before there were claims let the key write A and AAAA: the swap must not fail at the worst time.
+#[tokio::test]
+async fn a_key_that_may_not_write_texts_moves_the_name_and_says_so() {
+    let model = model(old());
+    model.refuse_texts();
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    let end = apply(&action, planned).await;
+    assert_eq!(end.result, CallResult::Applied);
+    assert!(end.detail["unclaimed"].is_string(), "{end:?}");
+    assert!(!model.holds(&claimed("").question()).exists());
+    // Where somebody has claimed it, nothing is written past the claim.
+    let theirs = "pointsman=1 owner=me service=shop epoch=0 run=R1";
+    let model = self::model([old(), vec![claimed(theirs)]].concat());
+    model.refuse_texts();
+    let action = bound(&model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(apply(&action, planned).await.result, CallResult::Rejected { retry: false });
+    assert_eq!(model.holds(&old()[0].question()), old()[0]);
 }

@@ -5,11 +5,13 @@ use super::lag::Lag;
 use super::port::{Endpoint, Port};
 use super::promote::Promote;
 use super::standby::Standby;
+use super::superseded::Superseded;
 use super::unfence::Unfence;
 use super::write_probe::WriteProbe;
 use crate::config::{Config, TargetKind};
 use crate::kernel::domain::{FenceRung, Name, Span, Spec};
 use crate::kernel::port::Bound;
+use crate::provider::Owner;
 use crate::units::{parse_bytes, parse_span};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +56,12 @@ struct StandbyWith {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct SupersededWith {
+    by: Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LagWith {
     target: Option<Name>,
     primary: Option<Name>,
@@ -74,17 +82,28 @@ struct ProbeWith {
 struct Binder<'a> {
     config: &'a Config,
     spec: &'a Spec,
+    owner: Owner,
     problems: Vec<String>,
 }
 
-/// As [`super::bind`], over a port of the caller's choice.
+/// As [`super::bind`], over a port of the caller's choice, and in nobody's name.
 pub fn bind_to(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<Bound, Vec<String>> {
-    let mut binder = Binder { config, spec, problems: vec![] };
+    bind_as(spec, config, port, Owner::default())
+}
+
+pub(super) fn bind_as(
+    spec: &Spec,
+    config: &Config,
+    port: Arc<dyn Port>,
+    owner: Owner,
+) -> Result<Bound, Vec<String>> {
+    let mut binder = Binder { config, spec, owner, problems: vec![] };
     let bound = match spec.kind.as_str() {
         "postgres.fence" => binder.fence(port).map(|fence| Bound::Action(Box::new(fence))),
         "postgres.promote" => binder.promote(port).map(|promote| Bound::Action(Box::new(promote))),
         "postgres.unfence" => binder.unfence(port).map(|back| Bound::Action(Box::new(back))),
         "postgres.standby" => binder.standby(port).map(|check| Bound::Check(Box::new(check))),
+        "postgres.superseded" => binder.superseded(port).map(|superseded| Bound::Check(Box::new(superseded))),
         "postgres.lag" => binder.lag(port).map(|lag| Bound::Check(Box::new(lag))),
         "sql.write_probe" => binder.write_probe(port).map(|probe| Bound::Action(Box::new(probe))),
         other => {
@@ -155,7 +174,14 @@ impl Binder<'_> {
             Some(names) => names.iter().filter_map(|name| self.endpoint(name)).collect(),
             None => self.others(&[&target.name, &old.name]),
         };
-        Some(Promote { port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
+        let owner = self.owner.clone();
+        Some(Promote { owner, port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
+    }
+
+    fn superseded(&mut self, port: Arc<dyn Port>) -> Option<Superseded> {
+        let with: SupersededWith = self.with()?;
+        let (target, by) = (self.own(None), self.endpoint(&with.by));
+        Some(Superseded { port, target: target?, by: by? })
     }
 
     fn lag(&mut self, port: Arc<dyn Port>) -> Option<Lag> {
@@ -193,7 +219,7 @@ impl Binder<'_> {
                 "as: {who:?} is not known; the only role to write as is \"app\", the target's app_role"
             ));
         }
-        Some(WriteProbe { port, target: target? })
+        Some(WriteProbe { owner: self.owner.clone(), port, target: target? })
     }
 
     fn problem(&mut self, says: String) {

@@ -16,6 +16,7 @@ pub mod sampler;
 mod session;
 mod sql;
 mod standby;
+mod superseded;
 mod sync_names;
 mod tls;
 mod unfence;
@@ -26,6 +27,7 @@ pub use bind::bind_to;
 pub use look::ALIVE;
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
+pub use superseded::{Standing, standing};
 pub use wire::Wire;
 
 use super::Ports;
@@ -35,5 +37,5 @@ use crate::kernel::port::Bound;
 
 /// All problems at once: unknown parameters, targets that are not there or not of this kind.
 pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
-    bind_to(spec, config, ports.postgres.clone())
+    bind::bind_as(spec, config, ports.postgres.clone(), ports.owner.clone())
 }

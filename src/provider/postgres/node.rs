@@ -1,6 +1,6 @@
 //! What one server says of itself. `None` is unknown or not permitted, never zero and never false.
 
-use crate::kernel::domain::{Lsn, Name};
+use crate::kernel::domain::{Lsn, Name, Time};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -151,6 +151,8 @@ pub struct Progress {
     pub timeline: Option<u32>,
     pub position: Option<Lsn>,
     pub replayed: Option<Lsn>,
+    /// The server's own clock when it answered.
+    pub clock: Option<Time>,
 }
 
 /// One line of pg_hba as the server itself parsed it.

@@ -4,6 +4,7 @@
 use super::node::{Hba, Node, Progress, Silent};
 use crate::config::{Config, PostgresTarget};
 use crate::kernel::domain::{Epoch, Name, RunId, Span};
+use crate::provider::owner::Claim;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -95,12 +96,16 @@ pub trait Port: Send + Sync {
         run: &'a RunId,
         within: Span,
     ) -> BoxFuture<'a, Reply<Option<Marker>>>;
-    /// Commits the row of `run` as the application's role; a row that is there stays as it is.
+    /// The newest claims of Pointsmen, as the application sees them. A standby has those of its primary.
+    fn claims<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Vec<Claim>>>;
+    /// Commits the row of `run`, and the claim beside it, as the application's role; a row that is there stays as it
+    /// is.
     fn write_marker<'a>(
         &'a self,
         at: &'a Endpoint,
         run: &'a RunId,
         epoch: Epoch,
+        claim: Option<&'a Claim>,
         within: Span,
     ) -> BoxFuture<'a, Reply<()>>;
 }

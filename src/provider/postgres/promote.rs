@@ -9,21 +9,25 @@
 mod apply;
 mod plan;
 
-use super::look::{Witness, look, look_at_all, witness};
+use super::look::{LOOK, Witness, look, look_at_all, within, witness};
 use super::node::{Node, Peer, Seen};
 use super::port::{Endpoint, Port};
 use super::rpo::{Ends, rpo};
 use super::sync_names::is_trap;
-use crate::kernel::domain::{CallEnd, Fact, FenceRung, Lsn, Name, Observation, Rpo, Span, StepPlan, Time};
+use crate::kernel::domain::{
+    CallEnd, Epoch, Fact, FenceRung, Lsn, Name, Observation, Reason, Rpo, Span, StepPlan, Time,
+};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError, Sample};
+use crate::provider::owner::{Claim, Owner};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join3};
+use futures_util::future::{BoxFuture, join4};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
 
 pub struct Promote {
+    pub owner: Owner,
     pub port: Arc<dyn Port>,
     pub target: Endpoint,
     pub old: Endpoint,
@@ -68,16 +72,45 @@ struct Evidence {
     peers: Vec<Peer>,
     /// Of a standby: what would be lost by the last samples. Of a new primary: what may have been.
     rpo: Rpo,
+    /// What stands against this run in the claims that the standby holds; `Err`: they could not be read.
+    #[serde(default = "nothing_claimed")]
+    claims: Result<Vec<Reason>, String>,
+    /// An epoch of ours that this journal does not know.
+    #[serde(default)]
+    ahead: Option<Epoch>,
+}
+
+fn nothing_claimed() -> Result<Vec<Reason>, String> {
+    Ok(vec![])
 }
 
 impl Promote {
+    /// Rows of earlier runs, replicated to the standby: another Pointsman, or a newer epoch than this journal knows.
+    async fn claims(&self, ctx: &Ctx) -> (Result<Vec<Reason>, String>, Option<Epoch>) {
+        let mine = self.owner.claim(ctx, ctx.epoch).filter(|_| self.target.conf.app_role.is_some());
+        let Some(mine) = mine else { return (Ok(vec![]), None) };
+        let all = match self.port.claims(&self.target, within(ctx, LOOK)).await {
+            Ok(all) => all,
+            Err(trouble) => return (Err(trouble.to_string()), None),
+        };
+        let of_service = |claim: &&Claim| claim.service == mine.service;
+        // The newest says whose it is; of our own, every one that we cannot have written counts.
+        let newest = all.iter().find(of_service);
+        let ahead = all.iter().filter(|claim| claim.is_ahead_of(&mine)).max_by_key(|claim| claim.epoch);
+        let against = |claim: &Claim| claim.against(&mine, &format!("the data of {}", self.target.name));
+        let mut why: Vec<Reason> = newest.into_iter().chain(ahead).filter_map(against).collect();
+        why.dedup();
+        (Ok(why), ahead.map(|claim| claim.epoch))
+    }
+
     async fn observe(&self, ctx: &Ctx) -> Result<Observation, ProviderError> {
         let at = ctx.now();
         let port = self.port.as_ref();
-        let (target, old, peers) = join3(
+        let (target, old, peers, (claims, ahead)) = join4(
             look(port, &self.target, ctx),
             look(port, &self.old, ctx),
             look_at_all(port, &self.standbys, ctx),
+            self.claims(ctx),
         )
         .await;
         let (target, old, peers) = (target?, old?, peers?);
@@ -88,7 +121,7 @@ impl Promote {
         Ok(Observation {
             identity: json!({ "system": state.system, "address": format!("{}:{}", conf.address, conf.port) }),
             state: json!(state),
-            evidence: json!(Evidence { target, old, peers, rpo }),
+            evidence: json!(Evidence { target, old, peers, rpo, claims, ahead }),
             at,
         })
     }

@@ -78,7 +78,8 @@ select json_build_object(
    else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end,
  'position', case when r then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
    else pg_current_wal_flush_lsn() end::text,
- 'replayed', pg_last_wal_replay_lsn()::text
+ 'replayed', pg_last_wal_replay_lsn()::text,
+ 'clock', (extract(epoch from clock_timestamp()) * 1000000)::bigint
 )::text from (select pg_is_in_recovery() as r) a"#;
 
 pub const HBA: &str = r#"
@@ -119,6 +120,10 @@ pub fn marker_insert(run: &str, epoch: u64) -> String {
         literal(run)
     )
 }
+
+/// A claim is a row like a run's, under its own words. The newest first.
+pub const CLAIMS: &str = "select json_agg(run)::text from (select run from pointsman_marker \
+where run like 'pointsman=1 owner=%' order by at desc limit 50) c";
 
 /// Writes lines to a file of the server, byte for byte: CSV with a quote and a delimiter that no text holds,
 /// and empty lines as NULL. Truncates and writes, so mode and owner stay.

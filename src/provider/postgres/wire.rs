@@ -6,6 +6,7 @@ use super::port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
 use super::session::{As, Opening, Work, opened, run};
 use super::sql;
 use crate::kernel::domain::{Epoch, Lsn, RunId, Span};
+use crate::provider::owner::Claim;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -204,8 +205,29 @@ async fn marker(at: &Endpoint, run_id: &RunId, within: Span) -> Reply<Option<Mar
     Ok(found.and_then(|epoch| epoch.parse().ok()).map(|epoch| Marker { epoch }))
 }
 
-async fn mark(at: &Endpoint, run_id: &RunId, epoch: Epoch, within: Span) -> Reply<()> {
-    let insert = sql::marker_insert(run_id.as_str(), epoch);
+async fn claims(at: &Endpoint, within: Span) -> Reply<Vec<Claim>> {
+    let work: Work<Option<String>> = Box::new(|client| {
+        async move {
+            if text(client, sql::MARKER_EXISTS).await?.as_deref() != Some("t") {
+                return Ok(None);
+            }
+            text(client, sql::CLAIMS).await
+        }
+        .boxed()
+    });
+    let Some(found) = run(at, As::App, within, work).await? else { return Ok(vec![]) };
+    let unread = |e: serde_json::Error| Silent { layer: Layer::Query, says: format!("claims: {e}") };
+    let rows: Vec<String> = serde_json::from_str(&found).map_err(|e| Trouble::Silent(unread(e)))?;
+    let claim = |row: &String| {
+        let says = format!("{row:?} is no claim of this version");
+        Claim::parse(row).ok_or(Trouble::Silent(Silent { layer: Layer::Query, says }))
+    };
+    rows.iter().map(claim).collect()
+}
+
+async fn mark(at: &Endpoint, run_id: &RunId, epoch: Epoch, claim: Option<&Claim>, within: Span) -> Reply<()> {
+    let claim = claim.map(|claim| format!("; {}", sql::marker_insert(&claim.to_string(), epoch)));
+    let insert = format!("{}{}", sql::marker_insert(run_id.as_str(), epoch), claim.unwrap_or_default());
     let work: Work<()> = Box::new(move |client| {
         async move {
             let there = text(client, sql::MARKER_EXISTS).await?.as_deref() == Some("t");
@@ -276,14 +298,19 @@ impl Port for Wire {
         marker(at, run, within).boxed()
     }
 
+    fn claims<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<Vec<Claim>>> {
+        claims(at, within).boxed()
+    }
+
     fn write_marker<'a>(
         &'a self,
         at: &'a Endpoint,
         run: &'a RunId,
         epoch: Epoch,
+        claim: Option<&'a Claim>,
         within: Span,
     ) -> BoxFuture<'a, Reply<()>> {
-        mark(at, run, epoch, within).boxed()
+        mark(at, run, epoch, claim, within).boxed()
     }
 }
 

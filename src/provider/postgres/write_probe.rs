@@ -10,6 +10,7 @@ use super::port::{Endpoint, Marker, Port, Trouble};
 use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Settle, Span, StepPlan, Time, Undo};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
+use crate::provider::Owner;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ const WRITE: Span = Span::secs(5);
 const SETTLE: Span = Span::secs(5);
 
 pub struct WriteProbe {
+    pub owner: Owner,
     pub port: Arc<dyn Port>,
     pub target: Endpoint,
 }
@@ -81,8 +83,10 @@ impl WriteProbe {
     }
 
     async fn write(&self, ctx: &Ctx, permit: &Permit) -> CallEnd {
+        let epoch = permit.epoch();
+        let claim = self.owner.claim(ctx, epoch);
         let written =
-            self.port.write_marker(&self.target, &ctx.run, permit.epoch(), within(ctx, WRITE)).await;
+            self.port.write_marker(&self.target, &ctx.run, epoch, claim.as_ref(), within(ctx, WRITE)).await;
         match written {
             Ok(()) => CallEnd::applied(json!({ "epoch": permit.epoch() })),
             Err(Trouble::Silent(silent)) => {

@@ -2,6 +2,7 @@
 
 use super::world::{Server, World};
 use crate::kernel::domain::{Epoch, Lsn, Name, RunId};
+use crate::provider::owner::Claim;
 use crate::provider::postgres::{
     Attempt, Connected, Endpoint, Hba, HbaRule, Layer, Marker, Node, Progress, Receiver, Reply, Silent,
     Trouble, hba,
@@ -95,6 +96,7 @@ impl World {
             timeline: Some(server.timeline),
             position: Some(server.lsn()),
             replayed: server.in_recovery.then(|| server.lsn()).or(server.forked.map(Lsn)),
+            clock: None,
         })
     }
 
@@ -196,13 +198,24 @@ impl World {
         Ok(self.app(name)?.markers.get(run).map(|epoch| Marker { epoch: *epoch }))
     }
 
-    pub(super) fn mark(&mut self, name: &Name, run: &RunId, epoch: Epoch) -> Reply<()> {
+    pub(super) fn claims(&mut self, name: &Name) -> Reply<Vec<Claim>> {
+        Ok(self.app(name)?.claims.iter().rev().cloned().collect())
+    }
+
+    pub(super) fn mark(
+        &mut self,
+        name: &Name,
+        run: &RunId,
+        epoch: Epoch,
+        claim: Option<&Claim>,
+    ) -> Reply<()> {
         let server = self.app(name)?;
         if !server.writable() {
             return denied("25006", "cannot execute INSERT in a read-only transaction");
         }
         if !server.markers.contains_key(run) {
             server.markers.insert(run.clone(), epoch);
+            server.claims.extend(claim.cloned());
             server.marked += 1;
             server.position += 64;
         }

@@ -33,6 +33,8 @@ pub struct Server {
     pub superuser: bool,
     pub manager: Option<String>,
     pub markers: BTreeMap<RunId, Epoch>,
+    /// Oldest first.
+    pub claims: Vec<crate::provider::owner::Claim>,
     /// A promotion was signalled; it comes after that many looks.
     pub promoting: Option<u32>,
     /// How many looks a promotion takes.
@@ -70,6 +72,7 @@ impl Server {
             superuser: true,
             manager: None,
             markers: BTreeMap::new(),
+            claims: vec![],
             promoting: None,
             promote_looks: 0,
             promoted: 0,

@@ -49,9 +49,8 @@ pub(super) async fn wanted(
     match Stream::try_from(name.to_owned()) {
         Ok(stream @ Stream::Run(_)) => run(conn, &stream, held).await,
         Ok(stream @ Stream::Alerts(_)) => alerts(conn, &stream).await,
-        Ok(Stream::Source(_) | Stream::Service(_) | Stream::Playbook(_) | Stream::Instance) | Err(_) => {
-            Ok(Wanted::None)
-        }
+        Ok(stream @ Stream::Service(_)) => claims(conn, &stream, held).await,
+        Ok(Stream::Source(_) | Stream::Playbook(_) | Stream::Instance) | Err(_) => Ok(Wanted::None),
     }
 }
 
@@ -80,6 +79,31 @@ async fn run(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> R
     let Some((run, position)) = so_far else { return Ok(Wanted::None) };
     held.count(&run);
     Ok(Wanted::Row { value: run.summary().cached(), position })
+}
+
+/// An epoch that was seen at a target raises the counter as a run does.
+async fn claims(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> Result<Wanted, StoreError> {
+    let which = "kind = 'claimed' AND seq > ?2 ORDER BY seq LIMIT ?3";
+    let mut after = 0;
+    loop {
+        let page = page(conn, stream, which, after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(Wanted::None);
+        }
+        for stamped in page {
+            match stamped {
+                Ok(Stamped { seq, record: Record::Claimed { epoch, .. }, .. }) => {
+                    after = seq;
+                    if let Stream::Service(service) = stream {
+                        let known = held.epochs.entry(service.to_string()).or_default();
+                        *known = epoch.max(*known);
+                    }
+                }
+                Ok(stamped) => after = stamped.seq,
+                Err(why) => return Ok(Wanted::Broken(why)),
+            }
+        }
+    }
 }
 
 async fn alerts(conn: &mut SqliteConnection, stream: &Stream) -> Result<Wanted, StoreError> {

@@ -54,7 +54,8 @@ impl Fence {
             let says = format!("{target} is fenced ({}): a fresh write was refused", state.proven);
             return StepPlan::Nothing { gives: vec![fact], says };
         }
-        if !said_down(&self.target, given) {
+        let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
+        if !superseded && !said_down(&self.target, given) {
             return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
         }
         if state.best < self.min_rung {

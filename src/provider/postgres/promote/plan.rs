@@ -48,7 +48,8 @@ impl Promote {
         if state.role == "primary" {
             return self.already_primary(&state, fence.as_ref());
         }
-        let reasons = self.refusals(&state, given, fence.as_ref());
+        let mut reasons = self.refusals(&state, given, fence.as_ref());
+        reasons.extend(evidence.claims.iter().flatten().cloned());
         if !reasons.is_empty() {
             return StepPlan::Refuse(reasons);
         }
@@ -224,6 +225,9 @@ impl Promote {
 
     fn warnings(&self, state: &State, evidence: &Evidence, fence: Option<&Fence>) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Err(why) = &evidence.claims {
+            warnings.push(format!("whether another Pointsman claims this data is not known: {why}"));
+        }
         match fence.and_then(|fence| fence.position) {
             Some(position) => warnings.push(format!(
                 "waits first until {} has all of {} up to {position}: nothing is lost",

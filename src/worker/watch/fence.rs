@@ -1,0 +1,161 @@
+//! One look at one old primary, and what it means. Called every two seconds for each open watch.
+
+use super::{Seen, refence, write};
+use crate::kernel::domain::{FenceRung, FenceWatchState, Name, Record, RunId, Span};
+use crate::kernel::engine::{Run, Summary, WatchLine};
+use crate::provider::postgres::{Attempt, Endpoint, Port, Seen as Node, Silent, Standing, Trouble, standing};
+use crate::worker::App;
+use futures_util::future::join;
+
+const LOOK: Span = Span::secs(2);
+/// A look that cannot tell whether a primary takes writes is taken for a yes when it is repeated.
+const DOUBTFUL: u32 = 2;
+
+/// What an old primary is found to be.
+#[derive(Clone, Debug, PartialEq)]
+enum Sight {
+    /// A standby of the new timeline.
+    Standby(u32),
+    /// It does not answer, or is no primary: nothing is proven by that, and nothing is wrong.
+    Quiet(String),
+    /// It runs as a primary, and the application was refused just now.
+    Fenced(FenceRung, String),
+    /// It takes writes, or may. `stale`: it is proven that the promoted server supersedes it.
+    Loose { stale: bool, says: String },
+    /// It runs as a primary, and the attempt to write as the application gave nothing.
+    Doubtful { stale: bool, says: String },
+}
+
+/// Whether anything is left to be watched.
+pub async fn look_after(app: &App, id: &RunId) -> anyhow::Result<bool> {
+    let Some(run) = app.run(id).await? else { return Ok(false) };
+    for line in run.watch_lines() {
+        if let Some(by) = promoted_again(app, &run, &line).await? {
+            let says = format!("{} was promoted again by run {by}", line.target);
+            write(app, id, record(&line, FenceWatchState::Closed, says)).await?;
+            continue;
+        }
+        let sight = look(app, &line).await;
+        judge(app, &run, &line, sight).await?;
+    }
+    let run = app.run(id).await?;
+    Ok(run.is_some_and(|run| run.finished.is_none() || !run.watch_lines().is_empty()))
+}
+
+/// A later run has made it the primary: then it is no old primary any more.
+async fn promoted_again(app: &App, run: &Run, line: &WatchLine) -> anyhow::Result<Option<RunId>> {
+    let newer = app.summaries(super::NEWEST).await?;
+    let promoted = |summary: &&Summary| {
+        summary.opened > run.opened && summary.watches.iter().any(|w| w.promoted == line.target)
+    };
+    Ok(newer.iter().find(promoted).map(|summary| summary.run.clone()))
+}
+
+async fn look(app: &App, line: &WatchLine) -> Sight {
+    let config = &app.registry.config;
+    let port = app.registry.ports.postgres.as_ref();
+    let (Some(old), Some(new)) = (Endpoint::of(config, &line.target), Endpoint::of(config, &line.promoted))
+    else {
+        return Sight::Quiet(format!("{} or {} is not configured any more", line.target, line.promoted));
+    };
+    let (seen, promoted) = join(node(port, &old), node(port, &new)).await;
+    match standing(&seen, &promoted) {
+        Standing::Follows { timeline } => Sight::Standby(timeline),
+        Standing::Silent(why) => Sight::Quiet(format!("it does not answer ({why})")),
+        Standing::Standby(why) => Sight::Quiet(format!("a standby, but {why}")),
+        Standing::Stale { timeline, newer } => {
+            let says = format!("a primary of timeline {timeline}, beside {} of timeline {newer}", new.name);
+            attempt(port, &old, true, says).await
+        }
+        Standing::Primary(why) => attempt(port, &old, false, format!("a primary, and {why}")).await,
+    }
+}
+
+async fn node(port: &dyn Port, at: &Endpoint) -> Node {
+    match port.node(at, LOOK).await {
+        Ok(node) => Node::Answers(Box::new(node)),
+        Err(Trouble::Silent(silent)) => Node::Silent(silent),
+        Err(trouble) => {
+            let layer = crate::provider::postgres::Layer::Query;
+            Node::Silent(Silent { layer, says: trouble.to_string() })
+        }
+    }
+}
+
+/// The truth about a primary: a write as the application, rolled back.
+async fn attempt(port: &dyn Port, at: &Endpoint, stale: bool, what: String) -> Sight {
+    match port.write_attempt_as_app(at, LOOK).await {
+        Ok(Attempt::RefusedBy { by_rules: true, .. }) => Sight::Fenced(FenceRung::Lockout, what),
+        Ok(Attempt::RefusedBy { sqlstate, .. }) if sqlstate == "25006" => {
+            Sight::Fenced(FenceRung::ReadOnly, what)
+        }
+        Ok(Attempt::Accepted) => {
+            Sight::Loose { stale, says: format!("{what}; the application's write was taken") }
+        }
+        Ok(Attempt::RefusedBy { says, .. }) => Sight::Doubtful { stale, says: format!("{what}; {says}") },
+        Err(trouble) => Sight::Doubtful { stale, says: format!("{what}; {trouble}") },
+    }
+}
+
+fn record(line: &WatchLine, state: FenceWatchState, says: String) -> Record {
+    Record::FenceWatch { target: line.target.clone(), rung: line.rung, state, says, by: None }
+}
+
+async fn judge(app: &App, run: &Run, line: &WatchLine, sight: Sight) -> anyhow::Result<()> {
+    let id = run.id();
+    let mut seen = app.board.seen(id, &line.target).unwrap_or_default();
+    seen.at = app.world.now();
+    match sight {
+        Sight::Standby(timeline) => {
+            let says =
+                format!("seen as a standby of {} on timeline {timeline}; the watch is over", line.promoted);
+            tracing::info!(run = %id, target = %line.target, "{says}");
+            write(app, id, record(line, FenceWatchState::SeenAsStandby, says)).await?;
+            return Ok(());
+        }
+        Sight::Quiet(says) => (seen.says, seen.doubtful) = (says, 0),
+        Sight::Fenced(rung, says) => {
+            (seen.says, seen.doubtful) = (format!("{says}; clients are refused ({rung})"), 0);
+            // The run that fences it again tells its own end.
+            if line.state == FenceWatchState::SeenWritable && seen.refence.is_none() {
+                let says = format!("fenced again ({rung}): a fresh write was refused");
+                let line = WatchLine { rung, ..line.clone() };
+                write(app, id, record(&line, FenceWatchState::Watching, says)).await?;
+            }
+        }
+        Sight::Doubtful { stale, says } => {
+            seen.doubtful += 1;
+            seen.says = format!("whether it takes writes is not known: {says}");
+            if seen.doubtful >= DOUBTFUL {
+                alarm(app, id, line, stale, &seen.says.clone(), &mut seen).await?;
+            }
+        }
+        Sight::Loose { stale, says } => {
+            seen.doubtful = 0;
+            seen.says = format!("it ACCEPTS WRITES: {says}");
+            alarm(app, id, line, stale, &says, &mut seen).await?;
+        }
+    }
+    refence::follow(app, run, line, &mut seen).await?;
+    app.board.put(id, &line.target, seen);
+    Ok(())
+}
+
+/// Said loudly first, then fenced again where that may be done.
+async fn alarm(
+    app: &App,
+    id: &RunId,
+    line: &WatchLine,
+    stale: bool,
+    says: &str,
+    seen: &mut Seen,
+) -> anyhow::Result<()> {
+    let target: &Name = &line.target;
+    if line.state != FenceWatchState::SeenWritable {
+        tracing::error!(run = %id, %target, code = "PM5501", "the old primary is back and accepts writes: {says}");
+        app.metrics.old_primary_returned();
+        let says = format!("PM5501: it is back and accepts writes: {says}");
+        write(app, id, record(line, FenceWatchState::SeenWritable, says)).await?;
+    }
+    refence::begin(app, id, line, stale, seen).await
+}

@@ -1,0 +1,184 @@
+//! An old primary that came back is fenced again, by a run of its own: recorded, with permits, through the ladder that
+//! its playbook has for it. Ways that need a person are left out, since nobody may be there; people are told instead.
+
+use super::{Seen, write};
+use crate::kernel::domain::{
+    Actor, Afterwards, Cause, Fact, FenceRung, FenceWatchState, Form, Item, ItemRole, Mode, Name, Outcome,
+    Record, Resolved, Retry, RunId, RunKind, Rung, Span, Spec,
+};
+use crate::kernel::engine::{Command, ItemPhase, Run, WatchLine};
+use crate::worker::{App, CommandError};
+use serde_json::json;
+
+/// After a try that did not fence it; doubled up to ten minutes.
+const AGAIN: Span = Span::secs(10);
+const MOST_DOUBLINGS: u32 = 6;
+const GUARD: Span = Span::secs(10);
+
+/// Opens a run that fences it, unless one is at work or was just tried.
+pub async fn begin(
+    app: &App,
+    id: &RunId,
+    line: &WatchLine,
+    stale: bool,
+    seen: &mut Seen,
+) -> anyhow::Result<()> {
+    let now = app.world.now();
+    if seen.refence.is_some() || now < seen.not_before {
+        return Ok(());
+    }
+    let target = &line.target;
+    let spec = match app.run(id).await? {
+        Some(run) if stale => spec(&run, line, RunId::from_random(app.world.random())),
+        _ => None,
+    };
+    let why = match spec {
+        None if !stale => {
+            format!("it is not proven that {} supersedes it, so it is not fenced by itself", line.promoted)
+        }
+        None => "its playbook has no way to fence it without a person".to_owned(),
+        Some(spec) => match app.open(spec, vec![]).await {
+            Ok(run) => {
+                tracing::warn!(%target, %run, "the old primary is fenced again by this run");
+                seen.refence = Some(run);
+                return Ok(());
+            }
+            Err(error) => error.to_string(),
+        },
+    };
+    give_up(app, id, line, &why, seen).await
+}
+
+/// What became of the run that fences it.
+pub async fn follow(app: &App, run: &Run, line: &WatchLine, seen: &mut Seen) -> anyhow::Result<()> {
+    let Some(refence) = seen.refence.clone() else { return Ok(()) };
+    let Some(fencing) = app.run(&refence).await? else {
+        seen.refence = None;
+        return Ok(());
+    };
+    let waits = fencing.items.iter().any(|item| item.phase == ItemPhase::AwaitingPerson);
+    match fencing.finished {
+        Some(Outcome::Succeeded | Outcome::Unchanged) => {
+            (seen.refence, seen.tries) = (None, 0);
+            let rung = proven(&fencing, &line.target).unwrap_or(line.rung);
+            let says = format!("fenced again ({rung}) by run {refence}; watched on");
+            tracing::warn!(run = %run.id(), target = %line.target, "the old primary is {says}");
+            app.metrics.fenced_again(true);
+            let state = FenceWatchState::Watching;
+            let record = Record::FenceWatch { target: line.target.clone(), rung, state, says, by: None };
+            write(app, run.id(), record).await?;
+        }
+        Some(outcome) => {
+            seen.refence = None;
+            let says = format!("run {refence} ended {outcome}: {}", fencing.summary().says);
+            give_up(app, run.id(), line, &says, seen).await?;
+        }
+        None if fencing.is_parked() || waits => {
+            // It would hold the service's lock while nobody is there; the watch tries again and tells people.
+            let reason = format!("the fence watch gives this try up: {}", fencing.summary().says);
+            match app.command(&refence, &Command::Close, &Actor::internal(), &reason).await {
+                Ok(_) | Err(CommandError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn proven(run: &Run, target: &Name) -> Option<FenceRung> {
+    let gives = run.items.iter().filter_map(|item| match &item.phase {
+        ItemPhase::Done { gives } => Some(gives),
+        _ => None,
+    });
+    let rung = |fact: &Fact| match fact {
+        Fact::Fenced { target: fenced, rung, .. } if fenced == target => Some(*rung),
+        _ => None,
+    };
+    gives.flatten().filter_map(rung).max()
+}
+
+/// People are told: log, journal, metric, status. It is tried again later all the same.
+async fn give_up(app: &App, id: &RunId, line: &WatchLine, why: &str, seen: &mut Seen) -> anyhow::Result<()> {
+    let wait = Span(AGAIN.0 << seen.tries.min(MOST_DOUBLINGS));
+    seen.tries = seen.tries.saturating_add(1);
+    seen.not_before = app.world.now() + wait;
+    let target = &line.target;
+    app.metrics.fenced_again(false);
+    tracing::error!(run = %id, %target, code = "PM5502", "the old primary accepts writes and is NOT fenced again: {why}");
+    let says = format!(
+        "PM5502: it accepts writes and is NOT fenced again: {why}. Stop and mask {target} by hand now; the next try is \
+         in {wait}"
+    );
+    let record = Record::FenceWatch {
+        target: target.clone(),
+        rung: FenceRung::None,
+        state: FenceWatchState::SeenWritable,
+        says,
+        by: None,
+    };
+    write(app, id, record).await?;
+    Ok(())
+}
+
+/// The fence of the run that promoted, behind a guard that proves that the target is the stale one of the two.
+fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
+    let guard = Spec {
+        kind: "postgres.superseded".into(),
+        target: line.target.clone(),
+        with: json!({ "by": line.promoted }),
+    };
+    let mut items = vec![Item {
+        name: Name::from(format!("{} is the stale one of two primaries", line.target)),
+        role: ItemRole::Guard,
+        rungs: vec![Rung { form: Form::Check(guard), proves: vec![] }],
+        after: vec![],
+        optional: false,
+        commit_point: false,
+        planned_ahead: true,
+        accept_unfenced: None,
+        on_failure: Default::default(),
+        retry: Retry::default(),
+        timeout: GUARD,
+    }];
+    let steps = run.spec.items.iter().filter(|item| item.role == ItemRole::Step);
+    items.extend(steps.filter(|item| fences(item, &line.target)).take(1).filter_map(|item| {
+        let by_itself = |rung: &&Rung| matches!(rung.form, Form::Act(_) | Form::Check(_));
+        let rungs: Vec<Rung> = item.rungs.iter().filter(by_itself).cloned().collect();
+        let fence = Item { rungs, after: vec![], accept_unfenced: None, optional: false, ..item.clone() };
+        (!fence.rungs.is_empty()).then_some(fence)
+    }));
+    if items.len() < 2 {
+        return None;
+    }
+    let acts = items.iter().flat_map(|item| &item.rungs).filter_map(|rung| match &rung.form {
+        Form::Act(spec) => Some(spec.target.clone()),
+        Form::Check(_) | Form::Manual { .. } => None,
+    });
+    let mut locks: Vec<Name> = acts.chain([line.target.clone()]).collect();
+    locks.sort();
+    locks.dedup();
+    let reason =
+        format!("{} came back as a primary after run {} promoted {}", line.target, run.id(), line.promoted);
+    Some(Resolved {
+        run: id,
+        kind: RunKind::Refence,
+        // The fence of this server is what was approved, until it is a standby; a person may not be there.
+        mode: Mode::Auto,
+        items,
+        locks,
+        afterwards: Afterwards::default(),
+        cause: Cause::Person { by: Actor::internal(), reason },
+        epoch: 0,
+        ..(*run.spec).clone()
+    })
+}
+
+fn fences(item: &Item, target: &Name) -> bool {
+    item.rungs.iter().any(|rung| {
+        let proves = |fact: &Fact| matches!(fact, Fact::Fenced { target: fenced, .. } if fenced == target);
+        let acts =
+            rung.form.spec().is_some_and(|s| s.kind.as_str() == "postgres.fence" && s.target == *target);
+        acts || rung.proves.iter().any(proves)
+    })
+}
