@@ -8,3 +8,4 @@ mod ordinary;
 mod people;
 mod refusals;
 mod scene;
+mod undone;
