@@ -10,3 +10,4 @@ mod ordinary;
 mod people;
 mod refusals;
 mod scene;
+mod undone;

@@ -78,6 +78,10 @@ impl Run {
             return Next::default().says("planned; this playbook only observes");
         }
         if !self.consented() {
+            // What was on its way is looked at without anybody's word: it may have committed the run already.
+            if self.calls_open() {
+                return self.next_of_open_calls(now).says("finding out what the calls on their way came to");
+            }
             return self.next_of_consent(now);
         }
         self.next_of_steps(now)

@@ -20,9 +20,7 @@ impl Run {
         }
         let mut next = Next::default();
         if self.calls_open() {
-            for id in self.ids().filter(|id| self.state(*id).own_change().is_some()) {
-                self.next_of_item(id, now, &mut next);
-            }
+            let next = self.next_of_open_calls(now);
             return Some(next.says("stopping: what is on its way is seen to its end first"));
         }
         match (wanted, self.commit_in_doubt()) {
@@ -37,6 +35,15 @@ impl Run {
             (Some(_), Some(_)) => {}
         }
         Some(next.says(self.where_it_stands()))
+    }
+
+    /// Nothing begins; what is on its way is seen to its end.
+    pub(super) fn next_of_open_calls(&self, now: Time) -> Next {
+        let mut next = Next::default();
+        for id in self.ids().filter(|id| self.state(*id).own_change().is_some()) {
+            self.next_of_item(id, now, &mut next);
+        }
+        next
     }
 
     fn wants_back(&self) -> Option<Reason> {

@@ -300,3 +300,98 @@ fn a_step_is_left_out_only_by_a_person_and_never_the_fence_nor_the_promotion() {
         );
     }
 }
+
+/// Found again an hour later, with the fence made: guards are looked at, and a person is asked, before anything else.
+#[test]
+fn a_late_resume_asks_again_before_the_commit_point() {
+    let mut spec = going_back(Mode::Approve);
+    spec.limits.deadline = Span::mins(600);
+    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let (mut asked_again, mut tried) = (0, 0);
+    for death in 0..70 {
+        let mut sim =
+            Sim::new(Schedule { deaths: vec![death], gap: true, ..Schedule::default() }, Time(1_000_000_000));
+        sim.patience = Span::secs(1);
+        let registers = Arc::new(Mutex::new(Registers::default()));
+        let toy = Toy {
+            fuse: sim.fuse.clone(),
+            registers: registers.clone(),
+            cas: true,
+            settle: Settle::AtOnce,
+            plot: Plot::default(),
+        };
+        let run = sim.open(spec.clone()).unwrap();
+        let promoted = || registers.lock().unwrap().now.contains_key(&Name::from("promote"));
+        let mut approvals = 0;
+        let end = loop {
+            let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
+            let End::Waits(says) = &end else { break end };
+            if !says.starts_with("waits for approval") || approvals > 3 {
+                break end;
+            }
+            // The hour passed between the fence and the promotion, and nobody has said yes since.
+            if approvals == 1 && registers.lock().unwrap().now.contains_key(&Name::from("fence")) {
+                assert!(!promoted(), "death at {death}: promoted without a new yes");
+                asked_again += 1;
+            }
+            let told = read(&sim);
+            let digest = told.plan.as_ref().unwrap().digest;
+            sim.say(&run, &by, &Command::Approve { digest, accept_unfenced: vec![] }).unwrap();
+            approvals += 1;
+        };
+        tried += 1;
+        assert_eq!(end, End::Finished(Outcome::Succeeded), "death at {death}");
+    }
+    println!("{tried} deaths with an hour's gap, {asked_again} asked again between fence and promotion");
+    assert!(asked_again > 3);
+}
+
+fn read(sim: &Sim) -> Run {
+    let stamped = |e: crate::journal::Entry| Stamped {
+        position: e.position,
+        stream: e.stream.clone(),
+        seq: e.seq,
+        at: e.at,
+        record: Record::decode(&e.kind, e.version, &e.body).unwrap(),
+    };
+    Run::fold(&sim.backend.inner.entries().into_iter().map(stamped).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn a_parked_run_blocks_nobody_but_by_its_locks() {
+    let sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+    let registers = Arc::new(Mutex::new(Registers::default()));
+    let toy = Toy {
+        fuse: sim.fuse.clone(),
+        registers,
+        cas: true,
+        settle: Settle::AtOnce,
+        plot: Plot { wrong: Some(("dns".into(), 1, Wrong::Rejects)), ..Plot::default() },
+    };
+    let of = |run: &str, service: &str, lock: &str| {
+        let mut spec = going_back(Mode::Auto);
+        (spec.run, spec.service, spec.locks) = (run.into(), service.into(), vec![lock.into()]);
+        if service != "shop" {
+            for item in &mut spec.items {
+                for rung in &mut item.rungs {
+                    if let Form::Act(act) = &mut rung.form {
+                        act.target = format!("{service} {}", act.target).into();
+                        act.with = json!({});
+                    }
+                }
+            }
+        }
+        spec
+    };
+    let finish = |spec: Resolved| sim.open(spec).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
+    let parked = finish(of("RUN001", "shop", "pg"));
+    assert!(matches!(&parked, Ok(End::Waits(says)) if says.starts_with("parked")), "{parked:?}");
+    assert_eq!(finish(of("RUN002", "mail", "other")), Ok(End::Finished(Outcome::Succeeded)));
+    let locked = finish(of("RUN003", "wiki", "pg"));
+    assert!(locked.as_ref().is_err_and(|why| why.contains("pg") && why.contains("RUN001")), "{locked:?}");
+    // Closed, its locks are free.
+    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    sim.say(&"RUN001".into(), &by, &Command::Close).unwrap();
+    sim.finish(&"RUN001".into(), &toy, Arc::new(NoSamples)).unwrap();
+    assert_eq!(finish(of("RUN004", "wiki", "pg")), Ok(End::Finished(Outcome::Succeeded)));
+}

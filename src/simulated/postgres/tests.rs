@@ -6,4 +6,5 @@ mod lag;
 mod model;
 mod promote;
 mod scene;
+mod unfence;
 mod write_probe;
