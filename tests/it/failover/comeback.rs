@@ -66,7 +66,7 @@ async fn an_old_primary_that_comes_back_is_fenced_again_within_ten_seconds() {
         ensure!(watch(&records, "seen_writable") == 1, "told {} times", watch(&records, "seen_writable"));
         let says = &records.iter().rfind(|r| r.kind == "fence_watch").expect("one").says;
         ensure!(says.contains("fenced again (lockout) by run"), "{says}");
-        let refence = records.iter().filter(|r| r.kind == "opened").next_back().expect("a run");
+        let refence = records.iter().rfind(|r| r.kind == "opened").expect("a run");
         ensure!(
             refence.body["opened"]["kind"] == "refence" || refence.body["kind"] == "refence",
             "{}",
