@@ -19,8 +19,9 @@ pub(super) async fn stream(pool: &SqlitePool, name: &Stream, from: Seq) -> Resul
 }
 
 pub(super) async fn scan(pool: &SqlitePool, from: Position, max: u32) -> Result<Vec<Entry>, ReadError> {
+    // The plus: SQLite compiles a statement anew each time that a bare parameter of LIMIT is bound.
     let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
-               WHERE position >= ?1 ORDER BY position LIMIT ?2";
+               WHERE position >= ?1 ORDER BY position LIMIT +?2";
     let query = sqlx::query(sql).bind(signed(from)).bind(max);
     query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
 }
