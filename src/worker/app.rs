@@ -1,5 +1,6 @@
 //! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
 
+use super::bodies::Bodies;
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
@@ -28,6 +29,7 @@ pub struct App {
     pub samples: Arc<Ring>,
     pub wakes: Wakes,
     pub metrics: Metrics,
+    pub bodies: Bodies,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -107,6 +109,7 @@ impl App {
             samples: parts.samples,
             wakes: Wakes::default(),
             metrics: Metrics::default(),
+            bodies: Bodies::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

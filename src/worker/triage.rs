@@ -5,7 +5,6 @@ mod confirming;
 mod deliveries;
 
 use super::App;
-use super::bodies::Bodies;
 use super::confirm::Confirmed;
 use super::dry::dry_plan;
 use super::occurrence::{Open, State, verdict};
@@ -34,7 +33,6 @@ pub struct Triage {
     cursor: Position,
     /// Where a start would begin to read.
     kept: Position,
-    bodies: Bodies,
     occurrences: Occurrences,
     /// Last sequence of each source's stream of alerts; this task is its only writer.
     seqs: BTreeMap<Name, Seq>,
@@ -91,7 +89,6 @@ impl Triage {
             app: app.clone(),
             cursor,
             kept: cursor,
-            bodies: Bodies::default(),
             occurrences: Occurrences::default(),
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),

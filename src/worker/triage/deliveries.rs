@@ -40,7 +40,7 @@ impl Triage {
         position: Position,
         at: Time,
     ) -> anyhow::Result<()> {
-        let delivery = match self.bodies.read(&self.app.journal, delivered.digest).await? {
+        let delivery = match self.app.bodies.read(&self.app.journal, delivered.digest).await? {
             Ok(delivery) => delivery,
             Err(error) => {
                 // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
