@@ -98,10 +98,7 @@ impl Writer {
     async fn next_jobs(&mut self, jobs: &mut Vec<Job>, tick: &mut Interval) -> bool {
         loop {
             tokio::select! {
-                received = self.jobs.recv_many(jobs, GROUP) => {
-                    self.let_others_join(jobs).await;
-                    return received > 0;
-                }
+                received = self.jobs.recv_many(jobs, GROUP) => return received > 0,
                 _ = tick.tick() => {
                     self.look_for_guests().await;
                     if let Err(why) = self.flush().await {
@@ -109,17 +106,6 @@ impl Writer {
                     }
                 }
             }
-        }
-    }
-
-    /// Requests that are ready to run come into this group instead of waiting for its commit. No time is waited for:
-    /// when nobody is ready, this returns at once.
-    async fn let_others_join(&mut self, jobs: &mut Vec<Job>) {
-        tokio::task::yield_now().await;
-        while jobs.len() < GROUP
-            && let Ok(job) = self.jobs.try_recv()
-        {
-            jobs.push(job);
         }
     }
 
