@@ -44,6 +44,8 @@ impl Run {
             overrides: Default::default(),
             aborted: None,
             closed: None,
+            freezes: vec![],
+            look_anew: false,
             resolved: false,
             first_change: None,
             deadline_from: None,
@@ -113,6 +115,15 @@ impl Run {
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
                 self.on_held(Hold { why: why.clone(), until: *until });
+                Ok(())
+            }
+            Record::Frozen { service, by, reason, until } => {
+                let (service, by, reason) = (service.clone(), by.clone(), reason.clone());
+                self.on_frozen(super::Freeze { service, by, reason, until: *until });
+                Ok(())
+            }
+            Record::Thawed { service, .. } => {
+                self.on_thawed(service, at);
                 Ok(())
             }
             Record::Finished { outcome, .. } => {
@@ -230,6 +241,7 @@ impl Run {
 
     fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
         self.first_change.get_or_insert(at);
+        self.look_anew = false;
         self.deadline_from.get_or_insert(at);
         let state = self.at_mut(call.item)?;
         if state.phase != ItemPhase::Idle || state.numbered + 1 != call.attempt {
@@ -313,6 +325,10 @@ impl Run {
 
     fn on_held(&mut self, hold: Hold) {
         self.hold = Some(hold);
+        self.forget_plan();
+    }
+
+    pub(super) fn forget_plan(&mut self) {
         self.plan = None;
         self.consent = Consent::None;
         for state in &mut self.items {

@@ -6,6 +6,7 @@
 mod consent;
 mod decide;
 mod fold;
+mod freeze;
 mod given;
 mod measure;
 mod next;
@@ -18,6 +19,7 @@ pub mod tell;
 
 pub use decide::{Command, Refused};
 pub use fold::Illegal;
+pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
 pub use pace::backoff;
 pub use state::{Consent, Hold, ItemPhase, ItemState, Run, Seen};

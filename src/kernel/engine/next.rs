@@ -59,13 +59,16 @@ impl Run {
             }
             return next.says(end.1);
         }
+        if let Some(next) = self.next_of_freeze(now) {
+            return next;
+        }
         if self.plan.is_none() && self.first_change.is_none() {
             return self.next_of_planning(now);
         }
         if self.spec.mode == Mode::Observe {
             return Next::default().says("planned; this playbook only observes");
         }
-        if !self.consented() {
+        if !self.consented() && !self.paused() {
             return self.next_of_consent(now);
         }
         self.next_of_steps(now)

@@ -24,6 +24,10 @@ pub struct Run {
     pub overrides: BTreeMap<Name, Actor>,
     pub aborted: Option<(Actor, String)>,
     pub closed: Option<(Actor, String)>,
+    /// Freezes by people that this run was told of, at most one for each scope.
+    pub freezes: Vec<super::Freeze>,
+    /// A freeze is over: guards are taken again before whatever comes next.
+    pub look_anew: bool,
     /// Every occurrence that caused the run is resolved.
     pub resolved: bool,
     /// When the first intent was written: from here on something may have changed.
@@ -206,6 +210,8 @@ impl Run {
         self.items.iter().any(|i| matches!(i.phase, ItemPhase::InFlight { .. }))
     }
     pub fn is_parked(&self) -> bool {
-        self.parked().next().is_some() || (self.aborted.is_some() && self.first_change.is_some())
+        self.parked().next().is_some()
+            || self.paused()
+            || (self.aborted.is_some() && self.first_change.is_some())
     }
 }

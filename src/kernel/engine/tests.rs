@@ -1,6 +1,8 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod freeze;
+
 use crate::domain::*;
 use crate::drive::Mistake;
 use crate::journal::Permit;
@@ -25,6 +27,7 @@ struct Toy {
     registers: Arc<Mutex<Registers>>,
     cas: bool,
     settle: Settle,
+    freezer: Option<Arc<freeze::Freezer>>,
 }
 
 struct Set {
@@ -33,6 +36,7 @@ struct Set {
     registers: Arc<Mutex<Registers>>,
     cas: bool,
     settle: Settle,
+    freezer: Option<Arc<freeze::Freezer>>,
 }
 
 impl Registry for Toy {
@@ -43,6 +47,7 @@ impl Registry for Toy {
             registers: self.registers.clone(),
             cas: self.cas,
             settle: self.settle,
+            freezer: self.freezer.clone(),
         };
         Ok(match spec.kind.as_str() {
             "toy.set" => Bound::Action(Box::new(set)),
@@ -55,6 +60,9 @@ impl Check for Set {
     fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
         Box::pin(async move {
             self.fuse.boundary().await;
+            if let Some(freezer) = &self.freezer {
+                freezer.call(ctx.now()).await;
+            }
             let stale = self.fuse.strike() == Some(Strike::Stale);
             let registers = self.registers.lock().unwrap();
             let from = if stale { &registers.before } else { &registers.now };
@@ -88,9 +96,12 @@ impl Check for Set {
 }
 
 impl Action for Set {
-    fn apply<'a>(&'a self, _ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
+    fn apply<'a>(&'a self, ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
         Box::pin(async move {
             self.fuse.boundary().await;
+            if let Some(freezer) = &self.freezer {
+                freezer.call(ctx.now()).await;
+            }
             let strike = self.fuse.strike();
             if strike == Some(Strike::Reject) {
                 return CallEnd::rejected(true, "struck");
@@ -185,7 +196,7 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
     let mut sim = Sim::new(schedule, Time(1_000_000_000));
     sim.mistake = mistake;
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle };
+    let toy = Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle, freezer: None };
     let end = sim.open(spec(Mode::Auto)).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
     let registers = registers.lock().unwrap();
     Story {
@@ -300,8 +311,13 @@ fn an_unproven_need_stops_the_plan_and_its_planted_mistake_is_seen() {
         let mut sim = Sim::new(Schedule::default(), Time(1_000_000_000));
         sim.mistake = mistake;
         let registers = Arc::new(Mutex::new(Registers::default()));
-        let toy =
-            Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas: true, settle: Settle::AtOnce };
+        let toy = Toy {
+            fuse: sim.fuse.clone(),
+            registers: registers.clone(),
+            cas: true,
+            settle: Settle::AtOnce,
+            freezer: None,
+        };
         let mut spec = spec(Mode::Auto);
         spec.items[2] = item("promote", "toy.set", ItemRole::Step, vec![1], json!({"needs": "nobody"}));
         let run = sim.open(spec).unwrap();
