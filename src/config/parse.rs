@@ -3,7 +3,7 @@
 //! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use
 //! it too.
 
-use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, target};
+use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, limit, target};
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::{Name, Role};
 use std::collections::BTreeMap;
@@ -32,9 +32,9 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.vantages = named(&top, "vantages", read_vantage);
     config.sources = named(&top, "sources", read_source);
     config.people = named(&top, "people", read_person);
+    config.storm = limit::storm(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
     top.not_yet("notifiers", "the log and the command line tell");
-    top.not_yet("limits", "limits stand in each playbook");
     top.finish();
     check::references(sink, &root, &config);
     // This process is always a place to look from.

@@ -6,9 +6,11 @@ mod error;
 mod events;
 mod health;
 mod hooks;
+mod limits;
 mod plans;
 mod runs;
 mod status;
+mod why;
 
 pub use error::Problem;
 
@@ -40,7 +42,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
-        .route("/api/v1/thaw", post(runs::thaw))
+        .route("/api/v1/freeze", post(limits::freeze))
+        .route("/api/v1/thaw", post(limits::thaw))
+        .route("/api/v1/services/{service}/ack", post(limits::acknowledge))
+        .route("/api/v1/breaker/reset", post(limits::reset_breaker))
+        .route("/api/v1/why", get(why::show))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/{position}", get(audit::show))
         .layer(DefaultBodyLimit::max(API_BODY_MAX))

@@ -2,6 +2,8 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use crate::kernel::domain::Mode;
+use crate::kernel::engine::Freeze;
 use crate::worker::App;
 use axum::Json;
 use axum::extract::State;
@@ -24,15 +26,43 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         .collect();
     let active = app.playbooks.active().count();
     let frozen = app.frozen();
-    let says = match (&frozen, open, active) {
+    let freezes = app.freezes();
+    let whole = freezes.iter().find(|f| f.service.is_none()).map(Freeze::says);
+    let tripped = app.tripped();
+    let says = match (frozen.as_ref().or(whole.as_ref()), open, active) {
         (Some(why), _, _) => format!("FROZEN: {why}"),
+        (None, _, _) if tripped.is_some() => {
+            "STORM: no automatic run starts before a person resets the breaker".to_owned()
+        }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
         (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
         (None, runs, _) => format!("{runs} runs open"),
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
-        "frozen": frozen, "runs": runs, "playbooks": playbooks,
+        "frozen": frozen, "freezes": freezes.iter().map(freeze).collect::<Vec<_>>(),
+        "breaker": tripped.map(|t| json!({ "since": t.at, "says": t.reason().says })),
+        "held_back": held_back(&app).await?, "runs": runs, "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
+}
+
+fn freeze(freeze: &Freeze) -> Value {
+    json!({
+        "service": freeze.service, "by": freeze.by.name, "reason": freeze.reason, "until": freeze.until,
+        "says": freeze.says(),
+    })
+}
+
+/// Playbooks of mode auto that would not start by themselves now, each with every reason.
+async fn held_back(app: &App) -> Result<Vec<Value>, Problem> {
+    let (runs, now) = (app.summaries(1_000).await.map_err(Problem::store)?, app.world.now());
+    let mut held = vec![];
+    for (loaded, playbook) in app.playbooks.active().filter(|(_, p)| p.mode == Mode::Auto) {
+        let why = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;
+        if !why.is_empty() {
+            held.push(json!({ "service": playbook.service, "playbook": loaded.name, "why": why }));
+        }
+    }
+    Ok(held)
 }

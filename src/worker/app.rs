@@ -1,9 +1,10 @@
 //! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
 
+use super::limits::Standing;
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, Role, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
 };
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
@@ -13,7 +14,7 @@ use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::SqliteStore;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Races with the driver and with other people that are tried again before giving up.
@@ -34,6 +35,10 @@ pub struct App {
     pub store_failing: AtomicBool,
     /// Why nothing may start until a person has looked.
     frozen: Mutex<Option<String>>,
+    /// What people and the storm breaker said last.
+    standing: Mutex<Standing>,
+    /// Services with an alert that a playbook waits for, as triage counts them.
+    pub sick: AtomicU32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +115,8 @@ impl App {
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
+            standing: Mutex::default(),
+            sick: AtomicU32::new(0),
         }
     }
 
@@ -122,25 +129,15 @@ impl App {
         self.frozen_now().clone()
     }
 
-    /// A person has looked: the record first, then the head file, then runs may start again.
-    pub async fn thaw(&self, by: &Actor, reason: &str) -> Result<Position, CommandError> {
-        if self.frozen().is_none() {
-            return Err(CommandError::Refused(Refused::Conflict("nothing is frozen".into())));
-        }
-        if !by.has(Role::Admin) && !by.has(Role::IncidentLead) {
-            let why = "thawing needs the role incident-lead or admin".to_owned();
-            return Err(CommandError::Refused(Refused::NotAllowed(why)));
-        }
-        if reason.trim().is_empty() {
-            return Err(CommandError::Refused(Refused::NotAllowed("a reason is required".into())));
-        }
-        let seq = self.seq(&Stream::Instance).await?;
-        let record = Record::Thawed { service: None, by: Some(by.clone()), reason: reason.to_owned() };
-        let receipt = self.journal.write(self.world.now(), Stream::Instance, Some(seq), record).await?;
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// A person has looked at a journal behind its head: the record is written; now the head file, then runs may start.
+    pub(super) async fn thaw_itself(&self) -> Result<(), CommandError> {
         self.store.accept_head().await.map_err(|e| CommandError::Store(e.to_string()))?;
         *self.frozen_now() = None;
-        self.wakes.triage.notify_one();
-        Ok(receipt.stamped.last().map_or(0, |s| s.position))
+        Ok(())
     }
 
     pub async fn run(&self, id: &RunId) -> Result<Option<Run>, CommandError> {
@@ -193,6 +190,9 @@ impl App {
         if let Some(why) = self.frozen() {
             return Err(OpenError::Frozen(why));
         }
+        if let Some(freeze) = self.frozen_by(&spec.service) {
+            return Err(OpenError::Frozen(freeze.says()));
+        }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {
             spec.epoch = self.journal.backend().epoch(&spec.service).await? + 1;
@@ -216,6 +216,10 @@ impl App {
             match self.journal.append(batch).await {
                 Ok(receipt) => {
                     self.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+                    // A freeze that came at the same moment has either seen this run, or is seen here.
+                    if let Err(error) = self.tell_freezes(&run).await {
+                        tracing::error!(%run, %error, "it is told of freezes before its first pass");
+                    }
                     self.wakes.run(run.clone());
                     return Ok(run);
                 }
@@ -244,6 +248,9 @@ impl App {
             updated: now,
             plan: None,
             epoch: spec.epoch,
+            automatic: spec.is_automatic(),
+            changed: None,
+            ended: None,
         };
         serde_json::to_value(summary).expect("invariant: a summary is plain data")
     }

@@ -1,6 +1,8 @@
 //! One running server: opens the store, checks what it was given, starts the tasks, and stops them in order.
 
 use super::app::Parts;
+use super::limits::end_freezes;
+use super::refusals::count_refusals;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
@@ -42,11 +44,14 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         )
     })?;
     let app = Arc::new(assemble(&options, store.clone(), head).await?);
+    app.load_limits().await?;
     announce(&app, &options, listener.local_addr()?).await?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(triage(app.clone(), stop.clone()));
     tasks.spawn(supervise(app.clone(), stop.clone()));
+    tasks.spawn(end_freezes(app.clone(), stop.clone()));
+    tasks.spawn(count_refusals(app.clone(), stop.clone()));
     tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));

@@ -5,8 +5,13 @@ use crate::kernel::domain::Outcome;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+/// Reasons that rules of alerting wait for.
+const REFUSALS: [&str; 10] =
+    ["PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416"];
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -17,6 +22,8 @@ pub struct Metrics {
     alerts: Family<Labels, Counter>,
     truncated: Counter,
     runs: Family<Labels, Counter>,
+    refusals: Family<[(&'static str, String); 1], Counter>,
+    breaker: Gauge,
 }
 
 impl Default for Metrics {
@@ -34,7 +41,14 @@ impl Default for Metrics {
         registry.register("alerts_received", "Alerts in kept deliveries, by status", alerts.clone());
         registry.register("webhook_truncated_alerts", "Alerts that senders cut away", truncated.clone());
         registry.register("runs_finished", "Runs by outcome", runs.clone());
-        let metrics = Metrics { registry, deliveries, rejected, alerts, truncated, runs };
+        let (refusals, breaker) = (Family::default(), Gauge::default());
+        registry.register("refusals", "Every no, by the code of its reason", refusals.clone());
+        registry.register(
+            "breaker_tripped",
+            "1: no automatic run starts until a person resets it",
+            breaker.clone(),
+        );
+        let metrics = Metrics { registry, deliveries, rejected, alerts, truncated, runs, refusals, breaker };
         metrics.show_zeros();
         metrics
     }
@@ -54,6 +68,9 @@ impl Metrics {
         {
             drop(self.runs.get_or_create(&[("outcome", outcome.as_str())]));
         }
+        for code in REFUSALS {
+            drop(self.refusals.get_or_create(&[("reason", code.to_owned())]));
+        }
     }
 
     pub fn hook_rejected(&self, why: &'static str) {
@@ -70,6 +87,15 @@ impl Metrics {
             };
             self.alerts.get_or_create(&[("status", status)]).inc();
         }
+    }
+
+    /// A reason why something did not happen; codes are few and fixed.
+    pub fn refused(&self, code: &str) {
+        self.refusals.get_or_create(&[("reason", code.to_owned())]).inc();
+    }
+
+    pub fn breaker(&self, tripped: bool) {
+        self.breaker.set(i64::from(tripped));
     }
 
     pub fn run_finished(&self, outcome: Outcome) {

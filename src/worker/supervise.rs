@@ -76,6 +76,13 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn pass(app: Arc<App>, run: RunId) -> Ended {
+    if !app.freezes().is_empty()
+        && let Err(error) = app.tell_freezes(&run).await
+    {
+        // It might go on under a freeze that it does not know of.
+        let error = DriveError::Read(crate::kernel::journal::ReadError(error.to_string()));
+        return Ended { run, result: Err(error) };
+    }
     let driver = Driver {
         journal: &app.journal,
         registry: app.registry.as_ref(),

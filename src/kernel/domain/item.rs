@@ -187,3 +187,10 @@ pub struct Resolved {
     /// Which fold it began with.
     pub fold: u16,
 }
+
+impl Resolved {
+    /// Opened by an alert, and nobody is asked: what limits of automation are about.
+    pub fn is_automatic(&self) -> bool {
+        matches!(self.cause, Cause::Alert { .. }) && self.mode == Mode::Auto
+    }
+}

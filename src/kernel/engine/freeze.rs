@@ -5,7 +5,7 @@
 //! the order of the run's own records. The end by time is the engine's to write down.
 
 use super::{Next, Refused, Run};
-use crate::domain::{Actor, Form, Name, Reason, Record, Role, Time};
+use crate::domain::{Actor, Form, Name, Reason, Record, Role, Time, Via};
 
 /// Who stopped it, why, and for how long. `service`: none where everything is frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,11 +82,15 @@ impl Run {
         by: &Actor,
         reason: &str,
     ) -> Result<Record, Refused> {
-        may_freeze(by)?;
+        // Pointsman itself, when the run missed a thaw.
+        let person = by.via != Via::Internal;
+        if person {
+            may_freeze(by)?;
+        }
         match self.freezes.iter().any(|f| f.service == *service) {
             true => Ok(Record::Thawed {
                 service: service.clone(),
-                by: Some(by.clone()),
+                by: person.then(|| by.clone()),
                 reason: reason.to_owned(),
             }),
             false => Err(Refused::Conflict("the run is not frozen so".into())),

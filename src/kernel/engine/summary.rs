@@ -20,6 +20,14 @@ pub struct Summary {
     pub updated: Time,
     pub plan: Option<Digest>,
     pub epoch: Epoch,
+    /// Opened by an alert, and nobody is asked.
+    #[serde(default)]
+    pub automatic: bool,
+    /// When the first change was begun.
+    #[serde(default)]
+    pub changed: Option<Time>,
+    #[serde(default)]
+    pub ended: Option<Time>,
 }
 
 impl Run {
@@ -47,6 +55,9 @@ impl Run {
             updated: self.at,
             plan: self.plan.as_ref().map(|p| p.digest),
             epoch: self.epoch,
+            automatic: self.spec.is_automatic(),
+            changed: self.first_change,
+            ended: self.finished_at,
         }
     }
 }
