@@ -39,6 +39,8 @@ pub struct App {
     standing: Mutex<Standing>,
     /// Services with an alert that a playbook waits for, as triage counts them.
     pub sick: AtomicU32,
+    /// A person let something go: whatever waits is looked at again now.
+    pub look_now: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +119,7 @@ impl App {
             frozen: Mutex::new(parts.frozen),
             standing: Mutex::default(),
             sick: AtomicU32::new(0),
+            look_now: AtomicBool::new(false),
         }
     }
 

@@ -8,7 +8,9 @@ pub use history::{Own, Sick};
 pub use standing::{Standing, Tripped};
 
 use super::{App, CommandError};
-use crate::kernel::domain::{Actor, Name, Position, Reason, Record, RunId, Span, Stamped, Stream, Time};
+use crate::kernel::domain::{
+    Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stamped, Stream, Time,
+};
 use crate::kernel::engine::{Command, Freeze, Refused, Run, Summary, may_freeze};
 use crate::kernel::journal::{AppendError, ReadError};
 use crate::playbook::Playbook;
@@ -107,7 +109,7 @@ impl App {
             self.thaw_itself().await?;
         }
         self.tell_runs(&service, &Command::Thaw { service: service.clone() }, by, reason).await?;
-        self.wakes.triage.notify_one();
+        self.look_now();
         let left: Vec<String> = self.freezes().iter().map(Freeze::says).collect();
         let left = if left.is_empty() { String::new() } else { format!("; still: {}", left.join("; ")) };
         Ok((position, format!("thawed by {by}: what waited is looked at again{left}")))
@@ -130,7 +132,7 @@ impl App {
         };
         let record = Record::Acknowledged { by: by.clone(), reason: reason.to_owned() };
         let position = self.note(Stream::Service(service.clone()), record).await?;
-        self.wakes.triage.notify_one();
+        self.look_now();
         Ok((
             position,
             format!("{by} has seen run {run}: once its cooldown is over, {service} may move by itself"),
@@ -148,7 +150,7 @@ impl App {
         let record = Record::BreakerReset { by: by.clone(), reason: reason.to_owned(), sick };
         let position = self.note(Stream::Instance, record).await?;
         self.metrics.breaker(false);
-        self.wakes.triage.notify_one();
+        self.look_now();
         Ok((
             position,
             format!("{by} reset the storm breaker ({sick} services sick): alerts are looked at again"),
@@ -255,6 +257,57 @@ impl App {
         Ok(told)
     }
 
+    fn look_now(&self) {
+        self.look_now.store(true, Ordering::Relaxed);
+        self.wakes.triage.notify_one();
+    }
+
+    /// Targets that another service's run has locked. (Opening compares again; this spares a look at the source.)
+    pub async fn locked(&self, spec: &Resolved) -> Result<Vec<Reason>, ReadError> {
+        let mut why = vec![];
+        for open in self.open_runs().await? {
+            let Some(Record::Opened(other)) = self.first_record(&Stream::Run(open.run.clone())).await? else {
+                continue;
+            };
+            let shared = spec.locks.iter().filter(|target| other.locks.contains(target));
+            let say = |target: &Name| {
+                Reason::new(
+                    "PM5408",
+                    format!("target:{target} is locked by run {} of {}", open.run, open.service),
+                )
+            };
+            why.extend(shared.map(say));
+        }
+        Ok(why)
+    }
+
+    /// A run that was opened in a window, and has changed nothing, does not begin outside of it.
+    pub async fn keep_window(&self, id: &RunId) -> Result<(), CommandError> {
+        if !self.playbooks.active().any(|(_, playbook)| playbook.windows.is_some()) {
+            return Ok(());
+        }
+        let Some(run) = self.run(id).await? else { return Ok(()) };
+        let now = self.world.now();
+        let waits = run.hold.as_ref().is_some_and(|hold| hold.until > now);
+        if !run.spec.is_automatic() || run.first_change.is_some() || run.finished.is_some() || waits {
+            return Ok(());
+        }
+        let playbook = self.playbooks.active().map(|(_, p)| p).find(|p| p.name == run.spec.playbook);
+        let Some(reason) = playbook.and_then(|playbook| outside(playbook, now)) else { return Ok(()) };
+        let until = now + run.spec.limits.look_again;
+        let record = Record::Held { why: vec![reason], occurrence: None, playbook: None, until };
+        match self.journal.write(now, Stream::Run(id.clone()), Some(run.seq), record).await {
+            Ok(_) | Err(AppendError::Moved { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The run of this service that is not finished.
+    pub async fn open_run(&self, service: &Name) -> Result<Option<RunId>, ReadError> {
+        let runs = self.open_runs().await?;
+        Ok(runs.into_iter().find(|run| run.service == *service).map(|run| run.run))
+    }
+
     async fn open_runs(&self) -> Result<Vec<Summary>, ReadError> {
         let mut runs = self.summaries(10_000).await?;
         runs.retain(|run| run.outcome.is_none());
@@ -320,7 +373,7 @@ pub async fn end_freezes(app: Arc<App>, stop: CancellationToken) {
                 tracing::error!(%error, "the end of a freeze cannot be written down now");
                 failed = true;
             }
-            app.wakes.triage.notify_one();
+            app.look_now();
         }
         let next = app.standing().freezes.iter().map(|f| f.until).min();
         let longest = if failed { Span::secs(1) } else { LOOK_AT_LEAST };

@@ -1,10 +1,10 @@
 //! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
 
-use super::App;
+use super::{App, CommandError};
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
 use crate::kernel::drive::{DriveError, Driver, Mistake, Pass};
 use crate::kernel::engine::Summary;
-use crate::kernel::journal::AppendError;
+use crate::kernel::journal::{AppendError, ReadError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -75,12 +75,18 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
     passes.shutdown().await;
 }
 
+/// What stands against the run although its own records do not say so yet.
+async fn hear(app: &App, run: &RunId) -> Result<(), CommandError> {
+    if !app.freezes().is_empty() {
+        app.tell_freezes(run).await?;
+    }
+    app.keep_window(run).await
+}
+
 async fn pass(app: Arc<App>, run: RunId) -> Ended {
-    if !app.freezes().is_empty()
-        && let Err(error) = app.tell_freezes(&run).await
-    {
-        // It might go on under a freeze that it does not know of.
-        let error = DriveError::Read(crate::kernel::journal::ReadError(error.to_string()));
+    // Unheard, it might go on where people or its playbook said that it must not.
+    if let Err(error) = hear(&app, &run).await {
+        let error = DriveError::Read(ReadError(error.to_string()));
         return Ended { run, result: Err(error) };
     }
     let driver = Driver {

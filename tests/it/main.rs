@@ -7,6 +7,7 @@ mod failover;
 mod host;
 mod http;
 mod intake;
+mod limits;
 mod playbook;
 mod postgres;
 mod remote;
