@@ -182,7 +182,17 @@ pages! {
     "PM5405" "It was not confirmed"
     "PM5406" "It could not be confirmed"
     "PM5407" "The playbook cannot be made concrete for this alert"
-    "PM5408" "It waits for a lock or a freeze"
+    "PM5408" "It waits for a lock"
+    "PM5409" "No playbook waits for this alert"
+    "PM5410" "Frozen by people"
+    "PM5411" "The cooldown is not over"
+    "PM5412" "Nobody has acknowledged the last automatic run"
+    "PM5413" "The budget of the day is used up"
+    "PM5414" "The storm breaker has tripped"
+    "PM5415" "As many automatic runs are open as may be"
+    "PM5416" "Outside the windows of the playbook"
+    "PM5417" "Too many automatic runs within an hour"
+    "PM5418" "Too many services are sick at once"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

@@ -166,13 +166,14 @@ fn read_vantage(table: &Table<'_>) -> Option<Vantage> {
 }
 
 fn read_source(table: &Table<'_>) -> Option<Source> {
-    let api = table.list("api").unwrap_or_default();
-    let api = api
-        .iter()
-        .filter_map(|node| url_at(table, "api", table.sink.text(node, "each of \"api\"")?, node))
-        .collect();
+    let urls = |key: &'static str| {
+        let nodes = table.list(key).unwrap_or_default().iter();
+        let what = format!("each of {key:?}");
+        nodes.filter_map(|node| url_at(table, key, table.sink.text(node, &what)?, node)).collect()
+    };
     let source = Source {
-        api,
+        api: urls("api"),
+        prometheus: urls("prometheus"),
         user: table.text("user").map(str::to_owned),
         password: secret(table, "password"),
         bearer: secret(table, "bearer"),

@@ -60,10 +60,7 @@ const LOST_LOOK: Span = Span::secs(60);
 impl Open {
     /// Its service has a problem that a playbook waits for.
     pub fn is_sick(&self) -> bool {
-        match self.state {
-            State::Confirming(_) | State::Waits { .. } | State::Observing | State::Attached(_) => true,
-            State::New | State::Settled => false,
-        }
+        self.service.is_some() && !matches!(self.state, State::Settled)
     }
 
     /// When triage has to look at it even if nothing is delivered.

@@ -72,7 +72,16 @@ async fn only_who_leads_freezes_and_nonsense_is_refused() {
 
 #[tokio::test]
 async fn a_freeze_ends_by_itself_and_what_is_over_by_then_starts_nothing() {
-    let yard = Yard::new(Plot { services: 2, ..Plot::default() }).await;
+    ends_by_itself("api").await;
+}
+
+#[tokio::test]
+async fn prometheus_says_what_is_over_too() {
+    ends_by_itself("prometheus").await;
+}
+
+async fn ends_by_itself(source: &str) {
+    let yard = Yard::new(Plot { services: 2, source, ..Plot::default() }).await;
     let body = json!({ "reason": "a short one", "for": "3s" });
     assert_eq!(yard.server.post("/api/v1/freeze", body).await.0, 200);
     assert!(yard.server.get("/api/v1/status").await.1["says"].as_str().unwrap().starts_with("FROZEN"));

@@ -35,6 +35,8 @@ pub struct Plot<'a> {
     /// Further lines of each playbook.
     pub more: &'a str,
     pub storm: &'a str,
+    /// Who is asked whether alerts still fire: `api` or `prometheus`.
+    pub source: &'a str,
     /// All services write the same target.
     pub shared: bool,
 }
@@ -46,6 +48,7 @@ impl Default for Plot<'_> {
             limits: "cooldown: 1h, per_day: 3",
             more: "",
             storm: "concurrent = 100\nper_hour = 1000\nsick_share = \"100%\"",
+            source: "api",
             shared: false,
         }
     }
@@ -59,8 +62,8 @@ impl Yard {
         std::fs::create_dir(&playbooks).unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let mut config = format!(
-            "site = \"par\"\n[limits.storm]\n{}\n[sources.alertmanager]\napi = [{url:?}]\n",
-            plot.storm
+            "site = \"par\"\n[limits.storm]\n{}\n[sources.alertmanager]\n{} = [{url:?}]\n",
+            plot.storm, plot.source
         );
         for n in 0..plot.services {
             let target = if plot.shared { 0 } else { n };
@@ -272,6 +275,11 @@ impl World {
                 "labels": { "alertname": "SiteDown", "service": service, "n": n }, "status": { "state": "active" },
             });
             return (200, if fires { json!([alert]) } else { json!([]) }.to_string());
+        }
+        if line.contains("/api/v1/alerts") {
+            let one = |service: &String| json!({ "labels": { "alertname": "SiteDown", "service": service }, "state": "firing" });
+            let alerts: Vec<Value> = self.firing.lock().unwrap().iter().map(one).collect();
+            return (200, json!({ "status": "success", "data": { "alerts": alerts } }).to_string());
         }
         (if self.sick.load(Ordering::SeqCst) { 503 } else { 200 }, "fine".to_owned())
     }

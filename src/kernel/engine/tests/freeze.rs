@@ -151,3 +151,28 @@ fn only_who_leads_freezes_and_a_pause_can_be_closed_as_it_stands() {
     assert!(matches!(thaw, Record::Thawed { by: Some(_), .. }));
     assert!(run.decide(&Command::Thaw { service: Some("shop".into()) }, &lead(), "done", Time(30)).is_err());
 }
+
+/// Nobody approves in time: held, planned anew, and asked again; the alert is not forgotten.
+#[test]
+fn an_expired_approval_is_asked_for_again_with_a_new_plan() {
+    let mut sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+    sim.patience = Span::mins(40);
+    let registers = Arc::new(Mutex::new(Registers::default()));
+    let toy = Toy {
+        fuse: sim.fuse.clone(),
+        registers: registers.clone(),
+        cas: true,
+        settle: Settle::AtOnce,
+        freezer: None,
+    };
+    let run = sim.open(spec(Mode::Approve)).unwrap();
+    assert!(matches!(sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap(), End::Waits(_)));
+    let journal = Journal::new(sim.backend.clone());
+    let records = sim.block_on(journal.read(&Stream::Run(run), 1)).unwrap().unwrap();
+    let kinds: Vec<&str> =
+        records.iter().map(|r| r.record.kind()).filter(|kind| *kind != "observed").collect();
+    let wanted = ["taken", "opened"];
+    let told: Vec<&str> = kinds.into_iter().filter(|kind| !wanted.contains(kind)).collect();
+    assert_eq!(told[..6], ["planned", "asked", "held", "planned", "asked", "held"], "{told:?}");
+    assert!(registers.lock().unwrap().changes.is_empty());
+}
