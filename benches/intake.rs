@@ -20,7 +20,20 @@ const WINDOW: Duration = Duration::from_millis(1_000);
 /// For the work that a peer has put off behind its answer.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// All figures of one peer at one number of connections.
+#[derive(Clone, Copy)]
+struct Load {
+    connections: u32,
+    /// No body comes twice.
+    differing: bool,
+}
+
+const LOADS: [Load; 3] = [
+    Load { connections: 16, differing: false },
+    Load { connections: 64, differing: false },
+    Load { connections: 64, differing: true },
+];
+
+/// All figures of one peer under one load.
 #[derive(Default)]
 struct Row {
     rate: Figures,
@@ -42,8 +55,8 @@ pub fn run() -> anyhow::Result<()> {
     );
     let peers = peers::start(dir.path(), &body)?;
     let mut stored = 0;
-    for connections in [16, 64] {
-        stored += at(connections, &peers, dir.path())?;
+    for load in LOADS {
+        stored += at(load, &peers, dir.path())?;
     }
     for peer in &peers {
         let (now, most) = peer.server.memory()?;
@@ -53,8 +66,8 @@ pub fn run() -> anyhow::Result<()> {
     kept(&dir.path().join("data"), stored)
 }
 
-/// One number of connections, all rounds. Gives how many deliveries Pointsman has answered with 200.
-fn at(connections: u32, peers: &[Peer], dir: &Path) -> anyhow::Result<u64> {
+/// One load, all rounds. Gives how many deliveries Pointsman has answered with 200.
+fn at(load: Load, peers: &[Peer], dir: &Path) -> anyhow::Result<u64> {
     let mut rows: Vec<Row> = peers.iter().map(|_| Row::default()).collect();
     let (mut flush, mut accepted) = (Figures::default(), 0);
     for round in 0..ROUNDS {
@@ -65,9 +78,10 @@ fn at(connections: u32, peers: &[Peer], dir: &Path) -> anyhow::Result<u64> {
             order.reverse();
         }
         for i in order {
-            let Peer { server, post } = &peers[i];
+            let Peer { server, same, differing } = &peers[i];
+            let post = if load.differing { differing } else { same };
             let Measured { rate, latency, accepted: count } =
-                measure(post.clone(), connections, WARM, WINDOW)?;
+                measure(post.clone(), load.connections, WARM, WINDOW)?;
             accepted += if server.name == peers::OURS { count } else { 0 };
             rows[i].rate.add(rate);
             rows[i].p50.add(latency.median());
@@ -75,12 +89,14 @@ fn at(connections: u32, peers: &[Peer], dir: &Path) -> anyhow::Result<u64> {
             rows[i].behind.add(server.wait_idle(IDLE)?.as_secs_f64());
         }
     }
-    print(connections, peers, &rows, &flush);
+    print(load, peers, &rows, &flush);
     Ok(accepted)
 }
 
-fn print(connections: u32, peers: &[Peer], rows: &[Row], flush: &Figures) {
-    println!("\n{connections} connections; append 4 KiB + fdatasync {flush:.3} ms");
+fn print(load: Load, peers: &[Peer], rows: &[Row], flush: &Figures) {
+    let Load { connections, differing } = load;
+    let bodies = if differing { "bodies that all differ" } else { "the same body each time" };
+    println!("\n{connections} connections, {bodies}; append 4 KiB + fdatasync {flush:.3} ms");
     for (peer, row) in peers.iter().zip(rows) {
         println!(
             "{:<12} {:.0}/s   p50 {:.2} ms   p99 {:.2} ms   busy afterwards {:.2} s",

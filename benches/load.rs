@@ -1,10 +1,11 @@
-//! A closed loop of keep-alive connections that post one prepared request again and again. One thread, so that it
+//! A closed loop of keep-alive connections that post one prepared request again and again, or a numbered one. One thread, so that it
 //! takes the same share of the machine from every peer.
 
 use crate::figures::Figures;
 use anyhow::{Context, bail, ensure};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,9 +14,15 @@ use tokio::task::JoinSet;
 /// Longest wait for one answer; beyond it the round is void.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// In a body: replaced by a number that no other request has.
+pub const NUMBER: &str = "#000000000000000";
+
 pub struct Post {
     pub addr: SocketAddr,
     bytes: Vec<u8>,
+    /// Where the number goes, in a body that has one.
+    number: Option<usize>,
+    sent: AtomicU64,
 }
 
 impl Post {
@@ -26,7 +33,17 @@ impl Post {
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        Post { addr, bytes: [head.as_bytes(), body].concat() }
+        let bytes = [head.as_bytes(), body].concat();
+        let number = bytes.windows(NUMBER.len()).position(|w| w == NUMBER.as_bytes());
+        Post { addr, bytes, number, sent: AtomicU64::new(0) }
+    }
+
+    /// Makes `bytes`, a copy of ours, the next request.
+    fn next(&self, bytes: &mut [u8]) {
+        if let Some(at) = self.number {
+            let number = format!("#{:015}", self.sent.fetch_add(1, Ordering::Relaxed));
+            bytes[at..at + NUMBER.len()].copy_from_slice(number.as_bytes());
+        }
     }
 }
 
@@ -68,9 +85,11 @@ async fn connection(post: Arc<Post>, from: Instant, until: Instant) -> anyhow::R
     let mut stream = TcpStream::connect(post.addr).await?;
     stream.set_nodelay(true)?;
     let (mut times, mut accepted, mut buffer) = (vec![], 0, Vec::with_capacity(4096));
+    let mut bytes = post.bytes.clone();
     while Instant::now() < until {
+        post.next(&mut bytes);
         let before = Instant::now();
-        stream.write_all(&post.bytes).await?;
+        stream.write_all(&bytes).await?;
         tokio::time::timeout(ANSWER, answer(&mut stream, &mut buffer))
             .await
             .context("no answer in time")??;

@@ -94,6 +94,8 @@ pages! {
     "PM2011" "The journal is shorter than it was"
     "PM2012" "A record is not as it was written"
     "PM2013" "A record was not written"
+    "PM2014" "A cached row is not what its records say"
+    "PM2015" "No token, or more than one, has that id"
     "PM2101" "The address cannot be listened on"
     "PM3100" "A database cannot be asked, for a reason of ours"
     "PM3101" "The primary is alive"

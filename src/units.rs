@@ -1,4 +1,4 @@
-//! Lengths of time and sizes as people write them: `30s`, `1h 5m`, `16MiB`.
+//! Lengths of time, sizes and numbers as people write them: `30s`, `1h 5m`, `16MiB`, `1 run`.
 
 use crate::kernel::domain::Span;
 
@@ -39,6 +39,11 @@ pub fn show_bytes(bytes: u64) -> String {
     }
 }
 
+/// `1 run`, `2 runs`.
+pub fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +54,7 @@ mod tests {
         assert_eq!(parse_span("250ms"), Ok(Span::millis(250)));
         assert!(parse_span("30").is_err() && parse_span("-3s").is_err());
         assert_eq!(parse_bytes("16MiB"), Ok(16 << 20));
+        assert_eq!((counted(1, "run"), counted(0, "run")), ("1 run".into(), "0 runs".into()));
         assert!(parse_bytes("16 Mb").is_err() && parse_bytes("").is_err());
     }
 }

@@ -232,3 +232,36 @@ fn every_code_has_a_page() {
     let missing = |code: &String| !root().join(format!("docs/codes/{code}.md")).exists();
     report(codes.into_iter().filter(missing).map(|c| format!("docs/codes/{c}.md is missing")).collect());
 }
+
+/// The feature with the planted mistakes is for tests alone: cargo joins a dev-dependency's features only into builds
+/// of tests and benches.
+#[test]
+fn only_tests_turn_planted_mistakes_on() {
+    let manifests = ["Cargo.toml", "src/kernel/Cargo.toml", "lab/Cargo.toml"];
+    let mut problems = vec![];
+    for name in manifests {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        let mut table = "";
+        for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
+            if line.starts_with('[') {
+                table = line;
+            }
+            let own = name == "src/kernel/Cargo.toml" && table == "[features]" && line == "planted = []";
+            if line.contains("planted") && table != "[dev-dependencies]" && !own {
+                problems.push(format!("{name}: {table}: {line}"));
+            }
+        }
+    }
+    for (path, text) in sources(&root().join("src")).into_iter().filter(|(p, _)| !is_test(p)) {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, l)| l.contains("istake")) {
+            let guarded = at > 0 && lines[at - 1].contains("feature = \"planted\"");
+            let words = line.trim_start().starts_with("//") || path.ends_with("drive/mistake.rs");
+            let module = path.ends_with("kernel/drive.rs") || path.ends_with("kernel/sim/run.rs");
+            if !words && !guarded && !module {
+                problems.push(format!("{}:{}: {line}", short(&path), at + 1));
+            }
+        }
+    }
+    report(problems);
+}

@@ -1,6 +1,6 @@
 //! The three servers of the comparison, each a process of its own that is up for all rounds.
 
-use crate::load::Post;
+use crate::load::{NUMBER, Post};
 use crate::process::{Server, free_addr, serve, source_token};
 use axum::Router;
 use axum::body::Bytes;
@@ -19,7 +19,22 @@ pub const WEBHOOK: &str = "webhook";
 
 pub struct Peer {
     pub server: Server,
-    pub post: Arc<Post>,
+    /// The same body each time.
+    pub same: Arc<Post>,
+    /// The same alert each time, in a body of its own.
+    pub differing: Arc<Post>,
+}
+
+impl Peer {
+    fn new(server: Server, token: Option<&str>, body: &[u8]) -> anyhow::Result<Peer> {
+        let post =
+            |body: &str| Arc::new(Post::new(server.addr, "/hooks/alertmanager", token, body.as_bytes()));
+        let body = std::str::from_utf8(body)?;
+        let summary = r#""summary":"one"#;
+        anyhow::ensure!(body.contains(summary), "the fixture has another shape");
+        let numbered = body.replacen(summary, &format!("{summary} {NUMBER}"), 1);
+        Ok(Peer { same: post(body), differing: post(&numbered), server })
+    }
 }
 
 pub fn start(dir: &Path, body: &[u8]) -> anyhow::Result<Vec<Peer>> {
@@ -35,7 +50,7 @@ fn noop(dir: &Path, body: &[u8]) -> anyhow::Result<Peer> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(NOOP).arg(addr.port().to_string());
     let server = Server::spawn(NOOP, addr, &mut command, &dir.join("noop.log"))?;
-    Ok(Peer { server, post: Arc::new(Post::new(addr, "/hooks/alertmanager", None, body)) })
+    Peer::new(server, None, body)
 }
 
 fn ours(dir: &Path, body: &[u8]) -> anyhow::Result<Peer> {
@@ -44,7 +59,7 @@ fn ours(dir: &Path, body: &[u8]) -> anyhow::Result<Peer> {
     std::fs::create_dir_all(&playbooks)?;
     let token = source_token(&data)?;
     let server = Server::spawn(OURS, addr, &mut serve(&data, &playbooks, addr), &dir.join("pointsman.log"))?;
-    Ok(Peer { server, post: Arc::new(Post::new(addr, "/hooks/alertmanager", Some(&token), body)) })
+    Peer::new(server, Some(&token), body)
 }
 
 /// Debian's `webhook`: answers, then starts `/bin/true`; it keeps nothing.
@@ -54,7 +69,7 @@ fn webhook(dir: &Path, body: &[u8]) -> anyhow::Result<Peer> {
     let mut command = Command::new("webhook");
     command.arg("-hooks").arg(&hooks).args(["-ip", "127.0.0.1", "-port", &addr.port().to_string()]);
     let server = Server::spawn(WEBHOOK, addr, &mut command, &dir.join("webhook.log"))?;
-    Ok(Peer { server, post: Arc::new(Post::new(addr, "/hooks/alertmanager", None, body)) })
+    Peer::new(server, None, body)
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::alerting::{AlertingOptions, Alertmanager, Prometheus};
 use crate::apps::Apps;
@@ -97,7 +97,7 @@ impl Builder {
         let janitor = janitor(dir.path())?;
         let ports = PortBlock::reserve()?;
         let parts = self.start_parts(dir.path(), &ports).await;
-        let parts = parts.map_err(|e| e.context(files::last_lines(&logs)))?;
+        let parts = parts.map_err(|e| anyhow!("{e:#}\n{}", files::last_lines(&logs)))?;
         Ok(Lab { alerting: Alerting::default(), parts, ports, dir, _janitor: janitor })
     }
 

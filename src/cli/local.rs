@@ -8,6 +8,7 @@ use crate::kernel::port::World as _;
 use crate::playbook;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{self, HeadState, StoreError};
+use crate::units::counted;
 use crate::worker;
 use clap::Args;
 use serde_json::json;
@@ -117,15 +118,20 @@ fn invalid(path: &Path, problems: &[Problem]) -> Fault {
     let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let count = problems.iter().filter(|p| p.severity == Severity::Error).count();
     let first = problems.first().map_or("PM1201", |p| p.code);
-    Fault::new(Exit::Invalid, first, format!("{} has {count} errors\n{}", path.display(), all.join("\n")))
+    let count = counted(count, "error");
+    Fault::new(Exit::Invalid, first, format!("{} has {count}\n{}", path.display(), all.join("\n")))
         .state("nothing was started")
         .remedy("mend the lines named above; `pointsman check --config FILE` shows them without starting")
 }
 
 /// Errors of the store have four parts of their own; they keep their code and get the exit code that fits.
-fn in_parts(error: anyhow::Error) -> anyhow::Error {
+pub(super) fn in_parts(error: anyhow::Error) -> anyhow::Error {
     let Some(store) = error.downcast_ref::<StoreError>() else { return error };
-    let exit = if store.code == store::code::IN_USE { Exit::Conflict } else { Exit::NotTalked };
+    let exit = match store.code {
+        store::code::IN_USE => Exit::Conflict,
+        store::code::NO_TOKEN => Exit::NoSuchThing,
+        _ => Exit::NotTalked,
+    };
     Fault::new(exit, store.code, &store.what).state(&store.state).remedy(&store.next).into()
 }
 
@@ -164,7 +170,8 @@ fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> 
     for problem in problems {
         writeln!(out, "{problem}")?;
     }
-    writeln!(out, "{files} playbooks checked: {errors} errors, {warnings} warnings")?;
+    let (files, errors) = (counted(files, "playbook"), counted(errors, "error"));
+    writeln!(out, "{files} checked: {errors}, {}", counted(warnings, "warning"))?;
     Ok(())
 }
 
@@ -180,13 +187,15 @@ pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// Recomputes the chain with no server running. Exit 22 when a record is not as it was written.
+/// Recomputes the chain and folds every stream, with no server needed. Exit 22 when a record is not as it was
+/// written, or a cached row not what its records say.
 pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
     let report = store::verify(&args.data, 1..=u64::MAX, |_| {}).await.map_err(|e| in_parts(e.into()))?;
     let mut problems: Vec<StoreError> = report.bad.iter().map(store::BadRecord::error).collect();
     if let HeadState::Behind(behind) = &report.head_file {
         problems.push(behind.error());
     }
+    problems.extend(report.differences.iter().map(store::Difference::error));
     let head = report.head.map(|h| json!({ "position": h.position, "hash": h.hash }));
     let mut out = std::io::stdout().lock();
     if let Some(Output::Json | Output::Jsonl) = output {
@@ -195,14 +204,19 @@ pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> any
             .map(|p| json!({ "code": p.code, "failed": p.what, "state": p.state, "remedy": p.next }))
             .collect();
         let document = json!({ "schema": "pointsman.verify/v1", "ok": report.ok(), "from": report.from,
-            "to": report.to, "checked": report.checked, "head": head, "problems": said, "notes": report.notes });
+            "to": report.to, "checked": report.checked, "cached": report.cached, "head": head, "problems": said, "notes": report.notes });
         writeln!(out, "{document}")?;
     } else {
         for problem in &problems {
             writeln!(out, "{problem}")?;
         }
         let verdict = if report.ok() { "verified" } else { "DOES NOT VERIFY" };
-        writeln!(out, "{verdict}: {} records, positions {} to {}", report.checked, report.from, report.to)?;
+        let (checked, cached) = (report.checked, report.cached);
+        writeln!(
+            out,
+            "{verdict}: {checked} records, positions {} to {}; {cached} cached rows",
+            report.from, report.to
+        )?;
         for note in &report.notes {
             writeln!(out, "note: {note}")?;
         }

@@ -121,7 +121,7 @@ pub enum Command {
     Audit(verb::audit::AuditArgs),
     /// Run the server
     Serve(local::ServeArgs),
-    /// Create a token in the data directory
+    /// Create, list and revoke tokens in the data directory
     Token(verb::token::TokenArgs),
     /// The page of an error's code; all codes without one
     Explain(verb::explain::ExplainArgs),

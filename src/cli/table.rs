@@ -1,7 +1,7 @@
 //! Rows and columns: aligned for eyes, tab-separated for programs. Used by every view.
 
 use super::Look;
-use super::look::{Paint, clean};
+use super::look::{Paint, clean, harmless};
 
 #[derive(Clone, Debug)]
 pub struct Cell {
@@ -57,7 +57,7 @@ impl Table {
         self.lines.push(Line::Row(cells.into()));
     }
     pub fn note(&mut self, text: &str, paint: Paint) {
-        self.lines.push(Line::Note(clean(text), paint));
+        self.lines.push(Line::Note(harmless(text).trim_end().to_owned(), paint));
     }
     pub fn head(&mut self, names: &[&str]) {
         self.row(names.iter().map(|name| cell(name).paint(Paint::Quiet)).collect::<Vec<_>>());

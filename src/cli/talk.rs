@@ -87,7 +87,19 @@ impl Talk {
 }
 
 /// The names that hold a time, in microseconds since 1970, in the server's documents.
-const TIMES: [&str; 8] = ["at", "until", "opened", "updated", "began", "ended", "alert_started", "last_safe"];
+const TIMES: [&str; 11] = [
+    "at",
+    "until",
+    "opened",
+    "updated",
+    "began",
+    "ended",
+    "alert_started",
+    "last_safe",
+    "created",
+    "last_used",
+    "revoked",
+];
 
 /// Adds `NAME_utc` beside each time. A record's `body` stays byte for byte what the journal holds.
 fn add_utc(value: &mut Value) {

@@ -62,8 +62,9 @@ pub struct PlaybookDoc {
     pub mode: Option<Mode>,
     pub digest: Option<String>,
     pub active: bool,
-    pub problems: Vec<String>,
-    pub warnings: Vec<String>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
+    pub warnings: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -202,7 +202,12 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
             Ok(server) => servers.push(server),
             Err(_) => {
                 let says = "each of \"servers\" must be IP:port";
-                table.sink.error_hint(code::BAD_VALUE, node.at.clone(), says, "for example \"10.9.0.1:53\"");
+                table.sink.error_hint(
+                    code::BAD_VALUE,
+                    node.at.clone(),
+                    says,
+                    "for example \"192.0.2.53:53\"",
+                );
             }
         }
     }

@@ -38,7 +38,7 @@ fn nothing_at_all_is_a_configuration_and_local_always_exists() {
 fn public_halves_hold_no_credential() {
     let targets = parse(EXAMPLE, "pointsman.toml").0.unwrap().public_targets();
     assert_eq!(targets["pg-gra"]["host"], "pg-gra-host");
-    assert_eq!(targets["pg-gra-host"]["address"], "10.1.0.5");
+    assert_eq!(targets["pg-gra-host"]["address"], "198.51.100.5");
     assert_eq!(targets["app-sbg"]["hosts"], serde_json::json!(["shop-sbg-1", "shop-sbg-2"]));
     let all = serde_json::to_string(&targets).unwrap();
     for hidden in ["password", "SHOP_PG", "credentials", "TSIG", "user", "fence@"] {
@@ -53,7 +53,7 @@ sit = "par"
 [targets.pg]
 kind = "postgres"
 site = 7
-adress = "10.0.0.1"
+adress = "192.0.2.1"
 user = "pointsman"
 port = 99999
 password = "hunter2"
@@ -76,7 +76,7 @@ servers = ["ns1.example.com"]
 tsig = { name = "k", algorithm = "hmac-md5", secret = { env = "A", file = "/b" } }
 [probes.p1]
 http = "https://user:pw@example.com/"
-tcp = "10.0.0.1:1"
+tcp = "192.0.2.1:1"
 [probes.p2]
 sql = "h1"
 status = 200

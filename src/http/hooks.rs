@@ -3,7 +3,7 @@
 use super::Problem;
 use super::auth::SourceToken;
 use crate::intake;
-use crate::kernel::domain::{Delivered, Digest, Name, Record, Stream};
+use crate::kernel::domain::{Delivered, Digest, Name, Position, Record, Stream};
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::App;
 use axum::Json;
@@ -11,16 +11,24 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// What the sender is told; it looks at the status only.
+#[derive(Serialize)]
+pub struct Kept {
+    schema: &'static str,
+    position: Position,
+    alerts: usize,
+}
 
 pub async fn receive(
     State(app): State<Arc<App>>,
     Path(path): Path<String>,
     token: SourceToken,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Kept>, Problem> {
     if path != "alertmanager" {
         app.metrics.hook_rejected("no such source");
         return Err(Problem::no_such(format!("hook {path:?}; this version knows /hooks/alertmanager")));
@@ -38,7 +46,9 @@ pub async fn receive(
         )
     })?;
     let source = token.user.unwrap_or_else(|| Name::from("alertmanager"));
-    let digest = Digest::of(&body);
+    let (digest, delivery) = (Digest::of(&body), Arc::new(delivery));
+    // Before it is kept, so that triage finds it whenever it looks.
+    app.bodies.remember(digest, body.len(), delivery.clone());
     let record = Record::Delivered(Delivered {
         source: source.clone(),
         format: "alertmanager".into(),
@@ -62,9 +72,7 @@ pub async fn receive(
     app.metrics.delivered(&delivery);
     app.wakes.appended(position);
     app.wakes.triage.notify_one();
-    Ok(Json(
-        json!({ "schema": "pointsman.delivery/v1", "position": position, "alerts": delivery.alerts.len() }),
-    ))
+    Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len() }))
 }
 
 fn unreadable(app: &App, rejection: &BytesRejection) -> Problem {

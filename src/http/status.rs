@@ -4,6 +4,7 @@ use super::Problem;
 use super::auth::Viewer;
 use crate::kernel::domain::Mode;
 use crate::kernel::engine::Freeze;
+use crate::units::counted;
 use crate::worker::App;
 use axum::Json;
 use axum::extract::State;
@@ -30,13 +31,14 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     let whole = freezes.iter().find(|f| f.service.is_none()).map(Freeze::says);
     let tripped = app.tripped();
     let says = match (frozen.as_ref().or(whole.as_ref()), open, active) {
-        (Some(why), _, _) => format!("FROZEN: {why}"),
+        // The whole of it is in `frozen`; this is one sentence.
+        (Some(why), _, _) => format!("FROZEN: {}", why.lines().next().unwrap_or_default()),
         (None, _, _) if tripped.is_some() => {
             "STORM: no automatic run starts before a person resets the breaker".to_owned()
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) => format!("quiet: {n} playbooks active, no run open"),
-        (None, runs, _) => format!("{runs} runs open"),
+        (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
+        (None, runs, _) => format!("{} open", counted(runs, "run")),
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
@@ -56,7 +58,7 @@ fn freeze(freeze: &Freeze) -> Value {
 
 /// Playbooks of mode auto that would not start by themselves now, each with every reason.
 async fn held_back(app: &App) -> Result<Vec<Value>, Problem> {
-    let (runs, now) = (app.summaries(1_000).await.map_err(Problem::store)?, app.world.now());
+    let (runs, now) = (app.past().await.map_err(Problem::store)?, app.world.now());
     let mut held = vec![];
     for (loaded, playbook) in app.playbooks.active().filter(|(_, p)| p.mode == Mode::Auto) {
         let why = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;

@@ -63,7 +63,7 @@ type Found = (&'static str, String, Vec<Reason>, Vec<Stamped>);
 
 /// What stands against an automatic run of the service now, and what was decided about it.
 async fn service(app: &App, service: &Name) -> Result<Found, Problem> {
-    let (runs, now) = (app.summaries(1_000).await.map_err(Problem::store)?, app.world.now());
+    let (runs, now) = (app.past().await.map_err(Problem::store)?, app.world.now());
     let mut why: Vec<Reason> = vec![];
     why.extend(app.frozen().map(|says| Reason::new("PM5410", says)));
     why.extend(app.frozen_by(service).map(|freeze| Reason::new("PM5410", freeze.says())));
@@ -74,7 +74,11 @@ async fn service(app: &App, service: &Name) -> Result<Found, Problem> {
             against.into_iter().map(|r| Reason::new(&r.code, format!("{}: {}", playbook.name, r.says))),
         );
     }
-    let open = runs.iter().find(|run| run.service == *service && run.outcome.is_none());
+    let open = app.open_run(service).await.map_err(Problem::store)?;
+    let open = match &open {
+        Some(id) => app.run(id).await.map_err(Problem::store)?.map(|run| run.summary()),
+        None => None,
+    };
     let says = match (open, why.is_empty()) {
         (Some(run), _) => format!("run {} is open: {}", run.run, run.says),
         (None, true) => format!("nothing stands against a run of {service}"),
@@ -98,8 +102,8 @@ async fn alert(app: &App, of: &str) -> Result<Vec<Stamped>, Problem> {
     let mut ids: Vec<OccurrenceId> = vec![];
     let mut found: Vec<Stamped> = vec![];
     let streams = app.journal.backend().summaries("alerts:", 1_000).await.map_err(Problem::store)?;
-    for (stream, _) in streams {
-        for stamped in app.journal.read(&stream, 1).await.map_err(Problem::store)? {
+    for row in streams {
+        for stamped in app.journal.read(&row.stream, 1).await.map_err(Problem::store)? {
             if let Record::OccurrenceOpened { occurrence, fingerprint, labels, .. } = &stamped.record
                 && (occurrence.as_str() == of || fingerprint == of || labels["alertname"] == of)
             {

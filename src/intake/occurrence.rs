@@ -9,17 +9,22 @@
 //!
 //! A resolved alert of which no firing copy was seen goes on the record too, so that a copy which arrives late
 //! opens nothing.
+//!
+//! Closed ones are forgotten after a week, for memory's sake. That changes no meaning: only an alert that began before
+//! the newest forgotten end can be a late copy of a forgotten one, [`Occurrences::perhaps_forgotten`] names those, and
+//! triage reads the record before it decides about them.
 
+use super::alertmanager::MAX_LABEL;
 use super::{Alert, Status};
-use crate::kernel::domain::{Name, OccurrenceId, Position, Record, Time};
+use crate::kernel::domain::{Name, OccurrenceId, Position, Record, Span, Time};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The newest occurrence of one alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
     pub id: OccurrenceId,
-    /// Counts the occurrences of this alert from 1.
+    /// Counts the occurrences of this alert, from 1 or from where its earlier ones were forgotten.
     pub number: u64,
     pub started: Time,
     /// None: open.
@@ -55,25 +60,36 @@ pub struct Arrival<'a> {
     pub at: Time,
 }
 
-/// All alerts ever seen, by source and fingerprint.
+/// Closed ones are kept in memory for so long after their end, and at most so many.
+const KEPT: Span = Span::mins(7 * 24 * 60);
+const KEPT_AT_MOST: usize = 200_000;
+/// Fewer are not looked through.
+const SWEPT_AT_LEAST: usize = 1_024;
+
+/// The newest occurrence of every alert, by source and fingerprint; closed ones for a while.
 #[derive(Clone, Debug, Default)]
 pub struct Occurrences {
     known: HashMap<(Name, String), Occurrence>,
     /// Closing records name the occurrence only.
     fingerprints: HashMap<OccurrenceId, String>,
+    /// By source: the newest end among those that were forgotten.
+    forgotten: HashMap<Name, Time>,
+    sweep_at: usize,
 }
 
 impl Occurrences {
     /// Counts one record of the stream `source:NAME`; records of other kinds change nothing.
     pub fn apply(&mut self, source: &Name, record: &Record) {
         match record {
-            Record::OccurrenceOpened { occurrence, fingerprint, started, .. } => {
+            Record::OccurrenceOpened { occurrence, fingerprint, started, delivery, .. } => {
                 let key = (source.clone(), fingerprint.clone());
                 let before = self.known.remove(&key);
                 if let Some(before) = &before {
                     self.fingerprints.remove(&before.id);
                 }
-                let number = before.map_or(0, |o| o.number) + 1;
+                let counted = before.map_or(0, |o| o.number) + 1;
+                let is_counted = *occurrence == name(source, fingerprint, counted);
+                let number = if is_counted { counted } else { after_forgetting(*delivery) };
                 let opened = Occurrence { id: occurrence.clone(), number, started: *started, ended: None };
                 self.known.insert(key, opened);
                 self.fingerprints.insert(occurrence.clone(), fingerprint.clone());
@@ -94,6 +110,39 @@ impl Occurrences {
         self.known.get(&(source.clone(), fingerprint.to_owned()))
     }
 
+    /// Forgets what is closed for long, now and then; open ones never.
+    pub fn forget(&mut self, now: Time) {
+        if self.known.len() >= self.sweep_at.max(SWEPT_AT_LEAST) {
+            self.forget_but(now, KEPT, KEPT_AT_MOST);
+            self.sweep_at = self.known.len() * 2;
+        }
+    }
+
+    fn forget_but(&mut self, now: Time, kept: Span, at_most: usize) {
+        let mut ends: Vec<Time> = self.known.values().filter_map(|o| o.ended).collect();
+        ends.sort_unstable();
+        let surplus = ends.len().saturating_sub(at_most);
+        // Ends that are alike go together: a few more than the surplus.
+        let too_many = surplus.checked_sub(1).map(|last| ends[last]);
+        let (forgotten, fingerprints) = (&mut self.forgotten, &mut self.fingerprints);
+        self.known.retain(|(source, _), occurrence| {
+            let old = |ended: &Time| *ended + kept < now || too_many.is_some_and(|last| *ended <= last);
+            let Some(ended) = occurrence.ended.filter(old) else { return true };
+            let newest = forgotten.entry(source.clone()).or_insert(ended);
+            *newest = ended.max(*newest);
+            fingerprints.remove(&occurrence.id);
+            false
+        });
+    }
+
+    /// Fingerprints of alerts that may belong to a forgotten occurrence: their records must be applied again before
+    /// anything is decided. All others began after everything forgotten had ended.
+    pub fn perhaps_forgotten(&self, source: &Name, alerts: &[Alert]) -> BTreeSet<String> {
+        let Some(newest) = self.forgotten.get(source) else { return BTreeSet::new() };
+        let unknown = |a: &&Alert| a.starts <= *newest && self.newest(source, &a.fingerprint).is_none();
+        alerts.iter().filter(unknown).map(|a| a.fingerprint.clone()).collect()
+    }
+
     /// All open ones, in no order.
     pub fn open(&self) -> impl Iterator<Item = (&Name, &Occurrence)> {
         self.known.iter().filter(|(_, o)| o.ended.is_none()).map(|((source, _), o)| (source, o))
@@ -110,7 +159,12 @@ impl Occurrences {
                 scratch.fingerprints.insert(known.id.clone(), alert.fingerprint.clone());
                 scratch.known.insert(key.clone(), known.clone());
             }
-            let (meaning, records) = judge(arrival, alert, scratch.known.get(&key));
+            let fresh = if self.forgotten.contains_key(arrival.source) {
+                after_forgetting(arrival.delivery)
+            } else {
+                1
+            };
+            let (meaning, records) = judge(arrival, alert, scratch.known.get(&key), fresh);
             for record in records {
                 scratch.apply(arrival.source, &record);
                 decision.records.push(record);
@@ -121,18 +175,34 @@ impl Occurrences {
     }
 }
 
-fn judge(arrival: Arrival<'_>, alert: &Alert, known: Option<&Occurrence>) -> (Meaning, Vec<Record>) {
+fn name(source: &Name, fingerprint: &str, number: u64) -> OccurrenceId {
+    OccurrenceId::new(format!("{source}/{fingerprint}/{number}"))
+}
+
+/// The number of an alert whose earlier ones, if any, are forgotten. Greater than any of theirs: each occurrence is a
+/// record with a position of its own before this delivery.
+fn after_forgetting(delivery: Position) -> u64 {
+    delivery + 1
+}
+
+/// `fresh`: the number of an alert of which nothing is known.
+fn judge(
+    arrival: Arrival<'_>,
+    alert: &Alert,
+    known: Option<&Occurrence>,
+    fresh: u64,
+) -> (Meaning, Vec<Record>) {
     let over = |o: &Occurrence| o.ended.is_some_and(|ended| alert.starts <= ended);
     match (alert.status, known) {
         (Status::Firing, Some(o)) if o.ended.is_none() => (Meaning::Refreshed(o.id.clone()), vec![]),
         (Status::Resolved, Some(o)) if o.ended.is_none() => close(arrival, alert, o),
         (Status::Firing | Status::Resolved, Some(o)) if over(o) => (Meaning::Late(o.id.clone()), vec![]),
         (Status::Firing, known) => {
-            let (id, opened) = open(arrival, alert, known);
+            let (id, opened) = open(arrival, alert, known.map_or(fresh, |o| o.number + 1));
             (Meaning::Opened(id), vec![opened])
         }
         (Status::Resolved, known) => {
-            let (id, opened) = open(arrival, alert, known);
+            let (id, opened) = open(arrival, alert, known.map_or(fresh, |o| o.number + 1));
             let says = "it was over before any firing copy was seen";
             let closed = closed(arrival, alert, &id, alert.starts, says);
             (Meaning::OverAlready(id), vec![opened, closed])
@@ -149,14 +219,17 @@ fn close(arrival: Arrival<'_>, alert: &Alert, open: &Occurrence) -> (Meaning, Ve
     (Meaning::Closed(open.id.clone()), vec![record])
 }
 
-fn open(arrival: Arrival<'_>, alert: &Alert, before: Option<&Occurrence>) -> (OccurrenceId, Record) {
-    let number = before.map_or(0, |o| o.number) + 1;
-    let id = OccurrenceId::new(format!("{}/{}/{number}", arrival.source, alert.fingerprint));
-    let labels = alert.labels.iter().map(|(name, value)| (name.clone(), Value::String(value.clone())));
+fn open(arrival: Arrival<'_>, alert: &Alert, number: u64) -> (OccurrenceId, Record) {
+    let id = name(arrival.source, &alert.fingerprint, number);
+    let pair = |(name, value): (&String, &String)| (name.clone(), Value::String(value.clone()));
+    // Bounded as labels are. A longer one is left out whole: half a text could mean something else.
+    let short = alert.annotations.iter().filter(|(_, value)| value.len() <= MAX_LABEL);
+    let annotations: serde_json::Map<String, Value> = short.map(pair).collect();
     let record = Record::OccurrenceOpened {
         occurrence: id.clone(),
         fingerprint: alert.fingerprint.clone(),
-        labels: Value::Object(labels.collect()),
+        labels: Value::Object(alert.labels.iter().map(pair).collect()),
+        annotations: if annotations.is_empty() { Value::Null } else { Value::Object(annotations) },
         started: alert.starts,
         delivery: arrival.delivery,
     };

@@ -3,9 +3,17 @@
 //!
 //! The worker calls it for due runs; `plan` calls it over a memory backend; the simulator calls it everywhere.
 
+#[cfg(any(test, feature = "planted"))]
+mod mistake;
+mod open;
+
+#[cfg(any(test, feature = "planted"))]
+pub use mistake::Mistake;
+pub use open::opening;
+
 use crate::domain::{
-    Call, CallEnd, Change, Epoch, ItemId, Observation, Outcome, PlanSheet, Record, RunId, Span, Spec,
-    Stamped, StepPlan, Stream, Time, WhyObserved,
+    Call, CallEnd, Epoch, ItemId, Observation, Outcome, PlanSheet, Record, RunId, Span, Stamped, StepPlan,
+    Stream, Time, WhyObserved,
 };
 use crate::engine::{Act, Illegal, Run};
 use crate::journal::{AppendError, Batch, Journal, Permit, ReadError, Row};
@@ -43,29 +51,14 @@ pub enum DriveError {
     Illegal(#[from] Illegal),
 }
 
-/// Planted mistakes, for the tests of the tests. `None` is the real thing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mistake {
-    #[default]
-    None,
-    /// Applies again when a call is in doubt.
-    ReapplyInDoubt,
-    /// Applies again when a verification still shows the old value.
-    ReapplyOnStaleVerify,
-    /// Calls first, writes the intent afterwards.
-    CallBeforeIntent,
-    /// Lets an intent pass with an unproven need.
-    UnprovenNeed,
-}
-
 pub struct Driver<'a> {
-    pub journal: &'a Journal,
-    pub registry: &'a dyn Registry,
-    pub world: Arc<dyn World>,
-    pub samples: Arc<dyn Samples>,
-    /// This process, unlike any other and any earlier one.
-    pub owner: String,
-    pub mistake: Mistake,
+    journal: &'a Journal,
+    registry: &'a dyn Registry,
+    world: Arc<dyn World>,
+    samples: Arc<dyn Samples>,
+    owner: String,
+    #[cfg(any(test, feature = "planted"))]
+    mistake: Mistake,
 }
 
 enum Done {
@@ -94,10 +87,30 @@ struct Passing<'a> {
     busy: HashSet<ItemId>,
     flying: FuturesUnordered<BoxFuture<'a, Done>>,
     /// Items at which a planted mistake was made; once each.
+    #[cfg(any(test, feature = "planted"))]
     mistaken: HashSet<ItemId>,
 }
 
 impl<'a> Driver<'a> {
+    /// `owner`: this process, unlike any other and any earlier one.
+    pub fn new(
+        journal: &'a Journal,
+        registry: &'a dyn Registry,
+        world: Arc<dyn World>,
+        samples: Arc<dyn Samples>,
+        owner: impl Into<String>,
+    ) -> Driver<'a> {
+        Driver {
+            journal,
+            registry,
+            world,
+            samples,
+            owner: owner.into(),
+            #[cfg(any(test, feature = "planted"))]
+            mistake: Mistake::None,
+        }
+    }
+
     /// Drives the run until it waits, ends, or the store refuses.
     pub async fn drive(&'a self, id: &RunId) -> Result<Pass, DriveError> {
         let stored = Run::fold(&self.journal.read(&Stream::Run(id.clone()), 1).await?)?;
@@ -110,6 +123,7 @@ impl<'a> Driver<'a> {
             looks: vec![],
             busy: HashSet::new(),
             flying: FuturesUnordered::new(),
+            #[cfg(any(test, feature = "planted"))]
             mistaken: HashSet::new(),
         };
         if pass.run.finished.is_none() && (pass.run.owner != self.owner || pass.run.in_flight()) {
@@ -204,7 +218,9 @@ impl<'a> Passing<'a> {
         match (&look.seen, &look.bound) {
             (Ok(seen), Some(bound)) => {
                 let plan = bound.check().plan(seen, &given, self.driver.world.now());
-                self.with_mistake(plan)
+                #[cfg(any(test, feature = "planted"))]
+                let plan = self.with_mistake(plan);
+                plan
             }
             (Err(why), _) => StepPlan::unknown("PM5301", why.clone()),
             (Ok(_), None) => StepPlan::unknown("PM5302", "nothing can judge what was seen"),
@@ -234,8 +250,8 @@ impl<'a> Passing<'a> {
                 Act::Record(record) => self.pend(*record),
                 Act::Observe { item, rung, why } => self.observe(item, rung, why),
                 Act::Apply { call, spec, change } => {
-                    if self.driver.mistake == Mistake::CallBeforeIntent && self.mistaken.insert(call.item) {
-                        self.call_by_mistake((call, spec, *change));
+                    #[cfg(any(test, feature = "planted"))]
+                    if self.calls_too_early(&call, &spec, &change) {
                         continue;
                     }
                     self.pend(Record::Intended { call, spec, change });
@@ -250,6 +266,7 @@ impl<'a> Passing<'a> {
         if self.looks.iter().any(|l| l.item == item) || !self.busy.insert(item) {
             return;
         }
+        #[cfg(any(test, feature = "planted"))]
         if let Some(call) = self.mistaken_call(item, why) {
             return self.call_by_mistake(call);
         }
@@ -302,7 +319,7 @@ impl<'a> Passing<'a> {
     async fn flush(&mut self, calls: Vec<Call>) -> Result<bool, DriveError> {
         let records = std::mem::take(&mut self.pending);
         let finished = records.iter().any(|r| matches!(r, Record::Finished { .. }));
-        let summary = serde_json::to_value(self.run.summary()).expect("invariant: a summary is plain data");
+        let summary = self.run.summary().cached();
         let mut batch = Batch::new(self.driver.world.now())
             .part(Stream::Run(self.id.clone()), Some(self.stored.seq), records.clone())
             .summary(summary)
@@ -382,8 +399,10 @@ impl<'a> Passing<'a> {
         let gap = now.since(self.stored.at);
         let owner = self.driver.owner.clone();
         let taken = Record::Taken { epoch, owner, gap };
+        let summary = self.stored.with(&taken, now)?.summary().cached();
         let batch = Batch::new(now)
             .part(Stream::Run(self.id.clone()), Some(self.stored.seq), vec![taken])
+            .summary(summary)
             .row(Row::RaiseEpoch { service, to: epoch });
         let receipt = self.driver.journal.append(batch).await?;
         for stamped in &receipt.stamped {
@@ -391,37 +410,5 @@ impl<'a> Passing<'a> {
         }
         self.run = self.stored.clone();
         Ok(())
-    }
-}
-
-/// The planted mistakes live here, away from the real path, and only the simulator asks for one.
-impl Passing<'_> {
-    fn mistaken_call(&mut self, item: ItemId, why: WhyObserved) -> Option<(Call, Spec, Change)> {
-        let wanted = match self.driver.mistake {
-            Mistake::ReapplyInDoubt => WhyObserved::Classify,
-            Mistake::ReapplyOnStaleVerify => WhyObserved::Verify,
-            Mistake::None | Mistake::CallBeforeIntent | Mistake::UnprovenNeed => return None,
-        };
-        let state = self.run.state(item);
-        let stale = why != WhyObserved::Verify || state.polls > 0;
-        let change = state.own_change().filter(|_| why == wanted && stale)?.clone();
-        let spec = self.run.form(item).spec()?.clone();
-        let call = Call { item, rung: state.rung, attempt: state.numbered, undo: false };
-        self.mistaken.insert(item).then_some((call, spec, change))
-    }
-
-    fn call_by_mistake(&mut self, (call, spec, change): (Call, Spec, Change)) {
-        let permit = Permit::forged(call, spec, change);
-        self.call(permit);
-    }
-
-    fn with_mistake(&self, plan: StepPlan) -> StepPlan {
-        match plan {
-            StepPlan::Change(mut change) if self.driver.mistake == Mistake::UnprovenNeed => {
-                change.needs.clear();
-                StepPlan::Change(change)
-            }
-            plan => plan,
-        }
     }
 }

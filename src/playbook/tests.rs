@@ -308,12 +308,12 @@ fn auto_needs_guards_and_a_cooldown() {
 
 #[test]
 fn votes_of_one_failure_domain_are_one_vote() {
-    let twins = CONFIG.replace("domain = \"hetzner-ams\"", "domain = \"scaleway-par\"");
+    let twins = CONFIG.replace("domain = \"provider-b-ams\"", "domain = \"provider-a-par\"");
     let config = parse(&twins, "c.toml").0.unwrap();
     let (playbook, problems) = check(PLAYBOOK, "p.yaml", &config, &Permissive);
     assert!(playbook.is_none());
     assert_eq!(codes(&problems), ["PM1247"]);
-    let sql = CONFIG.replace("tcp = \"10.1.0.5:5432\"", "sql = \"pg-gra\"");
+    let sql = CONFIG.replace("tcp = \"198.51.100.5:5432\"", "sql = \"pg-gra\"");
     let config = parse(&sql, "c.toml").0.unwrap();
     assert_eq!(codes(&check(PLAYBOOK, "p.yaml", &config, &Permissive).1), ["PM1212"]);
 }

@@ -19,6 +19,8 @@ pub mod code {
     pub const HEAD_BEHIND: &str = "PM2011";
     pub const BAD_RECORD: &str = "PM2012";
     pub const NOT_WRITTEN: &str = "PM2013";
+    pub const BAD_CACHE: &str = "PM2014";
+    pub const NO_TOKEN: &str = "PM2015";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

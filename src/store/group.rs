@@ -1,9 +1,9 @@
-//! One transaction for a whole group of admitted appends, with as few trips to SQLite as can be. The writer
+//! One transaction for a whole group of admitted appends, in one trip to SQLite. The writer
 //! calls; nobody else writes these tables.
 
 use super::fault::{Fault, classify, commit_kept_nothing};
 use super::ledger::{Admitted, RecordRow};
-use super::script::{Insert, Script};
+use super::script::{Insert, Script, Stopped};
 use crate::kernel::domain::{Digest, Position};
 use crate::kernel::journal::Row;
 use serde_json::Value;
@@ -27,12 +27,13 @@ pub(super) async fn write_group(
     let mut script = Script::default();
     script.add("BEGIN IMMEDIATE");
     fill(&mut script, group);
-    script.run(&mut *conn).await.map_err(GroupError::NotKept)?;
-    // By itself: only an error of this one leaves open what was kept.
-    match sqlx::query("COMMIT").execute(&mut *conn).await {
-        Ok(_) => Ok(()),
-        Err(e) if commit_kept_nothing(&e) => Err(GroupError::NotKept(classify(&e))),
-        Err(e) => Err(GroupError::Unclear(e.to_string())),
+    script.add("COMMIT");
+    match script.run(conn).await {
+        Ok(()) => Ok(()),
+        Err(Stopped::Before(fault)) => Err(GroupError::NotKept(fault)),
+        // Only an error of COMMIT leaves open what was kept.
+        Err(Stopped::Last(e)) if commit_kept_nothing(&e) => Err(GroupError::NotKept(classify(&e))),
+        Err(Stopped::Last(e)) => Err(GroupError::Unclear(e.to_string())),
     }
 }
 

@@ -25,14 +25,13 @@ pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
-pub use token::{Token, create_token};
-pub use verify::{BadRecord, Column, Progress, VerifyReport, verify};
+pub use token::{Token, create_token, list_tokens, revoke_token};
+pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};
-use crate::kernel::journal::{AppendError, Backend, Entry, Head, RawBatch, ReadError, Written};
+use crate::kernel::journal::{AppendError, Backend, Entry, Head, RawBatch, ReadError, Summarised, Written};
 use futures_util::future::BoxFuture;
 use neighbour::Buffer;
-use serde_json::Value;
 use sqlx::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -205,7 +204,7 @@ impl Backend for SqliteStore {
         &'a self,
         prefix: &'a str,
         max: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Stream, Value)>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Vec<Summarised>, ReadError>> {
         Box::pin(read::summaries(&self.readers, prefix, max))
     }
     fn head(&self) -> BoxFuture<'_, Result<Head, ReadError>> {

@@ -74,6 +74,22 @@ pub(super) async fn reader(dir: &Path) -> Result<SqliteConnection, sqlx::Error> 
     }
 }
 
+/// For those who only look, with or without a server: the database that is there, of this program's version.
+pub(super) async fn existing(dir: &Path) -> Result<SqliteConnection, StoreError> {
+    let path = database_file(dir);
+    if !path.exists() {
+        return Err(StoreError::new(
+            code::NO_DATABASE,
+            format!("there is no journal in {}", dir.display()),
+            "nothing was read or changed",
+            "name the data directory of the server with --data",
+        ));
+    }
+    let mut conn = reader(dir).await.map_err(|e| StoreError::open(&path, &e))?;
+    require_current(dir, &mut conn).await?;
+    Ok(conn)
+}
+
 /// Makes the file for our user alone before SQLite does; its WAL takes the same rights.
 pub(super) fn create_file(dir: &Path) -> Result<(), StoreError> {
     let path = database_file(dir);

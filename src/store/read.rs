@@ -2,8 +2,7 @@
 
 use super::open::{digest, load_head};
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream, Time};
-use crate::kernel::journal::{Entry, Head, ReadError};
-use serde_json::Value;
+use crate::kernel::journal::{Entry, Head, ReadError, Summarised};
 use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
@@ -19,8 +18,9 @@ pub(super) async fn stream(pool: &SqlitePool, name: &Stream, from: Seq) -> Resul
 }
 
 pub(super) async fn scan(pool: &SqlitePool, from: Position, max: u32) -> Result<Vec<Entry>, ReadError> {
+    // The plus: SQLite compiles a statement anew each time that a bare parameter of LIMIT is bound.
     let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
-               WHERE position >= ?1 ORDER BY position LIMIT ?2";
+               WHERE position >= ?1 ORDER BY position LIMIT +?2";
     let query = sqlx::query(sql).bind(signed(from)).bind(max);
     query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
 }
@@ -83,19 +83,27 @@ pub(super) async fn summaries(
     pool: &SqlitePool,
     prefix: &str,
     max: u32,
-) -> Result<Vec<(Stream, Value)>, ReadError> {
+) -> Result<Vec<Summarised>, ReadError> {
     // Text compares by bytes, and no name contains the last code point.
-    let sql = "SELECT stream, value FROM summary WHERE stream >= ?1 AND stream < ?2 \
-               ORDER BY position DESC, stream LIMIT ?3";
+    let sql = "SELECT s.stream, s.value, first.at, last.at FROM summary s \
+               LEFT JOIN record first ON first.stream = s.stream AND first.seq = 1 \
+               LEFT JOIN record last ON last.position = s.position \
+               WHERE s.stream >= ?1 AND s.stream < ?2 ORDER BY s.position DESC, s.stream LIMIT ?3";
     let query = sqlx::query(sql).bind(prefix.to_owned()).bind(format!("{prefix}\u{10FFFF}")).bind(max);
     let rows = query.fetch_all(pool).await.map_err(|e| failed(&e))?;
-    let decode = |row: &SqliteRow| {
-        let name: String = row.try_get(0).map_err(|e| failed(&e))?;
-        let text: String = row.try_get(1).map_err(|e| failed(&e))?;
-        let value = serde_json::from_str(&text).map_err(|e| ReadError(format!("summary of {name}: {e}")))?;
-        Ok((Stream::try_from(name).map_err(ReadError)?, value))
-    };
-    rows.iter().map(decode).collect()
+    rows.iter().map(summarised).collect()
+}
+
+fn summarised(row: &SqliteRow) -> Result<Summarised, ReadError> {
+    let name: String = row.try_get(0).map_err(|e| failed(&e))?;
+    let text: String = row.try_get(1).map_err(|e| failed(&e))?;
+    let time = |column: usize| row.try_get::<Option<i64>, _>(column).map_err(|e| failed(&e));
+    Ok(Summarised {
+        value: serde_json::from_str(&text).map_err(|e| ReadError(format!("summary of {name}: {e}")))?,
+        stream: Stream::try_from(name).map_err(ReadError)?,
+        first: time(2)?.map(Time),
+        last: time(3)?.map(Time),
+    })
 }
 
 pub(super) async fn head(pool: &SqlitePool) -> Result<Head, ReadError> {

@@ -1,5 +1,5 @@
 //! Access tokens: 256 random bits, of which only the SHA-256 is kept. `http` and the hooks look them up; `token
-//! create` makes one beside a running server.
+//! create`, `token list` and `token revoke` work beside a running server.
 
 use super::neighbour::read_digest;
 use super::writer::Job;
@@ -27,6 +27,17 @@ pub struct Token {
     pub created: Time,
     pub last_used: Option<Time>,
     pub revoked: Option<Time>,
+}
+
+/// Characters of the hash that name a token; 48 bits of a hash help nobody to guess 256 random ones.
+const ID: usize = 12;
+/// Fewest characters of an id that are taken for it.
+const ID_AT_LEAST: usize = 6;
+
+impl Token {
+    pub fn id(&self) -> String {
+        self.hash.to_string().chars().take(ID).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -158,9 +169,7 @@ impl SqliteStore {
 
     /// Oldest first, revoked ones too.
     pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        let sql = "SELECT hash, role, name, created, last_used, revoked FROM token ORDER BY created, hash";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(|e| StoreError::token(&e))?;
-        rows.iter().map(decode).collect()
+        all(&self.readers).await
     }
 
     /// False: there is no such live token.
@@ -177,6 +186,45 @@ impl SqliteStore {
         let failed = |why: String| StoreError::token(&why);
         self.answer(answer).await.map_err(failed)?.map_err(failed)
     }
+}
+
+async fn all<'e>(from: impl sqlx::SqliteExecutor<'e>) -> Result<Vec<Token>, StoreError> {
+    let sql = "SELECT hash, role, name, created, last_used, revoked FROM token ORDER BY created, hash";
+    let rows = sqlx::query(sql).fetch_all(from).await.map_err(|e| StoreError::token(&e))?;
+    rows.iter().map(decode).collect()
+}
+
+/// `token list`: oldest first, revoked ones too. Reads beside a running server, which notes uses each second.
+pub async fn list_tokens(dir: &Path) -> Result<Vec<Token>, StoreError> {
+    all(&mut open::existing(dir).await?).await
+}
+
+/// `token revoke`: the token and whether it was live until now. A running server stops taking it within two seconds.
+pub async fn revoke_token(dir: &Path, id: &str, now: Time) -> Result<(Token, bool), StoreError> {
+    // Looked for first with a connection that only reads: a wrong directory stays as it is.
+    let found = named(list_tokens(dir).await?, id)?;
+    let path = open::database_file(dir);
+    let mut conn = open::guest(dir).await.map_err(|e| StoreError::open(&path, &e))?;
+    let deed = TokenDeed::Revoke { hash: found.hash, at: now };
+    let changed = carry_out(&mut conn, deed).await.map_err(|e| StoreError::token(&e))?;
+    conn.close().await.map_err(|e| StoreError::token(&e))?;
+    Ok((found, changed > 0))
+}
+
+fn named(tokens: Vec<Token>, id: &str) -> Result<Token, StoreError> {
+    let wanted = id.trim().to_ascii_lowercase();
+    let mut found: Vec<Token> =
+        tokens.into_iter().filter(|t| t.hash.to_string().starts_with(&wanted)).collect();
+    let long_enough = wanted.len() >= ID_AT_LEAST;
+    if let (1, true, Some(token)) = (found.len(), long_enough, found.pop()) {
+        return Ok(token);
+    }
+    let what = match long_enough {
+        false => format!("an id has at least {ID_AT_LEAST} characters, {id:?} has fewer"),
+        true => format!("not exactly one token has the id {id:?}"),
+    };
+    let next = "`pointsman token list --data DIR` shows them";
+    Err(StoreError::new(code::NO_TOKEN, what, "no token was revoked", next))
 }
 
 /// `token create`: one row, beside a running server and without its lock. Where there is no database yet it is

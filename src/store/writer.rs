@@ -98,7 +98,10 @@ impl Writer {
     async fn next_jobs(&mut self, jobs: &mut Vec<Job>, tick: &mut Interval) -> bool {
         loop {
             tokio::select! {
-                received = self.jobs.recv_many(jobs, GROUP) => return received > 0,
+                received = self.jobs.recv_many(jobs, GROUP) => {
+                    self.let_others_join(jobs).await;
+                    return received > 0;
+                }
                 _ = tick.tick() => {
                     self.look_for_guests().await;
                     if let Err(why) = self.flush().await {
@@ -109,14 +112,26 @@ impl Writer {
         }
     }
 
-    /// `token create` writes beside us; whatever it was, tokens are read anew.
-    async fn look_for_guests(&mut self) {
-        let Some((conn, _)) = self.open.as_mut() else { return };
-        let version: Result<i64, _> = sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await;
-        if let Ok(version) = version
-            && version != self.seen_version
+    /// Requests that are ready to run come into this group instead of waiting for its commit. No time is waited for:
+    /// when nobody is ready, this returns at once.
+    async fn let_others_join(&mut self, jobs: &mut Vec<Job>) {
+        tokio::task::yield_now().await;
+        while jobs.len() < GROUP
+            && let Ok(job) = self.jobs.try_recv()
         {
-            self.seen_version = version;
+            jobs.push(job);
+        }
+    }
+
+    /// `token create` and `token revoke` write beside us; whatever it was, tokens are read anew. So are they while
+    /// nobody can tell: a revoked token must not live on in memory because a disk is in trouble.
+    async fn look_for_guests(&mut self) {
+        let version: Option<i64> = match self.open.as_mut() {
+            Some((conn, _)) => sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await.ok(),
+            None => None,
+        };
+        if version.is_none_or(|version| version != self.seen_version) {
+            self.seen_version = version.unwrap_or(0);
             self.cache.clear();
         }
     }

@@ -1,14 +1,16 @@
 //! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
 
+use super::bodies::Bodies;
 use super::limits::Standing;
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
     Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
 };
+use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
-use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
+use crate::kernel::journal::{AppendError, Batch, Journal, ReadError};
 use crate::kernel::port::World;
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
@@ -29,6 +31,7 @@ pub struct App {
     pub samples: Arc<Ring>,
     pub wakes: Wakes,
     pub metrics: Metrics,
+    pub bodies: Bodies,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -68,6 +71,11 @@ pub enum CommandError {
 
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
+        OpenError::Store(error.to_string())
+    }
+}
+impl From<Illegal> for OpenError {
+    fn from(error: Illegal) -> Self {
         OpenError::Store(error.to_string())
     }
 }
@@ -114,6 +122,7 @@ impl App {
             samples: parts.samples,
             wakes: Wakes::default(),
             metrics: Metrics::default(),
+            bodies: Bodies::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
@@ -155,8 +164,10 @@ impl App {
     pub async fn summaries(&self, max: u32) -> Result<Vec<Summary>, ReadError> {
         let rows = self.journal.backend().summaries("run:", max).await?;
         rows.into_iter()
-            .map(|(stream, value)| {
-                serde_json::from_value(value).map_err(|e| ReadError(format!("summary of {stream}: {e}")))
+            .map(|row| {
+                let bad = |why: &str| ReadError(format!("summary of {}: {why}", row.stream));
+                let (first, last) = row.first.zip(row.last).ok_or_else(|| bad("it has no records"))?;
+                Summary::of_cached(row.value, first, last).map_err(|why| bad(&why))
             })
             .collect()
     }
@@ -205,16 +216,9 @@ impl App {
                 .iter()
                 .map(|o| Record::Joined { occurrence: o.clone(), run: run.clone(), says: "opened it".into() })
                 .collect::<Vec<_>>();
-            let mut batch = Batch::new(now)
-                .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec.clone()))])
-                .summary(self.first_summary(&spec, now))
-                .row(Row::RaiseEpoch { service: spec.service.clone(), to: spec.epoch })
-                .row(Row::Lock { key: format!("service:{}", spec.service), run: run.clone() });
+            let mut batch = opening(&spec, now)?;
             if !joined.is_empty() {
                 batch = batch.part(service.clone(), Some(self.seq(&service).await?), joined);
-            }
-            for target in &spec.locks {
-                batch = batch.row(Row::Lock { key: format!("target:{target}"), run: run.clone() });
             }
             match self.journal.append(batch).await {
                 Ok(receipt) => {
@@ -236,28 +240,6 @@ impl App {
         Err(OpenError::Store("too many others write at the same time".into()))
     }
 
-    fn first_summary(&self, spec: &Resolved, now: crate::kernel::domain::Time) -> serde_json::Value {
-        let summary = Summary {
-            run: spec.run.clone(),
-            service: spec.service.clone(),
-            playbook: spec.playbook.clone(),
-            mode: spec.mode,
-            from: spec.from.clone(),
-            to: spec.to.clone(),
-            state: "planning".into(),
-            says: "opened".into(),
-            outcome: None,
-            opened: now,
-            updated: now,
-            plan: None,
-            epoch: spec.epoch,
-            automatic: spec.is_automatic(),
-            changed: None,
-            ended: None,
-        };
-        serde_json::to_value(summary).expect("invariant: a summary is plain data")
-    }
-
     /// A person's or triage's word to a run: load, ask the engine, append; again when somebody wrote first.
     pub async fn command(
         &self,
@@ -271,7 +253,9 @@ impl App {
             let now = self.world.now();
             let record = run.decide(command, by, reason, now).map_err(CommandError::Refused)?;
             let says = tell(&record, Some(&run.spec));
-            match self.journal.write(now, Stream::Run(id.clone()), Some(run.seq), record).await {
+            let summary = run.with(&record, now)?.summary().cached();
+            let batch = Batch::new(now).part(Stream::Run(id.clone()), Some(run.seq), vec![record]);
+            match self.journal.append(batch.summary(summary)).await {
                 Ok(receipt) => {
                     let position = receipt.stamped.last().map_or(0, |s| s.position);
                     self.wakes.appended(position);

@@ -1,29 +1,58 @@
-//! The last deliveries that triage has read, by digest. Senders repeat themselves byte by byte, so a storm of repeats
-//! costs no query and no parsing each.
+//! The last deliveries that came in, by digest, as they were understood then. Intake leaves them here for triage, so
+//! that a storm costs no query and no second parsing for each. What is not here is read from the journal.
 
 use crate::intake::{self, Delivery, IntakeError};
 use crate::kernel::domain::Digest;
 use crate::kernel::journal::Journal;
 use anyhow::Context;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-const KEPT: usize = 16;
-/// Larger ones are read each time: memory is bounded by both.
-const LARGEST: usize = 64 << 10;
+const KEPT: usize = 512;
+/// Of bodies as they came; what was understood takes about three times as much.
+const KEPT_BYTES: usize = 2 << 20;
 
 #[derive(Default)]
-pub(super) struct Bodies(VecDeque<(Digest, Arc<Delivery>)>);
+pub struct Bodies(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    known: HashMap<Digest, Arc<Delivery>>,
+    /// With the length of each, oldest first.
+    order: VecDeque<(Digest, usize)>,
+    bytes: usize,
+}
 
 impl Bodies {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// `delivery` is what the parser says about `bytes` bytes with this digest.
+    pub fn remember(&self, digest: Digest, bytes: usize, delivery: Arc<Delivery>) {
+        let mut kept = self.lock();
+        if bytes > KEPT_BYTES || kept.known.contains_key(&digest) {
+            return;
+        }
+        kept.known.insert(digest, delivery);
+        kept.order.push_back((digest, bytes));
+        kept.bytes += bytes;
+        while kept.order.len() > KEPT || kept.bytes > KEPT_BYTES {
+            let Some((oldest, bytes)) = kept.order.pop_front() else { return };
+            kept.known.remove(&oldest);
+            kept.bytes -= bytes;
+        }
+    }
+
     /// The outer error: the journal could not give it, so far. The inner one: nobody can read it.
     pub async fn read(
-        &mut self,
+        &self,
         journal: &Journal,
         digest: Digest,
     ) -> anyhow::Result<Result<Arc<Delivery>, IntakeError>> {
-        if let Some((_, delivery)) = self.0.iter().find(|(known, _)| *known == digest) {
-            return Ok(Ok(delivery.clone()));
+        let known = self.lock().known.get(&digest).cloned();
+        if let Some(delivery) = known {
+            return Ok(Ok(delivery));
         }
         let bytes = journal.backend().content(digest).await?;
         let bytes = bytes.with_context(|| format!("the body {digest} of a delivery is not there"))?;
@@ -31,10 +60,7 @@ impl Bodies {
             Ok(delivery) => Arc::new(delivery),
             Err(error) => return Ok(Err(error)),
         };
-        if bytes.len() <= LARGEST {
-            self.0.truncate(KEPT - 1);
-            self.0.push_front((digest, delivery.clone()));
-        }
+        self.remember(digest, bytes.len(), delivery.clone());
         Ok(Ok(delivery))
     }
 }
@@ -45,11 +71,12 @@ mod tests {
     use crate::kernel::domain::Time;
     use crate::kernel::journal::{Batch, MemoryBackend, Row};
 
-    async fn keep(journal: &Journal, name: &str) -> Digest {
+    /// A body that names `name` and has `padding` spaces at its end.
+    async fn keep(journal: &Journal, name: &str, padding: usize) -> Digest {
         let alert =
             format!(r#"{{"status":"firing","startsAt":"2026-01-01T00:00:00Z","labels":{{"n":"{name}"}}}}"#);
-        let bytes = format!(r#"{{"version":"4","alerts":[{alert}]}}"#).into_bytes();
-        let digest = Digest::of(&bytes);
+        let body = format!(r#"{{"version":"4","alerts":[{alert}]}}{}"#, " ".repeat(padding));
+        let (digest, bytes) = (Digest::of(body.as_bytes()), body.into_bytes());
         journal.append(Batch::new(Time(1)).row(Row::Content { digest, bytes })).await.unwrap();
         digest
     }
@@ -57,19 +84,36 @@ mod tests {
     #[tokio::test]
     async fn a_repeat_costs_no_look_and_the_oldest_goes_first() {
         let (full, empty) = (memory(), memory());
-        let mut bodies = Bodies::default();
-        let first = keep(&full, "first").await;
+        let bodies = Bodies::default();
+        let first = keep(&full, "first", 0).await;
         assert!(bodies.read(&empty, first).await.unwrap_err().to_string().contains("is not there"));
         let read = bodies.read(&full, first).await.unwrap().unwrap();
         assert_eq!(read.alerts[0].labels["n"], "first");
         for n in 1..KEPT {
-            let other = keep(&full, &n.to_string()).await;
+            let other = keep(&full, &n.to_string(), 0).await;
             bodies.read(&full, other).await.unwrap().unwrap();
         }
         assert_eq!(bodies.read(&empty, first).await.unwrap().unwrap(), read);
-        let one_more = keep(&full, "one more").await;
+        let one_more = keep(&full, "one more", 0).await;
         bodies.read(&full, one_more).await.unwrap().unwrap();
-        assert!(bodies.read(&empty, first).await.is_err(), "sixteen others came since");
+        assert!(bodies.read(&empty, first).await.is_err(), "as many others came since");
+        assert!(bodies.read(&empty, one_more).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn large_bodies_push_out_more_and_the_largest_is_never_kept() {
+        let (full, empty) = (memory(), memory());
+        let bodies = Bodies::default();
+        let small = keep(&full, "small", 0).await;
+        bodies.read(&full, small).await.unwrap().unwrap();
+        let huge = keep(&full, "huge", KEPT_BYTES).await;
+        bodies.read(&full, huge).await.unwrap().unwrap();
+        assert!(bodies.read(&empty, huge).await.is_err());
+        assert!(bodies.read(&empty, small).await.is_ok(), "it was not pushed out for nothing");
+        let large = keep(&full, "large", KEPT_BYTES - 200).await;
+        bodies.read(&full, large).await.unwrap().unwrap();
+        assert!(bodies.read(&empty, large).await.is_ok());
+        assert!(bodies.read(&empty, small).await.is_err(), "both together are too much");
     }
 
     fn memory() -> Journal {

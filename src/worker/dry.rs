@@ -4,7 +4,7 @@
 
 use super::App;
 use crate::kernel::domain::{Actor, Cause, Mode, PlanSheet, Reason, Record, Resolved, Stream};
-use crate::kernel::drive::{DriveError, Driver, Mistake};
+use crate::kernel::drive::{DriveError, Driver};
 use crate::kernel::engine::Run;
 use crate::kernel::journal::{Batch, Journal, MemoryBackend, Row};
 use std::sync::Arc;
@@ -34,14 +34,8 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
         vec![Record::Opened(Box::new(spec))],
     );
     journal.append(opened).await?;
-    let driver = Driver {
-        journal: &journal,
-        registry: app.registry.as_ref(),
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        owner: app.owner.clone(),
-        mistake: Mistake::None,
-    };
+    let (world, samples) = (app.world.clone(), app.samples.clone());
+    let driver = Driver::new(&journal, app.registry.as_ref(), world, samples, app.owner.as_str());
     driver.drive(&run).await?;
     let records = journal.read(&Stream::Run(run), 1).await?;
     // A held plan clears its verdicts for the next look; the look before that is the one to show.

@@ -14,6 +14,7 @@ use crate::kernel::port::World;
 use crate::provider::postgres::sampler::Ring;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{HeadState, Opened, SAMPLES_KEPT, SqliteStore};
+use crate::units::counted;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -137,8 +138,9 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
     }
     let active = app.playbooks.active().count();
     say(&format!(
-        "pointsman {} listens on http://{address} with {active} active playbooks",
-        env!("CARGO_PKG_VERSION")
+        "pointsman {} listens on http://{address} with {}",
+        env!("CARGO_PKG_VERSION"),
+        counted(active, "active playbook")
     ));
     Ok(())
 }

@@ -4,7 +4,7 @@
 mod history;
 mod standing;
 
-pub use history::{Own, Sick};
+pub use history::{Own, Past, Sick};
 pub use standing::{Standing, Tripped};
 
 use super::{App, CommandError};
@@ -12,7 +12,7 @@ use crate::kernel::domain::{
     Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::{Command, Freeze, Refused, Run, Summary, may_freeze};
-use crate::kernel::journal::{AppendError, ReadError};
+use crate::kernel::journal::{AppendError, Batch, ReadError};
 use crate::playbook::Playbook;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -124,8 +124,8 @@ impl App {
     ) -> Result<(Position, String), CommandError> {
         reasoned(reason)?;
         self.known(Some(service))?;
-        let runs = self.summaries(LOOK_BACK).await?;
-        let of: Vec<&Summary> = runs.iter().filter(|run| run.service == *service).collect();
+        let runs = self.past().await?;
+        let of: Vec<&Past> = runs.iter().filter(|run| run.service == *service).collect();
         let Some(run) = history::unseen(&of, self.seen(service).await?) else {
             let why = format!("there is no automatic run of {service} that nobody has seen");
             return Err(CommandError::Refused(Refused::Conflict(why)));
@@ -160,7 +160,7 @@ impl App {
     /// Everything that stands against one more automatic run of this playbook. Trips the breaker where it must.
     pub async fn against(&self, playbook: &Playbook, sick: Sick) -> Result<Vec<Reason>, CommandError> {
         let now = self.world.now();
-        let runs = self.summaries(LOOK_BACK).await?;
+        let runs = self.past().await?;
         let mut why = self.against_service(playbook, &runs, now).await?;
         if let Some(tripped) = self.tripped() {
             why.push(tripped.reason());
@@ -184,17 +184,48 @@ impl App {
     pub async fn against_service(
         &self,
         playbook: &Playbook,
-        runs: &[Summary],
+        runs: &[Past],
         now: Time,
     ) -> Result<Vec<Reason>, CommandError> {
         let own = Own {
             cooldown: playbook.cooldown.unwrap_or(COOLDOWN),
             per_day: playbook.per_day.unwrap_or(PER_DAY),
         };
-        let of: Vec<&Summary> = runs.iter().filter(|run| run.service == playbook.service).collect();
+        let of: Vec<&Past> = runs.iter().filter(|run| run.service == playbook.service).collect();
         let mut why = history::of_service(&of, own, self.seen(&playbook.service).await?, now);
         why.extend(outside(playbook, now));
         Ok(why)
+    }
+
+    /// The runs that limits look back at.
+    pub async fn past(&self) -> Result<Vec<Past>, ReadError> {
+        let mut past = vec![];
+        for summary in self.summaries(LOOK_BACK).await? {
+            let ended = match (summary.outcome, summary.changed) {
+                (None, _) => None,
+                (Some(_), false) => Some(summary.updated),
+                (Some(_), true) => Some(self.end_of(&summary).await?),
+            };
+            let Summary { run, service, automatic, changed, opened, .. } = summary;
+            past.push(Past { run, service, automatic, changed, opened, ended });
+        }
+        Ok(past)
+    }
+
+    /// A finished run may be written to for long (its fence is watched); its end is that of its last record but these.
+    async fn end_of(&self, summary: &Summary) -> Result<Time, ReadError> {
+        if let Some(at) = self.standing().ends.get(&summary.run) {
+            return Ok(*at);
+        }
+        let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
+        let end = records.iter().find(|stamped| matches!(stamped.record, Record::Finished { .. }));
+        let at = end.map_or(summary.updated, |stamped| stamped.at);
+        let mut standing = self.standing();
+        if standing.ends.len() > 10 * LOOK_BACK as usize {
+            standing.ends.clear();
+        }
+        standing.ends.insert(summary.run.clone(), at);
+        Ok(at)
     }
 
     /// When a person last acknowledged a run of this service.
@@ -296,7 +327,10 @@ impl App {
         let Some(reason) = playbook.and_then(|playbook| outside(playbook, now)) else { return Ok(()) };
         let until = now + run.spec.limits.look_again;
         let record = Record::Held { why: vec![reason], occurrence: None, playbook: None, until };
-        match self.journal.write(now, Stream::Run(id.clone()), Some(run.seq), record).await {
+        let summary = run.with(&record, now)?.summary().cached();
+        let batch =
+            Batch::new(now).part(Stream::Run(id.clone()), Some(run.seq), vec![record]).summary(summary);
+        match self.journal.append(batch).await {
             Ok(_) | Err(AppendError::Moved { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

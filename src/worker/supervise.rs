@@ -2,9 +2,9 @@
 
 use super::{App, CommandError};
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
-use crate::kernel::drive::{DriveError, Driver, Mistake, Pass};
+use crate::kernel::drive::{DriveError, Driver, Pass};
 use crate::kernel::engine::Summary;
-use crate::kernel::journal::{AppendError, ReadError};
+use crate::kernel::journal::{AppendError, ReadError, Summarised};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -89,14 +89,8 @@ async fn pass(app: Arc<App>, run: RunId) -> Ended {
         let error = DriveError::Read(ReadError(error.to_string()));
         return Ended { run, result: Err(error) };
     }
-    let driver = Driver {
-        journal: &app.journal,
-        registry: app.registry.as_ref(),
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        owner: app.owner.clone(),
-        mistake: Mistake::None,
-    };
+    let (world, samples) = (app.world.clone(), app.samples.clone());
+    let driver = Driver::new(&app.journal, app.registry.as_ref(), world, samples, app.owner.as_str());
     let result = driver.drive(&run).await;
     Ended { run, result }
 }
@@ -142,10 +136,12 @@ async fn open_runs(app: &App) -> Vec<RunId> {
         tracing::error!(%error, "open runs cannot be listed; they are taken up when somebody writes to them");
         vec![]
     });
-    let open = |(stream, value): (Stream, serde_json::Value)| {
-        let summary: Summary = serde_json::from_value(value).ok()?;
-        match stream {
-            Stream::Run(run) if summary.outcome.is_none() => Some(run),
+    // A row that cannot be read counts as open: the pass reads the records, and says what is wrong.
+    let open = |row: Summarised| {
+        let (first, last) = (row.first.unwrap_or_default(), row.last.unwrap_or_default());
+        let over = Summary::of_cached(row.value, first, last).is_ok_and(|s| s.outcome.is_some());
+        match row.stream {
+            Stream::Run(run) if !over => Some(run),
             _ => None,
         }
     };

@@ -5,7 +5,6 @@ mod confirming;
 mod deliveries;
 
 use super::App;
-use super::bodies::Bodies;
 use super::confirm::Confirmed;
 use super::dry::dry_plan;
 use super::occurrence::{Open, State, verdict};
@@ -14,7 +13,8 @@ use crate::kernel::domain::{
     Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, Resolved,
     RunId, Seq, Span, Stamped, Stream, Time,
 };
-use crate::kernel::engine::Command;
+use crate::kernel::engine::{Command, alerts_cached};
+use crate::kernel::journal::Batch;
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError, Sick};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +29,15 @@ const PAGE: u32 = 256;
 const UNCONFIRMED: Span = Span::mins(5);
 /// A look again at what waits for a lock, a freeze or the store.
 const LOOK_AGAIN: Span = Span::secs(15);
+/// From one round to the next. The first alert after a pause waits for nothing; in a storm one round reads many
+/// deliveries, and leaves the machine to those that still come in.
+const PACE: Span = Span::millis(5);
 
 pub struct Triage {
     app: Arc<App>,
     cursor: Position,
     /// Where a start would begin to read.
     kept: Position,
-    bodies: Bodies,
     occurrences: Occurrences,
     /// Last sequence of each source's stream of alerts; this task is its only writer.
     seqs: BTreeMap<Name, Seq>,
@@ -64,6 +66,7 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
     };
     loop {
         let mut pause = Span::mins(10);
+        let next = triage.app.world.now() + PACE;
         if let Err(error) = triage.round().await {
             tracing::error!(%error, "triage cannot go on now");
             pause = Span::secs(1);
@@ -82,6 +85,9 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
                 Err(error) => tracing::error!(%error, "a look of triage panicked"),
             },
         }
+        if triage.app.world.now() < next {
+            triage.app.world.sleep_until(next).await;
+        }
     }
 }
 
@@ -92,13 +98,13 @@ impl Triage {
             app: app.clone(),
             cursor,
             kept: cursor,
-            bodies: Bodies::default(),
             occurrences: Occurrences::default(),
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),
             looks: JoinSet::new(),
         };
-        for (stream, _) in app.journal.backend().summaries("alerts:", 1_000).await? {
+        for row in app.journal.backend().summaries("alerts:", 1_000).await? {
+            let stream = row.stream;
             let Stream::Alerts(source) = &stream else { continue };
             let records = app.journal.read(&stream, 1).await?;
             triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
@@ -106,6 +112,7 @@ impl Triage {
                 triage.remember(source, stamped);
             }
         }
+        triage.occurrences.forget(app.world.now());
         for service in app.services() {
             for stamped in app.journal.read(&Stream::Service(service.clone()), 1).await? {
                 let Record::Joined { occurrence, run, .. } = stamped.record else { continue };
@@ -121,11 +128,11 @@ impl Triage {
     fn remember(&mut self, source: &Name, stamped: &Stamped) {
         self.occurrences.apply(source, &stamped.record);
         match &stamped.record {
-            Record::OccurrenceOpened { occurrence, labels, started, delivery, .. } => {
+            Record::OccurrenceOpened { occurrence, labels, annotations, started, delivery, .. } => {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: view(source, labels),
+                    alert: view(source, labels, annotations),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -387,7 +394,9 @@ impl Triage {
         };
         let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
         let stream = Stream::Alerts(open.source.clone());
-        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
+        let summary = alerts_cached(&record).unwrap_or_default();
+        let batch = Batch::new(self.app.world.now()).part(stream, Some(seq), vec![record]).summary(summary);
+        let receipt = self.app.journal.append(batch).await?;
         self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         self.set(id, State::Settled);
@@ -401,16 +410,18 @@ impl Triage {
     }
 }
 
-fn view(source: &Name, labels: &serde_json::Value) -> AlertView {
+fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
     let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-    let labels: BTreeMap<String, String> =
-        labels.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+    let pairs = |of: &serde_json::Value| -> BTreeMap<String, String> {
+        of.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let labels = pairs(labels);
     AlertView {
         source: source.clone(),
         format: "alertmanager".into(),
         name: labels.get("alertname").cloned().unwrap_or_default(),
         labels,
-        annotations: BTreeMap::new(),
+        annotations: pairs(annotations),
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod judge;
 mod mistakes;
-mod plot;
+pub mod plot;
 mod schedules;
 
 use judge::{Verdict, judge};
@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// The primary was killed; SQL reaches nobody, so the fence stops and masks it over SSH.
-const KILLED: Start = Start {
+pub const KILLED: Start = Start {
     primary_killed: true,
     app_dead: false,
     ssh_cut: false,
@@ -30,7 +30,7 @@ const KILLED: Start = Start {
 /// The application is dead, the primary lives and goes on taking orders: lockout by SQL, and a drain.
 const APP_DEAD: Start = Start { primary_killed: false, app_dead: true, orders: true, ..KILLED };
 /// The primary was killed, and its machine cannot be reached: nothing can be proven without a person.
-const CUT_OFF: Start = Start { ssh_cut: true, ..KILLED };
+pub const CUT_OFF: Start = Start { ssh_cut: true, ..KILLED };
 
 /// The bound of what is tried of two faults at once, out of all their pairs.
 const PAIRS: usize = 500;

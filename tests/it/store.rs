@@ -1,5 +1,6 @@
 //! The store: one contract for every backend, and what a real disk does to it.
 
+mod caches;
 mod contract;
 mod faults;
 mod helper;

@@ -2,7 +2,7 @@
 
 use crate::cli::client::read;
 use crate::cli::testing::{NIGHT, fixture, look};
-use crate::cli::wire::{AuditDoc, PlanDoc, RunDoc, StatusDoc};
+use crate::cli::wire::{AuditDoc, PlanDoc, RunDoc};
 use crate::cli::{Look, view};
 use insta::assert_snapshot;
 
@@ -84,8 +84,29 @@ fn how_a_run_ended() {
 
 #[test]
 fn status() {
-    let doc: StatusDoc = read(&fixture("status"), "status").unwrap();
+    let doc = view::status::read(&fixture("status")).unwrap();
     assert_snapshot!(view::status::screen(&doc, &look()).join("\n"));
+}
+
+#[test]
+fn a_frozen_instance_says_why_in_lines_of_its_own_and_nobody_else_draws_lines() {
+    let mut document = fixture("status");
+    document["says"] = serde_json::json!("FROZEN: PM2011: the journal is shorter than it was");
+    document["frozen"] = serde_json::json!(
+        "PM2011: the journal is shorter than it was\n  state: nothing runs\n  do:    compare\u{1b}[2J"
+    );
+    document["runs"][0]["says"] = serde_json::json!("working\nrun 999999 succeeded");
+    let text = view::status::screen(&view::status::read(&document).unwrap(), &look()).join("\n");
+    let top: Vec<&str> = text.lines().take(5).collect();
+    let wanted = [
+        "FROZEN: PM2011: the journal is shorter than it was",
+        "Nothing starts on its own until a person thaws it:",
+        "    PM2011: the journal is shorter than it was",
+        "      state: nothing runs",
+        "      do:    compare [2J",
+    ];
+    assert_eq!(top, wanted);
+    assert!(!text.lines().any(|l| l.starts_with("run 999999")), "{text}");
 }
 
 #[test]

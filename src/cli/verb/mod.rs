@@ -33,7 +33,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
         Command::Check(args) => return local::check(args, output).await,
-        Command::Token(args) => return token::run(args).await,
+        Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,

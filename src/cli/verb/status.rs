@@ -1,6 +1,5 @@
 //! `pointsman status`: what is running, what waits for you, which playbooks are active.
 
-use crate::cli::client::read;
 use crate::cli::{Client, Exit, Talk, view};
 
 pub async fn run(client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
@@ -9,7 +8,7 @@ pub async fn run(client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
         talk.document(&document)?;
         return Ok(Exit::Done);
     }
-    for line in view::status::screen(&read(&document, "status")?, &talk.look) {
+    for line in view::status::screen(&view::status::read(&document)?, &talk.look) {
         talk.print(&line)?;
     }
     Ok(Exit::Done)

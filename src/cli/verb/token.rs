@@ -1,7 +1,13 @@
-//! `pointsman token create`: a row of the data directory; no server is needed.
+//! `pointsman token`: rows of the data directory; no server is needed, and one that runs sees them within two seconds.
 
-use crate::cli::local;
+use crate::cli::table::{Table, cell};
+use crate::cli::{Exit, Talk, local};
+use crate::kernel::port::World as _;
+use crate::store::{self, Token};
+use crate::worker::SystemWorld;
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Clone, Debug, Args)]
@@ -15,10 +21,82 @@ pub struct TokenArgs {
 enum TokenVerb {
     /// Print a new token, alone, on stdout; it is shown only this once
     Create(local::TokenCreateArgs),
+    /// Which tokens there are, with the id that `revoke` takes; never a token itself
+    List(DataArgs),
+    /// Let a token go for good; a running server stops taking it within two seconds
+    Revoke(RevokeArgs),
 }
 
-pub async fn run(args: &TokenArgs) -> anyhow::Result<ExitCode> {
+#[derive(Clone, Debug, Args)]
+struct DataArgs {
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    data: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+struct RevokeArgs {
+    /// As `token list` shows it
+    id: String,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+pub async fn run(args: &TokenArgs, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     match &args.verb {
         TokenVerb::Create(args) => local::token_create(args).await,
+        TokenVerb::List(args) => Ok(list(args, talk).await?.into()),
+        TokenVerb::Revoke(args) => Ok(revoke(args, talk).await?.into()),
     }
+}
+
+fn document(token: &Token) -> Value {
+    json!({ "id": token.id(), "role": token.role, "name": token.name, "created": token.created,
+        "last_used": token.last_used, "revoked": token.revoked })
+}
+
+async fn list(args: &DataArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let tokens = store::list_tokens(&args.data).await.map_err(|e| local::in_parts(e.into()))?;
+    if talk.wants_json() {
+        let all: Vec<Value> = tokens.iter().map(document).collect();
+        talk.document(&json!({ "schema": "pointsman.tokens/v1", "tokens": all }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(0);
+    table.head(&["ID", "ROLE", "NAME", "CREATED", "LAST USED", "REVOKED"]);
+    for token in &tokens {
+        let time = |at: Option<_>, none: &str| at.map_or(none.to_owned(), |at| talk.look.date_time(at));
+        table.row([
+            cell(token.id()),
+            cell(token.role.as_str()),
+            cell(&token.name),
+            cell(talk.look.date_time(token.created)),
+            cell(time(token.last_used, "never")),
+            cell(time(token.revoked, "-")),
+        ]);
+    }
+    for line in table.lines(&talk.look) {
+        talk.print(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn revoke(args: &RevokeArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let now = SystemWorld::new().now();
+    let (token, live) =
+        store::revoke_token(&args.data.data, &args.id, now).await.map_err(|e| local::in_parts(e.into()))?;
+    if talk.wants_json() {
+        let mut token = document(&token);
+        if live {
+            token["revoked"] = json!(now);
+        }
+        talk.document(&json!({ "schema": "pointsman.token/v1", "token": token, "was_live": live }))?;
+        return Ok(Exit::Done);
+    }
+    let whose = format!("token {} of {}, role {}", token.id(), token.name, token.role.as_str());
+    talk.print(&match token.revoked {
+        Some(at) if !live => format!("{whose}, was revoked before, at {}", talk.look.date_time(at)),
+        _ if live => format!("{whose}, is revoked; a running server stops taking it within two seconds"),
+        _ => format!("{whose}, was revoked by somebody else just now"),
+    })?;
+    Ok(Exit::Done)
 }

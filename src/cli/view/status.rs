@@ -1,15 +1,39 @@
 //! The state of everything in one screen: one sentence first. Used by `status`.
 
 use super::plan::mode;
-use crate::cli::look::{Look, Paint};
+use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
 use crate::cli::wire::{PlaybookDoc, StatusDoc};
+use crate::cli::{Fault, client};
 use crate::kernel::engine::Summary;
+use crate::units::counted;
+use serde_json::Value;
+
+/// The server's document. What has several lines is taken apart first: reading makes one line of every text, so that
+/// no remote can draw lines of its own.
+pub fn read(document: &Value) -> Result<StatusDoc, Fault> {
+    let mut document = document.clone();
+    let lines = |text: &mut Value| {
+        if let Some(said) = text.as_str() {
+            *text = said.lines().collect();
+        }
+    };
+    document.get_mut("frozen").into_iter().for_each(lines);
+    let playbooks = document.get_mut("playbooks").and_then(Value::as_array_mut).into_iter().flatten();
+    for playbook in playbooks {
+        for list in ["problems", "warnings"] {
+            let texts = playbook.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+            texts.for_each(lines);
+        }
+    }
+    client::read(&document, "status")
+}
 
 pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
-    let mut lines = vec![look.paint(Paint::Strong, &crate::cli::look::clean(&doc.says))];
+    let mut lines = vec![look.paint(Paint::Strong, &clean(&doc.says))];
     if let Some(frozen) = &doc.frozen {
-        lines.push(look.paint(Paint::Bad, &format!("FROZEN: nothing starts on its own. {}", freeze(frozen))));
+        lines.push(look.paint(Paint::Bad, "Nothing starts on its own until a person thaws it:"));
+        lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
     for freeze in &doc.freezes {
         let says = crate::cli::look::clean(&freeze.says);
@@ -46,11 +70,15 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     lines
 }
 
-fn freeze(frozen: &serde_json::Value) -> String {
-    let text = |name: &str| frozen[name].as_str().map(crate::cli::look::clean);
-    let by = frozen["by"]["name"].as_str().map(crate::cli::look::clean).or_else(|| text("by"));
+/// Text of several lines, or who froze it and why.
+fn freeze(frozen: &Value) -> Vec<String> {
+    if let Some(lines) = frozen.as_array() {
+        return lines.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let text = |name: &str| frozen[name].as_str().map(clean);
+    let by = frozen["by"]["name"].as_str().map(clean).or_else(|| text("by"));
     let by = by.map(|by| format!("by {by}"));
-    [by, text("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    vec![[by, text("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ")]
 }
 
 fn runs(runs: &[Summary], look: &Look) -> Vec<String> {
@@ -102,8 +130,30 @@ fn playbooks(playbooks: &[PlaybookDoc], look: &Look) -> Vec<String> {
             active,
             cell(digest),
         ]);
-        playbook.problems.iter().for_each(|p| table.note(&format!("problem: {p}"), Paint::Bad));
-        playbook.warnings.iter().for_each(|w| table.note(&format!("warning: {w}"), Paint::Asks));
+        notes(&mut table, &playbook.problems, "error", Paint::Bad);
+        notes(&mut table, &playbook.warnings, "warning", Paint::Asks);
     }
     table.lines(look)
+}
+
+/// Most problems shown of one playbook.
+const NOTES: usize = 5;
+
+/// One line each, and where: the picture of the line is for `check`.
+fn notes(table: &mut Table, problems: &[Vec<String>], word: &str, paint: Paint) {
+    for problem in problems.iter().take(NOTES) {
+        let mut lines = problem.iter();
+        let says = lines.next().map_or("", String::as_str);
+        let says = if says.starts_with(word) { says.to_owned() } else { format!("{word}: {says}") };
+        table.note(&says, paint);
+        if let Some(place) = lines.find_map(|line| line.trim().strip_prefix("--> ")) {
+            table.note(&format!("  {place}"), Paint::Quiet);
+        }
+    }
+    if let more @ 1.. = problems.len().saturating_sub(NOTES) {
+        table.note(
+            &format!("and {}; `pointsman check` shows all", counted(more, &format!("more {word}"))),
+            paint,
+        );
+    }
 }

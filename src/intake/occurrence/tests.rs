@@ -153,6 +153,53 @@ fn deciding_changes_nothing() {
     assert_eq!(first, state.decide(arrival, &[firing(100)]));
 }
 
+#[test]
+fn annotations_go_on_the_record_but_not_what_is_too_long_for_an_expression() {
+    let long = "x".repeat(MAX_LABEL + 1);
+    let annotations = BTreeMap::from([("runbook".into(), "move".into()), ("long".into(), long)]);
+    let mut story = Story::default();
+    story.tell(1, &[Alert { annotations, ..firing(1) }]);
+    let Record::OccurrenceOpened { annotations, labels, .. } = &story.records[0] else { panic!() };
+    assert_eq!(
+        (annotations, labels),
+        (&serde_json::json!({"runbook": "move"}), &serde_json::json!({"alertname": "Down"}))
+    );
+    // As older records have it.
+    let mut older = serde_json::to_value(&story.records[0]).unwrap();
+    older["occurrence_opened"].as_object_mut().unwrap().remove("annotations");
+    let read = Record::decode("occurrence_opened", 1, older.to_string().as_bytes()).unwrap();
+    assert!(matches!(read, Record::OccurrenceOpened { annotations: Value::Null, .. }));
+}
+
+#[test]
+fn the_closed_are_forgotten_in_time_and_the_open_never() {
+    let named = |n: usize, alert: Alert| Alert { fingerprint: format!("f{n}"), ..alert };
+    let mut state = Occurrences::default();
+    let source = Name::from("am");
+    let tell = |state: &mut Occurrences, delivery, alerts: &[Alert]| {
+        let decision = state.decide(Arrival { source: &source, delivery, at: Time(0) }, alerts);
+        decision.records.iter().for_each(|r| state.apply(&source, r));
+    };
+    let week = i64::try_from(KEPT.0).unwrap();
+    for n in 0..3_000 {
+        let at = i64::try_from(n).unwrap();
+        tell(&mut state, n as u64, &[named(n, firing(at))]);
+        if n % 10 > 0 {
+            tell(&mut state, n as u64, &[named(n, resolved(at, at + 1))]);
+        }
+    }
+    state.forget(Time(week));
+    assert_eq!(state.known.len(), 3_000, "not before their time");
+    state.sweep_at = 0;
+    state.forget(Time(week + 2_000));
+    let (closed, open) = state.known.values().partition::<Vec<_>, _>(|o| o.ended.is_some());
+    assert_eq!(open.len(), 300, "an open one is never forgotten");
+    assert!(closed.iter().all(|o| o.ended >= Some(Time(2_000))) && closed.len() == 901, "{}", closed.len());
+    assert_eq!(state.known.len(), state.fingerprints.len());
+    state.forget_but(Time(0), KEPT, 100);
+    assert_eq!(state.known.len(), 300 + 100, "however many there are");
+}
+
 /// Outages one after the other, each with its firing and its resolved message.
 fn outages() -> impl Strategy<Value = Vec<(i64, i64)>> {
     proptest::collection::vec((1_i64..50, 1_i64..50), 1..5).prop_map(|gaps| {
@@ -216,6 +263,54 @@ proptest! {
         prop_assert_eq!(story.state.open().count(), 0);
         let newest = story.state.newest(&"am".into(), "f").unwrap();
         prop_assert_eq!(newest.ended, Some(Time(outages.last().unwrap().1)));
+    }
+
+    /// Forgetting everything closed after every delivery, and reading the record where it is asked for, means the same
+    /// as never forgetting; and no two occurrences have one name.
+    #[test]
+    fn forgetting_changes_no_meaning(
+        (outages, order) in outages().prop_flat_map(|o| {
+            let all: Vec<usize> = (0..o.len() * 2).chain(0..o.len() * 2).collect();
+            (Just(o), Just(all).prop_shuffle())
+        }),
+        group in 1_usize..4,
+    ) {
+        let once = messages(&outages);
+        let shuffled: Vec<Alert> = order.into_iter().map(|i| once[i].clone()).collect();
+        let (mut keeps, mut forgets, source) = (Story::default(), Story::default(), Name::from("am"));
+        for delivery in shuffled.chunks(group) {
+            // Every record has a position of its own, and so has the delivery.
+            let position = forgets.position + 1 + forgets.records.len() as u64;
+            (keeps.position, forgets.position) = (position, position);
+            let asked = forgets.state.perhaps_forgotten(&source, delivery);
+            if !asked.is_empty() {
+                let records = forgets.records.clone();
+                records.iter().for_each(|r| forgets.state.apply(&source, r));
+            }
+            let kind = |m: &Meaning| std::mem::discriminant(m);
+            let meant: Vec<_> = forgets.tell(1_000, delivery).iter().map(kind).collect();
+            prop_assert_eq!(meant, keeps.tell(1_000, delivery).iter().map(kind).collect::<Vec<_>>());
+            forgets.state.forget_but(Time(i64::MAX), Span::ZERO, 0);
+            prop_assert!(forgets.state.known.values().all(|o| o.ended.is_none()));
+        }
+        prop_assert_eq!(forgets.history(), keeps.history());
+        let mut names = std::collections::BTreeSet::new();
+        for record in &forgets.records {
+            if let Record::OccurrenceOpened { occurrence, .. } = record {
+                prop_assert!(names.insert(occurrence.clone()), "{} twice", occurrence);
+            }
+        }
+        // A start folds the whole record, without having forgotten: its next names are new as well.
+        let mut restarted = Occurrences::default();
+        forgets.records.iter().for_each(|r| restarted.apply(&source, r));
+        let arrival = Arrival { source: &source, delivery: forgets.position + 1_000, at: Time(2_000) };
+        for state in [&restarted, &forgets.state] {
+            for meaning in state.decide(arrival, &[firing(5_000)]).meanings {
+                if let Meaning::Opened(id) = meaning {
+                    prop_assert!(!names.contains(&id), "{} again", id);
+                }
+            }
+        }
     }
 
     /// One delivery of many alerts means the same as many deliveries of one.

@@ -193,4 +193,10 @@ impl Resolved {
     pub fn is_automatic(&self) -> bool {
         matches!(self.cause, Cause::Alert { .. }) && self.mode == Mode::Auto
     }
+
+    /// What the run holds until it ends: its service, and every target that it writes.
+    pub fn lock_keys(&self) -> Vec<String> {
+        let targets = self.locks.iter().map(|target| format!("target:{target}"));
+        std::iter::once(format!("service:{}", self.service)).chain(targets).collect()
+    }
 }

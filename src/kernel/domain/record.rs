@@ -237,6 +237,9 @@ pub enum Record {
         occurrence: OccurrenceId,
         fingerprint: String,
         labels: Value,
+        /// As it was opened with; those too long for an expression are left out.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        annotations: Value,
         started: Time,
         delivery: Position,
     },

@@ -53,7 +53,6 @@ impl Run {
             rpo: None,
             loss_is_final: false,
             finished: None,
-            finished_at: None,
         })
     }
 
@@ -129,7 +128,6 @@ impl Run {
             }
             Record::Finished { outcome, .. } => {
                 self.finished = Some(*outcome);
-                self.finished_at = Some(at);
                 Ok(())
             }
             Record::FenceWatch { .. } => Ok(()),

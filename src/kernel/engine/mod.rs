@@ -23,7 +23,7 @@ pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
 pub use pace::backoff;
 pub use state::{Consent, Hold, ItemPhase, ItemState, Run, Seen};
-pub use summary::Summary;
+pub use summary::{Summary, alerts_cached};
 
 #[cfg(test)]
 mod tests;

@@ -40,7 +40,6 @@ pub struct Run {
     /// `rpo` comes from the end of the call that cut the log.
     pub loss_is_final: bool,
     pub finished: Option<Outcome>,
-    pub finished_at: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

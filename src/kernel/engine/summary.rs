@@ -1,8 +1,11 @@
-//! A run in one row, for lists. A cache, written in the same transaction as the records it sums up.
+//! A run in one row, for lists. A cache, written in the same transaction as the records it sums up; `audit verify`
+//! folds the records again and compares. So a row is a function of its records alone: times are not in it (the store
+//! stamps them, and readers take them from the records), and whoever words `says` anew has old rows written anew.
 
-use super::{Consent, ItemPhase, Run};
-use crate::domain::{Digest, Epoch, Mode, Name, Outcome, RunId, Time};
+use super::{Consent, Illegal, ItemPhase, Run};
+use crate::domain::{Digest, Epoch, Mode, Name, Outcome, Record, RunId, Stamped, Stream, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -23,14 +26,57 @@ pub struct Summary {
     /// Opened by an alert, and nobody is asked.
     #[serde(default)]
     pub automatic: bool,
-    /// When the first change was begun.
+    /// Its first change was begun.
     #[serde(default)]
-    pub changed: Option<Time>,
-    #[serde(default)]
-    pub ended: Option<Time>,
+    pub changed: bool,
+}
+
+impl Summary {
+    /// What the store keeps.
+    pub fn cached(&self) -> Value {
+        let mut value = serde_json::to_value(self).expect("invariant: a summary is plain data");
+        if let Some(fields) = value.as_object_mut() {
+            TIMES.iter().for_each(|name| drop(fields.remove(*name)));
+        }
+        value
+    }
+
+    /// A kept row, with the times of its stream's first and last record.
+    pub fn of_cached(mut value: Value, opened: Time, updated: Time) -> Result<Summary, String> {
+        let fields = value.as_object_mut().ok_or("it is no object")?;
+        for (name, at) in TIMES.into_iter().zip([opened, updated]) {
+            fields.insert(name.into(), json!(at));
+        }
+        serde_json::from_value(value).map_err(|e| e.to_string())
+    }
+}
+
+const TIMES: [&str; 2] = ["opened", "updated"];
+
+/// What the store keeps of a source's alerts, by the stream's last record: the delivery that it speaks of.
+pub fn alerts_cached(last: &Record) -> Option<Value> {
+    let delivery = match last {
+        Record::OccurrenceOpened { delivery, .. } | Record::NotStarted { delivery, .. } => Some(*delivery),
+        Record::OccurrenceClosed { delivery, .. } => *delivery,
+        _ => return None,
+    };
+    Some(json!({ "delivery": delivery }))
 }
 
 impl Run {
+    /// The run as it stands once `record` is written; for the row that is written with it.
+    pub fn with(&self, record: &Record, at: Time) -> Result<Run, Illegal> {
+        let mut run = self.clone();
+        run.apply(&Stamped {
+            position: 0,
+            stream: Stream::Run(self.id().clone()),
+            seq: self.seq + 1,
+            at: at.max(self.at),
+            record: record.clone(),
+        })?;
+        Ok(run)
+    }
+
     pub fn summary(&self) -> Summary {
         let state = match (&self.finished, &self.hold, &self.consent) {
             (Some(_), _, _) => "finished",
@@ -49,15 +95,15 @@ impl Run {
             from: self.spec.from.clone(),
             to: self.spec.to.clone(),
             state: state.to_owned(),
-            says: self.next(self.at).says,
+            // Not as of its last record, whose time the store decides: the words must be the same in every fold.
+            says: self.next(self.opened).says,
             outcome: self.finished,
             opened: self.opened,
             updated: self.at,
             plan: self.plan.as_ref().map(|p| p.digest),
             epoch: self.epoch,
             automatic: self.spec.is_automatic(),
-            changed: self.first_change,
-            ended: self.finished_at,
+            changed: self.first_change.is_some(),
         }
     }
 }

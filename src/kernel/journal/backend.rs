@@ -71,6 +71,17 @@ pub struct Entry {
     pub hash: Digest,
 }
 
+/// A cached summary with the times of its stream, which are the records' to say. `None`: no such record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summarised {
+    pub stream: Stream,
+    pub value: Value,
+    /// Of the stream's first record.
+    pub first: Option<Time>,
+    /// Of the record that it was written with.
+    pub last: Option<Time>,
+}
+
 /// The end of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -96,6 +107,6 @@ pub trait Backend: Send + Sync {
         &'a self,
         prefix: &'a str,
         max: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Stream, Value)>, ReadError>>;
+    ) -> BoxFuture<'a, Result<Vec<Summarised>, ReadError>>;
     fn head(&self) -> BoxFuture<'_, Result<Head, ReadError>>;
 }

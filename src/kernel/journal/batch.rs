@@ -52,18 +52,15 @@ impl Batch {
         self
     }
 
-    pub(super) fn to_raw(&self) -> RawBatch {
-        let part = |p: &Part| RawPart {
-            stream: p.stream.clone(),
-            expect: p.expect,
-            entries: p.records.iter().map(NewEntry::of).collect(),
-            summary: p.summary.clone(),
+    /// What the store takes, and the records for those who asked; a body of megabytes is not copied.
+    pub(super) fn into_raw(self) -> (RawBatch, Vec<(Stream, Record)>) {
+        let mut records = vec![];
+        let mut part = |p: Part| {
+            let entries = p.records.iter().map(NewEntry::of).collect();
+            records.extend(p.records.into_iter().map(|record| (p.stream.clone(), record)));
+            RawPart { stream: p.stream, expect: p.expect, entries, summary: p.summary }
         };
-        RawBatch {
-            at: self.at,
-            parts: self.parts.iter().map(part).collect(),
-            epoch: self.epoch.clone(),
-            rows: self.rows.clone(),
-        }
+        let parts = self.parts.into_iter().map(&mut part).collect();
+        (RawBatch { at: self.at, parts, epoch: self.epoch, rows: self.rows }, records)
     }
 }

@@ -1,7 +1,8 @@
 //! A backend in memory: for dry plans, for `test`, and as the model that every other backend is compared with.
 
 use super::{
-    AppendError, Backend, ChainLink, Entry, Head, RawBatch, ReadError, Row, Written, chain_hash, next_time,
+    AppendError, Backend, ChainLink, Entry, Head, RawBatch, ReadError, Row, Summarised, Written, chain_hash,
+    next_time,
 };
 use crate::domain::{Digest, Epoch, Name, Position, RunId, Seq, Stream};
 use futures_util::future::{BoxFuture, ready};
@@ -164,12 +165,19 @@ impl Backend for MemoryBackend {
         &'a self,
         prefix: &'a str,
         max: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Stream, Value)>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Vec<Summarised>, ReadError>> {
         let inner = self.lock();
         let mut found: Vec<_> = inner.summaries.iter().filter(|(k, _)| k.starts_with(prefix)).collect();
         found.sort_by_key(|(_, (_, _, position))| std::cmp::Reverse(*position));
-        let found =
-            found.into_iter().take(max as usize).map(|(_, (s, v, _))| (s.clone(), v.clone())).collect();
+        let first = |stream: &Stream| inner.entries.iter().find(|e| e.stream == *stream).map(|e| e.at);
+        let at = |position: Position| inner.entries.iter().find(|e| e.position == position).map(|e| e.at);
+        let found = found.into_iter().take(max as usize).map(|(_, (stream, value, position))| Summarised {
+            stream: stream.clone(),
+            value: value.clone(),
+            first: first(stream),
+            last: at(*position),
+        });
+        let found = found.collect();
         Box::pin(ready(Ok(found)))
     }
     fn head(&self) -> BoxFuture<'_, Result<Head, ReadError>> {

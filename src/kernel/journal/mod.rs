@@ -9,7 +9,7 @@ mod chain;
 mod memory;
 mod permit;
 
-pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Written};
+pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};
 pub use batch::{Batch, Part};
 pub use chain::{ChainLink, chain_hash, next_time};
 pub use memory::MemoryBackend;
@@ -65,14 +65,11 @@ impl Journal {
     /// Appends all of `batch` or nothing. Permits are minted only after the backend has said "durable".
     pub async fn append(&self, batch: Batch) -> Result<Receipt, AppendError> {
         let epoch = batch.epoch.as_ref().map_or(0, |(_, epoch)| *epoch);
-        let written = self.backend.append(batch.to_raw()).await?;
+        let (raw, records) = batch.into_raw();
+        let written = self.backend.append(raw).await?;
         let mut stamped = Vec::with_capacity(written.len());
         let mut permits = vec![];
-        let records = batch.parts.into_iter().flat_map(|p| {
-            let stream = p.stream;
-            p.records.into_iter().map(move |r| (stream.clone(), r))
-        });
-        for ((stream, record), w) in records.zip(written) {
+        for ((stream, record), w) in records.into_iter().zip(written) {
             if let Record::Intended { call, spec, change } = &record {
                 permits.push(Permit::mint(*call, spec.clone(), (**change).clone(), epoch, w.position));
             }

@@ -2,9 +2,10 @@
 
 use super::Fuse;
 use crate::domain::{Digest, Epoch, Name, Position, Seq, Stream};
-use crate::journal::{AppendError, Backend, Entry, Head, MemoryBackend, RawBatch, ReadError, Written};
+use crate::journal::{
+    AppendError, Backend, Entry, Head, MemoryBackend, RawBatch, ReadError, Summarised, Written,
+};
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 use std::sync::{Arc, Mutex};
 
 pub struct FaultyBackend {
@@ -94,7 +95,7 @@ impl Backend for FaultyBackend {
         &'a self,
         prefix: &'a str,
         max: u32,
-    ) -> BoxFuture<'a, Result<Vec<(Stream, Value)>, ReadError>> {
+    ) -> BoxFuture<'a, Result<Vec<Summarised>, ReadError>> {
         self.inner.summaries(prefix, max)
     }
     fn head(&self) -> BoxFuture<'_, Result<Head, ReadError>> {

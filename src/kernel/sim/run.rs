@@ -1,10 +1,12 @@
 //! One simulated life after another, until the run waits for a person or ends.
 
 use super::{FaultyBackend, Fuse, Schedule, SimWorld};
-use crate::domain::{Actor, Outcome, Record, Resolved, RunId, Span, Stream, Time};
-use crate::drive::{DriveError, Driver, Mistake, Pass};
+use crate::domain::{Actor, Outcome, Resolved, RunId, Span, Stream, Time};
+#[cfg(any(test, feature = "planted"))]
+use crate::drive::Mistake;
+use crate::drive::{DriveError, Driver, Pass, opening};
 use crate::engine::{Command, Run};
-use crate::journal::{AppendError, Batch, Journal, Row};
+use crate::journal::{AppendError, Batch, Journal};
 use crate::port::{Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub struct Sim {
     pub fuse: Arc<Fuse>,
     pub world: SimWorld,
     pub backend: Arc<FaultyBackend>,
+    #[cfg(any(test, feature = "planted"))]
     pub mistake: Mistake,
     /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
@@ -59,6 +62,7 @@ impl Sim {
             fuse,
             world: SimWorld::starting_at(now),
             backend,
+            #[cfg(any(test, feature = "planted"))]
             mistake: Mistake::None,
             patience: Span::mins(180),
             hold_patience: Span::mins(180),
@@ -70,12 +74,7 @@ impl Sim {
     pub fn open(&self, spec: Resolved) -> Result<RunId, String> {
         let run = spec.run.clone();
         for _ in 0..MAX_PASSES {
-            let mut batch = Batch::new(self.world.now())
-                .row(Row::RaiseEpoch { service: spec.service.clone(), to: spec.epoch })
-                .part(Stream::Run(run.clone()), Some(0), vec![Record::Opened(Box::new(spec.clone()))]);
-            for target in &spec.locks {
-                batch = batch.row(Row::Lock { key: format!("target:{target}"), run: run.clone() });
-            }
+            let batch = opening(&spec, self.world.now()).map_err(|e| e.to_string())?;
             match self.block_on(Journal::new(self.backend.clone()).append(batch)) {
                 Some(Ok(_) | Err(AppendError::Moved { .. } | AppendError::Deposed { .. })) => return Ok(run),
                 None | Some(Err(AppendError::Doubt(_))) => self.restart(),
@@ -96,14 +95,10 @@ impl Sim {
         let mut held = None;
         for life in 0..MAX_PASSES {
             let journal = Journal::new(self.backend.clone());
-            let driver = Driver {
-                journal: &journal,
-                registry,
-                world: Arc::new(self.world.clone()),
-                samples: samples.clone(),
-                owner: format!("life {life}"),
-                mistake: self.mistake,
-            };
+            let world = Arc::new(self.world.clone());
+            let driver = Driver::new(&journal, registry, world, samples.clone(), format!("life {life}"));
+            #[cfg(any(test, feature = "planted"))]
+            let driver = driver.with_mistake(self.mistake);
             match self.block_on(driver.drive(run)) {
                 None => self.restart(),
                 Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),
@@ -138,7 +133,11 @@ impl Sim {
                 let record = told
                     .decide(command, by, "as the scenario says", now)
                     .map_err(|why| Said::Refused(why.to_string()))?;
-                journal.write(now, stream.clone(), Some(told.seq), record).await.map_err(|_| Said::Again)
+                let after = told.with(&record, now).map_err(|e| Said::Not(e.to_string()))?;
+                let batch = Batch::new(now)
+                    .part(stream.clone(), Some(told.seq), vec![record])
+                    .summary(after.summary().cached());
+                journal.append(batch).await.map_err(|_| Said::Again)
             });
             match said {
                 Some(Ok(_)) => return Ok(()),

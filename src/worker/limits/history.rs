@@ -1,14 +1,26 @@
 //! What the runs of the past allow the next automatic one: the service's own cooldown and budget, and the budget of
-//! the whole instance. Pure: summaries of runs in, reasons out.
+//! the whole instance. Pure: runs in, reasons out.
 
 use crate::config::Storm;
-use crate::kernel::domain::{Reason, RunId, Span, Time};
-use crate::kernel::engine::Summary;
+use crate::kernel::domain::{Name, Reason, RunId, Span, Time};
 
 pub const HOUR: Span = Span::mins(60);
 const DAY: Span = Span::mins(24 * 60);
 /// With fewer sick services than this, a share says nothing.
 const FEWEST_SICK: u32 = 3;
+
+/// A run as limits see it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    pub run: RunId,
+    pub service: Name,
+    /// An alert opened it, and nobody was asked.
+    pub automatic: bool,
+    /// Its first change was begun.
+    pub changed: bool,
+    pub opened: Time,
+    pub ended: Option<Time>,
+}
 
 /// A playbook's own limits.
 #[derive(Clone, Copy, Debug)]
@@ -32,20 +44,20 @@ pub struct Reset {
 }
 
 /// The last run that changed something, if any: whoever started it.
-pub fn last_change<'a>(runs: &[&'a Summary]) -> Option<(&'a Summary, Time)> {
-    let ended = |run: &&'a Summary| Some((*run, run.changed.and(run.ended)?));
+pub fn last_change<'a>(runs: &[&'a Past]) -> Option<(&'a Past, Time)> {
+    let ended = |run: &&'a Past| Some((*run, run.ended.filter(|_| run.changed)?));
     runs.iter().filter_map(ended).max_by_key(|(_, ended)| *ended)
 }
 
 /// The last automatic run that changed something, which a person has to have seen since.
-pub fn unseen(runs: &[&Summary], seen: Option<Time>) -> Option<RunId> {
-    let automatic: Vec<&Summary> = runs.iter().copied().filter(|run| run.automatic).collect();
+pub fn unseen(runs: &[&Past], seen: Option<Time>) -> Option<RunId> {
+    let automatic: Vec<&Past> = runs.iter().copied().filter(|run| run.automatic).collect();
     let (last, ended) = last_change(&automatic)?;
     seen.is_none_or(|seen| seen < ended).then(|| last.run.clone())
 }
 
 /// What stands against an automatic run of a service whose runs these are.
-pub fn of_service(runs: &[&Summary], own: Own, seen: Option<Time>, now: Time) -> Vec<Reason> {
+pub fn of_service(runs: &[&Past], own: Own, seen: Option<Time>, now: Time) -> Vec<Reason> {
     let mut why = vec![];
     if let Some((last, ended)) = last_change(runs)
         && now < ended + own.cooldown
@@ -61,7 +73,7 @@ pub fn of_service(runs: &[&Summary], own: Own, seen: Option<Time>, now: Time) ->
         );
         why.push(Reason::new("PM5412", says));
     }
-    let counts = |run: &&&Summary| run.automatic && (run.changed.is_some() || run.ended.is_none());
+    let counts = |run: &&&Past| run.automatic && (run.changed || run.ended.is_none());
     let today = runs.iter().filter(counts).filter(|run| now.since(run.opened) < DAY).count();
     if today >= own.per_day as usize {
         let says = format!("{today} automatic runs within 24 h; per_day allows {}", own.per_day);
@@ -71,10 +83,10 @@ pub fn of_service(runs: &[&Summary], own: Own, seen: Option<Time>, now: Time) ->
 }
 
 /// Why the breaker must trip before one more automatic run opens.
-pub fn storm(runs: &[Summary], storm: Storm, reset: Option<Reset>, sick: Sick, now: Time) -> Vec<Reason> {
+pub fn storm(runs: &[Past], storm: Storm, reset: Option<Reset>, sick: Sick, now: Time) -> Vec<Reason> {
     let mut why = vec![];
     let since = reset.map_or(Time(i64::MIN), |reset| reset.at);
-    let recent = |run: &&Summary| run.automatic && run.opened > since && now.since(run.opened) < HOUR;
+    let recent = |run: &&Past| run.automatic && run.opened > since && now.since(run.opened) < HOUR;
     let opened = runs.iter().filter(recent).count();
     if opened >= storm.per_hour as usize {
         let says = format!(
@@ -97,7 +109,7 @@ pub fn storm(runs: &[Summary], storm: Storm, reset: Option<Reset>, sick: Sick, n
 }
 
 /// Automatic runs that are open are as many as may be: the next one waits, and nothing trips.
-pub fn full(runs: &[Summary], storm: Storm) -> Option<Reason> {
+pub fn full(runs: &[Past], storm: Storm) -> Option<Reason> {
     let open: Vec<&str> =
         runs.iter().filter(|run| run.automatic && run.ended.is_none()).map(|run| run.run.as_str()).collect();
     let says = || {

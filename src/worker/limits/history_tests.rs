@@ -1,30 +1,19 @@
 //! Limits over made-up histories, each rule at its edge.
 
 use super::*;
-use crate::kernel::domain::{Mode, Outcome};
 
 const NOW: Time = Time(1_800_000_000_000_000);
 const OWN: Own = Own { cooldown: HOUR, per_day: 2 };
 
 /// A run of the past: opened so many minutes ago, changed or not, ended so many minutes ago or still open.
-fn run(name: &str, automatic: bool, opened: u64, changed: bool, ended: Option<u64>) -> Summary {
+fn run(name: &str, automatic: bool, opened: u64, changed: bool, ended: Option<u64>) -> Past {
     let ago = |mins: u64| NOW - Span::mins(mins);
-    Summary {
+    Past {
         run: name.into(),
         service: "shop".into(),
-        playbook: "p".into(),
-        mode: if automatic { Mode::Auto } else { Mode::Approve },
-        from: "a".into(),
-        to: "b".into(),
-        state: "finished".into(),
-        says: String::new(),
-        outcome: ended.map(|_| Outcome::Succeeded),
-        opened: ago(opened),
-        updated: ago(ended.unwrap_or(0)),
-        plan: None,
-        epoch: 1,
         automatic,
-        changed: changed.then(|| ago(opened)),
+        changed,
+        opened: ago(opened),
         ended: ended.map(ago),
     }
 }
@@ -32,7 +21,7 @@ fn run(name: &str, automatic: bool, opened: u64, changed: bool, ended: Option<u6
 fn codes(why: &[Reason]) -> Vec<&str> {
     why.iter().map(|r| r.code.as_str()).collect()
 }
-fn own(runs: &[Summary], seen: Option<u64>) -> Vec<Reason> {
+fn own(runs: &[Past], seen: Option<u64>) -> Vec<Reason> {
     of_service(&runs.iter().collect::<Vec<_>>(), OWN, seen.map(|mins| NOW - Span::mins(mins)), NOW)
 }
 

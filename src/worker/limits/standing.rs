@@ -1,8 +1,9 @@
 //! What people and the storm breaker said last: the fold of the instance's stream.
 
 use super::history::Reset;
-use crate::kernel::domain::{Reason, Record, Stamped, Time};
+use crate::kernel::domain::{Reason, Record, RunId, Stamped, Time};
 use crate::kernel::engine::Freeze;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
@@ -10,6 +11,8 @@ pub struct Standing {
     pub freezes: Vec<Freeze>,
     pub tripped: Option<Tripped>,
     pub reset: Option<Reset>,
+    /// Ends of runs that were looked up; they never change. No more than the runs that limits look back at, and some.
+    pub ends: BTreeMap<RunId, Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 
 use super::{CURSOR, PAGE, Triage};
 use crate::intake::occurrence::Arrival;
-use crate::kernel::domain::{Delivered, OccurrenceId, Position, Record, RunId, Stream, Time};
+use crate::kernel::domain::{Delivered, Name, OccurrenceId, Position, Record, RunId, Stream, Time};
+use crate::kernel::engine::alerts_cached;
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::occurrence::{Open, State, verdict};
+use std::collections::BTreeSet;
 
 impl Triage {
     pub(super) async fn take_deliveries(&mut self) -> anyhow::Result<()> {
@@ -18,6 +20,7 @@ impl Triage {
                 self.cursor = stamped.position;
             }
             self.cursor = last;
+            self.occurrences.forget(self.app.world.now());
             self.keep_cursor().await?;
         }
     }
@@ -33,6 +36,20 @@ impl Triage {
         Ok(())
     }
 
+    /// Reads what memory may have let go of. Rare: an alert of which nothing is known, older than the last thing forgotten.
+    async fn recall(&mut self, source: &Name, fingerprints: &BTreeSet<String>) -> anyhow::Result<()> {
+        if fingerprints.is_empty() {
+            return Ok(());
+        }
+        for stamped in self.app.journal.read(&Stream::Alerts(source.clone()), 1).await? {
+            match &stamped.record {
+                Record::OccurrenceOpened { fingerprint, .. } if !fingerprints.contains(fingerprint) => {}
+                record => self.occurrences.apply(source, record),
+            }
+        }
+        Ok(())
+    }
+
     /// One delivery: occurrences open and close, in one batch with the cursor.
     pub(super) async fn take(
         &mut self,
@@ -40,7 +57,7 @@ impl Triage {
         position: Position,
         at: Time,
     ) -> anyhow::Result<()> {
-        let delivery = match self.bodies.read(&self.app.journal, delivered.digest).await? {
+        let delivery = match self.app.bodies.read(&self.app.journal, delivered.digest).await? {
             Ok(delivery) => delivery,
             Err(error) => {
                 // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
@@ -50,6 +67,8 @@ impl Triage {
         };
         let source = delivered.source.clone();
         let arrival = Arrival { source: &source, delivery: position, at };
+        let forgotten = self.occurrences.perhaps_forgotten(&source, &delivery.alerts);
+        self.recall(&source, &forgotten).await?;
         let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
         if records.is_empty() {
             return Ok(());
@@ -65,9 +84,10 @@ impl Triage {
             records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
         }
         let seq = self.seqs.get(&source).copied().unwrap_or(0);
+        let summary = records.last().and_then(alerts_cached).unwrap_or_default();
         let batch = Batch::new(self.app.world.now())
             .part(Stream::Alerts(source.clone()), Some(seq), records)
-            .summary(serde_json::json!({ "delivery": position }))
+            .summary(summary)
             .row(Row::Cursor { name: CURSOR.into(), position });
         let receipt = self.app.journal.append(batch).await?;
         self.kept = position;

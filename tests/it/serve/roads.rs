@@ -1,7 +1,7 @@
 //! The main road of intake through the real server: durable, once, explained; and looking changes nothing.
 
 use super::bad_input::verified;
-use super::rig::{ONE_ALERT, Server, token};
+use super::rig::{ONE_ALERT, Server, pointsman, token};
 use base64::Engine as _;
 use serde_json::json;
 use tempfile::tempdir;
@@ -39,6 +39,51 @@ async fn several_secrets_serve_at_once_as_bearer_and_as_password() {
     let streams: Vec<String> =
         server.journal().await.iter().map(|r| r["stream"].as_str().unwrap().to_owned()).collect();
     assert!(streams.contains(&"source:am-east".to_owned()), "the source's name is the user: {streams:?}");
+}
+
+#[tokio::test]
+async fn a_token_is_listed_without_itself_and_revoked_beside_the_running_server() {
+    let (data, playbooks) = (tempdir().unwrap(), tempdir().unwrap());
+    let server = Server::start(data.path(), playbooks.path(), &[]).await;
+    let dir = data.path().to_str().unwrap();
+    let second = token(data.path(), "source");
+    let bearer = || Some(format!("Bearer {second}"));
+    assert_eq!(server.deliver(ONE_ALERT, bearer()).await.0, 200);
+
+    let listed = pointsman(&["token", "list", "--data", dir, "-o", "json"]);
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(!text.contains(&second) && !text.contains(&server.admin), "{text}");
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list["schema"], "pointsman.tokens/v1");
+    let tokens = list["tokens"].as_array().unwrap();
+    let roles: Vec<_> = tokens.iter().map(|t| t["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["admin", "source", "source"], "oldest first: {text}");
+    assert!(tokens.iter().all(|t| t["revoked"].is_null() && t["created_utc"].is_string()), "{text}");
+    let id = tokens[2]["id"].as_str().unwrap();
+
+    for (wrong, what) in [("0000000000", "not exactly one"), (&id[..3], "at least 6")] {
+        let refused = pointsman(&["token", "revoke", wrong, "--data", dir]);
+        let says = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(5) && says.contains("PM2015") && says.contains(what), "{says}");
+    }
+    let revoked = pointsman(&["token", "revoke", id, "--data", dir]);
+    let says = String::from_utf8(revoked.stdout).unwrap();
+    assert!(revoked.status.success() && says.contains("is revoked"), "{says}");
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let (status, problem) = server.deliver(ONE_ALERT, bearer()).await;
+    assert_eq!((status, problem["code"].as_str()), (401, Some("PM4003")), "{problem}");
+    assert_eq!(server.deliver(ONE_ALERT, server.bearer()).await.0, 200, "the other one goes on");
+
+    let again = pointsman(&["token", "revoke", id, "--data", dir]);
+    let says = String::from_utf8(again.stdout).unwrap();
+    assert!(again.status.success() && says.contains("was revoked before"), "{says}");
+    let table = pointsman(&["token", "list", "--data", dir, "-o", "table"]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    let live = table.lines().filter(|l| l.trim_end().ends_with(" -")).count();
+    assert!(table.starts_with("ID ") && live == 2, "{table}");
+    let nowhere = tempdir().unwrap();
+    let refused = pointsman(&["token", "list", "--data", nowhere.path().to_str().unwrap()]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("PM2009"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{batch, entry, one, part, run, source, with_rows};
 use pointsman::kernel::domain::{Digest, Name, RunId, Stream, Time};
 use pointsman::kernel::journal::{
-    AppendError, Backend, ChainLink, MemoryBackend, RawBatch, RawPart, Row, chain_hash,
+    AppendError, Backend, ChainLink, MemoryBackend, RawBatch, RawPart, Row, Summarised, chain_hash,
 };
 use pointsman::store::SqliteStore;
 use serde_json::json;
@@ -24,7 +24,7 @@ macro_rules! contract {
                 super::$name(opened.store.clone()).await;
                 opened.store.close().await;
                 let report = pointsman::store::verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap();
-                assert!(report.ok(), "{:?}", report.bad);
+                assert!(report.chain_ok(), "{:?}", report.bad);
             })*
         }
     };
@@ -210,18 +210,23 @@ async fn cursors_move_with_their_batch(b: B) {
 }
 
 async fn summaries_newest_first_by_prefix(b: B) {
-    let put = async |stream: Stream, state: &str| {
+    let put = async |at: i64, stream: Stream, state: &str| {
         let mut part = part(stream, None, &["x"]);
         part.summary = Some(json!({ "state": state }));
-        b.append(batch(1, vec![part])).await.unwrap();
+        b.append(batch(at, vec![part])).await.unwrap();
     };
-    put(run("A"), "old").await;
-    put(run("B"), "b").await;
-    put(source("run"), "not a run").await;
-    put(run("A"), "new").await;
+    put(1, run("A"), "old").await;
+    put(2, run("B"), "b").await;
+    put(3, source("run"), "not a run").await;
+    put(4, run("A"), "new").await;
     let all = b.summaries("run:", 10).await.unwrap();
-    let wanted = vec![(run("A"), json!({"state": "new"})), (run("B"), json!({"state": "b"}))];
-    assert_eq!(all, wanted);
+    let row = |name: &str, state: &str, first: i64, last: i64| Summarised {
+        stream: run(name),
+        value: json!({ "state": state }),
+        first: Some(Time(first)),
+        last: Some(Time(last)),
+    };
+    assert_eq!(all, vec![row("A", "new", 1, 4), row("B", "b", 2, 2)], "with the times of their records");
     assert_eq!(b.summaries("run:", 1).await.unwrap().len(), 1);
     assert_eq!(b.summaries("service:", 10).await.unwrap(), vec![]);
     assert_eq!(b.summaries("", 10).await.unwrap().len(), 3);

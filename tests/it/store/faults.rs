@@ -51,7 +51,7 @@ async fn holds(dir: &Path, told: &Told) {
     }
     opened.store.close().await;
     let report = verify(dir, 1..=u64::MAX, |_| {}).await.unwrap();
-    assert!(report.ok(), "{:?}", report.bad);
+    assert!(report.chain_ok(), "{:?}", report.bad);
     assert_eq!(report.checked, all.len() as u64);
 }
 
@@ -92,7 +92,7 @@ async fn a_second_process_is_refused_and_told_by_whom() {
     // Beside the running server: a token is made, and the journal is verified.
     create_token(dir.path(), Role::Viewer, &"eve".into(), pointsman::kernel::domain::Time(1)).await.unwrap();
     let report = verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap();
-    assert!(report.ok(), "{report:?}");
+    assert!(report.chain_ok(), "{report:?}");
     child.kill().unwrap();
     child.wait().unwrap();
     SqliteStore::open(dir.path()).await.unwrap().store.close().await;
@@ -131,7 +131,7 @@ async fn a_full_disk_refuses_keeps_nothing_by_half_and_recovers_alone() {
     store.write_head().await.unwrap();
     store.close().await;
     let report = verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap();
-    assert!(report.ok() && report.checked == kept + 1, "{report:?}");
+    assert!(report.chain_ok() && report.checked == kept + 1, "{report:?}");
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_read_only_directory_refuses_clearly_and_can_still_be_verified() {
     assert!([code::TOKEN, code::OPEN].contains(&refused.code), "{refused}");
     let empty = tempfile::tempdir().unwrap();
     let report = verify(&data, 1..=u64::MAX, |_| {}).await.unwrap();
-    assert!(report.ok() && report.checked == 1, "{report:?}");
+    assert!(report.chain_ok() && report.checked == 1, "{report:?}");
     let nothing = verify(empty.path(), 1..=u64::MAX, |_| {}).await.err().unwrap();
     assert_eq!(nothing.code, code::NO_DATABASE);
     drop(mount);

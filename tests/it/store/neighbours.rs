@@ -136,7 +136,7 @@ async fn a_token_made_beside_the_server_works_at_once() {
     store.append(one(1, run("A"), Some(1), "{}")).await.unwrap();
     assert!(store.authenticate(again.expose(), Time(5)).await.unwrap().is_some());
     store.close().await;
-    assert!(verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap().ok());
+    assert!(verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap().chain_ok());
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn a_flip_in_any_column_names_that_record() {
     let clean = tempfile::tempdir().unwrap();
     let all = journal(clean.path()).await;
     let report = verified(clean.path()).await;
-    assert!(report.ok() && report.checked == 9, "{report:?}");
+    assert!(report.chain_ok() && report.checked == 9, "{report:?}");
     let (mut tried, mut pinned) = (0, 0);
     for e in &all {
         for (column, change) in flips(e) {
@@ -128,7 +128,7 @@ async fn a_flip_in_any_column_names_that_record() {
             }
             tried += 1;
             let report = verified(dir.path()).await;
-            assert!(!report.ok(), "{sql}");
+            assert!(!report.chain_ok(), "{sql}");
             let bad = report.bad.unwrap_or_else(|| panic!("{sql}: only {:?}", report.head_file));
             let named =
                 bad.position == e.position || (bad.stream, bad.seq) == (e.stream.to_string(), Some(e.seq));
@@ -175,7 +175,7 @@ async fn a_chain_forged_anew_is_seen_by_the_head_file() {
     std::fs::copy(forged.path().join("pointsman.db"), dir.path().join("pointsman.db")).unwrap();
     let report = verified(dir.path()).await;
     assert_eq!(report.bad, None, "the forged chain is sound in itself");
-    assert!(!report.ok());
+    assert!(!report.chain_ok());
     assert!(
         matches!(report.head_file, HeadState::Behind(HeadBehind::Differs { .. })),
         "{:?}",
@@ -208,7 +208,7 @@ async fn a_damaged_wal_tail_is_found_through_the_head_file() {
 
     let report = verified(torn.path()).await;
     assert_eq!(report.bad, None, "SQLite drops the tail without a word");
-    assert!(!report.ok());
+    assert!(!report.chain_ok());
     let HeadState::Behind(behind @ HeadBehind::Lost { .. }) = report.head_file else { panic!("{report:?}") };
     assert_eq!(behind.error().code, code::HEAD_BEHIND);
     let opened = SqliteStore::open(torn.path()).await.unwrap();
@@ -254,12 +254,12 @@ async fn a_part_of_the_chain_is_verified_on_its_own() {
     journal(dir.path()).await;
     let mut seen = vec![];
     let report = verify(dir.path(), 4..=7, |p| seen.push((p.at, p.of))).await.unwrap();
-    assert!(report.ok(), "{report:?}");
+    assert!(report.chain_ok(), "{report:?}");
     assert_eq!((report.from, report.to, report.checked), (4, 7, 4));
     assert_eq!(seen.last(), Some(&(7, 7)));
     assert!(tamper(dir.path(), "UPDATE record SET body = x'00' WHERE position = 2").await);
     assert!(
-        verify(dir.path(), 4..=9, |_| {}).await.unwrap().ok(),
+        verify(dir.path(), 4..=9, |_| {}).await.unwrap().chain_ok(),
         "what lies before is taken as true, and noted"
     );
     assert_eq!(verified(dir.path()).await.bad.unwrap().position, 2);
@@ -283,7 +283,7 @@ async fn the_tables_refuse_to_forget() {
         assert!(refused.to_string().contains("append-only"), "{sql}: {refused}");
     }
     conn.close().await.unwrap();
-    assert!(verified(dir.path()).await.ok());
+    assert!(verified(dir.path()).await.chain_ok());
 }
 
 #[tokio::test]
@@ -347,7 +347,7 @@ async fn damage_in_the_file_itself_is_named_or_refused_never_passed_over() {
     torn[bytes.len() / 2..].fill(0);
     std::fs::write(dir.path().join("pointsman.db"), torn).unwrap();
     match verify(dir.path(), 1..=u64::MAX, |_| {}).await {
-        Ok(report) => assert!(!report.ok() && report.checked < 300, "{report:?}"),
+        Ok(report) => assert!(!report.chain_ok() && report.checked < 300, "{report:?}"),
         Err(error) => assert!([code::UNREADABLE, code::OPEN].contains(&error.code), "{error}"),
     }
 }
