@@ -117,13 +117,8 @@ impl Run {
                 self.on_held(Hold { why: why.clone(), until: *until });
                 Ok(())
             }
-            Record::Frozen { service, by, reason, until } => {
-                let (service, by, reason) = (service.clone(), by.clone(), reason.clone());
-                self.on_frozen(super::Freeze { service, by, reason, until: *until });
-                Ok(())
-            }
-            Record::Thawed { service, .. } => {
-                self.on_thawed(service, at);
+            Record::Frozen { .. } | Record::Thawed { .. } => {
+                self.on_freeze(&stamped.record, at);
                 Ok(())
             }
             Record::Finished { outcome, .. } => {

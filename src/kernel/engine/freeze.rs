@@ -97,13 +97,20 @@ impl Run {
         }
     }
 
-    pub(super) fn on_frozen(&mut self, freeze: Freeze) {
-        self.freezes.retain(|f| f.service != freeze.service);
-        self.freezes.push(freeze);
+    pub(super) fn on_freeze(&mut self, record: &Record, at: Time) {
+        match record {
+            Record::Frozen { service, by, reason, until } => {
+                let (service, by, reason) = (service.clone(), by.clone(), reason.clone());
+                self.freezes.retain(|f| f.service != service);
+                self.freezes.push(Freeze { service, by, reason, until: *until });
+            }
+            Record::Thawed { service, .. } => self.on_thawed(service, at),
+            _ => {}
+        }
     }
 
     /// Nothing that was seen, planned or approved before the freeze counts after it.
-    pub(super) fn on_thawed(&mut self, service: &Option<Name>, at: Time) {
+    fn on_thawed(&mut self, service: &Option<Name>, at: Time) {
         self.freezes.retain(|f| f.service != *service);
         if !self.freezes.is_empty() || self.committed.is_some() {
             return;

@@ -75,6 +75,7 @@ async fn forty_alerts_for_forty_services_trip_the_breaker_at_its_budget() {
     assert_eq!(yard.records("opened").await.len(), 10);
     let moved = (0..40).filter(|n| yard.moved(&format!("s{n}"))).count();
     assert!(moved <= 10, "{moved}");
+    yard.verified();
 }
 
 #[tokio::test]

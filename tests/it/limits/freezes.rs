@@ -118,4 +118,5 @@ async fn a_freeze_reaches_a_run_that_is_open() {
     assert_eq!(yard.server.post("/api/v1/thaw", json!({ "service": "s0", "reason": "ok" })).await.0, 200);
     yard.until_finished(1).await;
     assert!(yard.moved("s0"));
+    yard.verified();
 }

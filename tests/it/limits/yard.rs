@@ -1,6 +1,6 @@
 //! A server with as many services as a test wants, each moved by touching a file; and a world that answers its guards.
 
-use crate::serve::rig::{Server, token};
+use crate::serve::rig::{Server, pointsman, token};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -208,6 +208,13 @@ impl Yard {
 
     pub fn moved(&self, service: &str) -> bool {
         self.folder.path().join(service).exists()
+    }
+
+    /// Every hash, and every cached row against its fold.
+    pub fn verified(&self) {
+        let data = self.folder.path().join("data");
+        let out = pointsman(&["audit", "verify", "--data", data.to_str().unwrap()]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 
     pub fn move_back(&self, service: &str) {
