@@ -29,9 +29,6 @@ const PAGE: u32 = 256;
 const UNCONFIRMED: Span = Span::mins(5);
 /// A look again at what waits for a lock, a freeze or the store.
 const LOOK_AGAIN: Span = Span::secs(15);
-/// From one round to the next. The first alert after a pause waits for nothing; in a storm one round reads many
-/// deliveries, and leaves the machine to those that still come in.
-const PACE: Span = Span::millis(5);
 
 pub struct Triage {
     app: Arc<App>,
@@ -66,7 +63,6 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
     };
     loop {
         let mut pause = Span::mins(10);
-        let next = triage.app.world.now() + PACE;
         if let Err(error) = triage.round().await {
             tracing::error!(%error, "triage cannot go on now");
             pause = Span::secs(1);
@@ -84,9 +80,6 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
                 },
                 Err(error) => tracing::error!(%error, "a look of triage panicked"),
             },
-        }
-        if triage.app.world.now() < next {
-            triage.app.world.sleep_until(next).await;
         }
     }
 }
