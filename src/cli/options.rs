@@ -6,9 +6,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 const GROUPS: &str = "\
-Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch  thaw
+Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch
+                     freeze  thaw  ack  breaker
 Before the outage    check
-Afterwards           audit
+Afterwards           audit  why
 Setting up           serve  token  explain  version";
 
 const CODES: &str = "\
@@ -106,11 +107,19 @@ pub enum Command {
     Abort(verb::abort::AbortArgs),
     /// End a parked run as it stands
     Close(verb::close::CloseArgs),
-    /// Let runs start again after the instance froze itself
+    /// Stop every run that is not past its commit point, for a time
+    Freeze(verb::freeze::FreezeArgs),
+    /// End a freeze before its time, or that of an instance that froze itself
     Thaw(verb::thaw::ThawArgs),
     /// Say that an old primary was dealt with; nothing watches it any more
     #[command(name = "close-watch")]
     CloseWatch(verb::close_watch::CloseWatchArgs),
+    /// Say that you have seen what the last automatic run of a service did
+    Ack(verb::ack::AckArgs),
+    /// The storm breaker
+    Breaker(verb::breaker::BreakerArgs),
+    /// What was decided about a run, a service or an alert, and why
+    Why(verb::why::WhyArgs),
     /// Validate playbooks and configuration, offline
     Check(local::CheckArgs),
     /// Query, follow and verify the record

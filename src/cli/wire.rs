@@ -14,6 +14,11 @@ pub struct StatusDoc {
     pub version: String,
     pub site: Option<Name>,
     pub frozen: Option<Value>,
+    #[serde(default)]
+    pub freezes: Vec<SaysDoc>,
+    pub breaker: Option<SaysDoc>,
+    #[serde(default)]
+    pub held_back: Vec<HeldBackDoc>,
     pub runs: Vec<Summary>,
     /// Clocks that differ, in words.
     #[serde(default)]
@@ -23,6 +28,36 @@ pub struct StatusDoc {
     pub playbooks: Vec<PlaybookDoc>,
     pub head: HeadDoc,
     pub says: String,
+}
+
+/// A freeze by people, as one sentence.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SaysDoc {
+    pub says: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct HeldBackDoc {
+    pub service: Name,
+    pub why: Vec<Reason>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct WhyDoc {
+    pub of: String,
+    pub kind: String,
+    pub says: String,
+    pub now: Vec<Reason>,
+    pub records: Vec<WhyRecordDoc>,
+    pub left_out: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct WhyRecordDoc {
+    pub position: Position,
+    pub at: Time,
+    pub says: String,
+    pub reasons: Vec<Reason>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

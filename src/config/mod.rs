@@ -3,12 +3,14 @@
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
 mod check;
+mod limit;
 mod parse;
 mod public;
 mod secret;
 mod target;
 mod watch;
 
+pub use limit::Storm;
 pub use parse::parse;
 pub use secret::{SecretError, SecretRef};
 pub use target::{
@@ -29,6 +31,8 @@ pub struct Config {
     pub vantages: BTreeMap<Name, Vantage>,
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
+    /// `[limits.storm]`
+    pub storm: Storm,
 }
 
 impl Config {

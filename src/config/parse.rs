@@ -3,7 +3,7 @@
 //! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use
 //! it too.
 
-use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, target};
+use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, limit, target};
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::{Name, Role};
 use std::collections::BTreeMap;
@@ -32,9 +32,9 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.vantages = named(&top, "vantages", read_vantage);
     config.sources = named(&top, "sources", read_source);
     config.people = named(&top, "people", read_person);
+    config.storm = limit::storm(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
     top.not_yet("notifiers", "the log and the command line tell");
-    top.not_yet("limits", "limits stand in each playbook");
     top.finish();
     check::references(sink, &root, &config);
     // This process is always a place to look from.
@@ -166,13 +166,14 @@ fn read_vantage(table: &Table<'_>) -> Option<Vantage> {
 }
 
 fn read_source(table: &Table<'_>) -> Option<Source> {
-    let api = table.list("api").unwrap_or_default();
-    let api = api
-        .iter()
-        .filter_map(|node| url_at(table, "api", table.sink.text(node, "each of \"api\"")?, node))
-        .collect();
+    let urls = |key: &'static str| {
+        let nodes = table.list(key).unwrap_or_default().iter();
+        let what = format!("each of {key:?}");
+        nodes.filter_map(|node| url_at(table, key, table.sink.text(node, &what)?, node)).collect()
+    };
     let source = Source {
-        api,
+        api: urls("api"),
+        prometheus: urls("prometheus"),
         user: table.text("user").map(str::to_owned),
         password: secret(table, "password"),
         bearer: secret(table, "bearer"),

@@ -114,3 +114,17 @@ proptest::proptest! {
         problems.iter().for_each(|problem| { let _ = problem.to_string(); });
     }
 }
+
+#[test]
+fn limits_of_a_storm_have_safe_defaults_and_are_read() {
+    use super::Storm;
+    assert_eq!(for_test("").storm, Storm { concurrent: 1, per_hour: 3, sick_share: 30 });
+    let text = "[limits.storm]\nconcurrent = 4\nper_hour = 9\nsick_share = \"50%\"\n";
+    assert_eq!(for_test(text).storm, Storm { concurrent: 4, per_hour: 9, sick_share: 50 });
+    for wrong in
+        ["sick_share = \"0%\"", "sick_share = \"101%\"", "per_hour = 0", "per_day = 3", "sick_share = 0.3"]
+    {
+        let (config, problems) = parse(&format!("[limits.storm]\n{wrong}\n"), "x.toml");
+        assert!(config.is_none() && problems.len() == 1, "{wrong}: {problems:?}");
+    }
+}

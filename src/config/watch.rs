@@ -38,6 +38,8 @@ pub struct Vantage {
 pub struct Source {
     /// Base URLs of every Alertmanager of the source.
     pub api: Vec<String>,
+    /// Base URLs of every Prometheus that evaluates the source's rules.
+    pub prometheus: Vec<String>,
     pub user: Option<String>,
     pub password: Option<SecretRef>,
     pub bearer: Option<SecretRef>,

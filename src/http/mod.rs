@@ -6,10 +6,12 @@ mod error;
 mod events;
 mod health;
 mod hooks;
+mod limits;
 mod plans;
 mod runs;
 mod status;
 mod watches;
+mod why;
 
 pub use error::Problem;
 
@@ -42,7 +44,11 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
-        .route("/api/v1/thaw", post(runs::thaw))
+        .route("/api/v1/freeze", post(limits::freeze))
+        .route("/api/v1/thaw", post(limits::thaw))
+        .route("/api/v1/services/{service}/ack", post(limits::acknowledge))
+        .route("/api/v1/breaker/reset", post(limits::reset_breaker))
+        .route("/api/v1/why", get(why::show))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/{position}", get(audit::show))
         .layer(DefaultBodyLimit::max(API_BODY_MAX))

@@ -3,7 +3,7 @@
 use super::Problem;
 use super::auth::{Decider, Operator, Viewer};
 use super::plans::{bad_json, resolved};
-use crate::kernel::domain::{Digest, Form, ItemId, Mode, Name, RunId, StepPlan};
+use crate::kernel::domain::{Digest, Form, ItemId, Mode, Name, Reason, RunId, StepPlan};
 use crate::kernel::engine::{Command, Consent, ItemPhase, Refused, Run};
 use crate::worker::{App, CommandError, OpenError, dry_plan};
 use axum::Json;
@@ -31,6 +31,7 @@ pub async fn open(
     if wanted.reason.trim().is_empty() {
         return Err(conflict("a run needs a reason", "send a reason; it is kept in the journal"));
     }
+    let requester = by.clone();
     let spec = resolved(&app, &wanted.playbook, by, &wanted.reason)?;
     if spec.mode == Mode::Observe {
         return Err(conflict(
@@ -46,14 +47,24 @@ pub async fn open(
             return Err(conflict(says, "look at the new plan and decide again"));
         }
     }
-    let run = app.open(spec, vec![]).await.map_err(|error| match error {
-        OpenError::Clocks(why) => conflict(why, "set the clocks right"),
-        OpenError::Frozen(why) => conflict(format!("frozen: {why}"), "a person has to thaw it first"),
-        OpenError::Locked { key, by } => {
-            conflict(format!("{key} is locked by run {by}"), "wait for that run, or close it")
+    let opened = app.open(spec, vec![]).await;
+    let run = match opened {
+        Ok(run) => run,
+        Err(OpenError::Store(error)) => return Err(Problem::store(error)),
+        Err(error) => {
+            let (code, remedy) = match &error {
+                OpenError::Frozen(_) => ("PM5410", "a person has to thaw it first"),
+                OpenError::Clocks(_) => ("PM5506", "set the clocks right"),
+                _ => ("PM5408", "wait for that run, or close it"),
+            };
+            let checked = app.playbooks.find(&wanted.playbook).and_then(|loaded| loaded.playbook.as_ref());
+            if let Some(playbook) = checked {
+                let why = Reason::new(code, error.to_string());
+                app.not_opened(playbook, &requester, why).await.map_err(Problem::store)?;
+            }
+            return Err(conflict(error.to_string(), remedy));
         }
-        OpenError::Store(error) => Problem::store(error),
-    })?;
+    };
     Ok((StatusCode::CREATED, Json(json!({ "schema": "pointsman.run-opened/v1", "run": run }))))
 }
 
@@ -94,23 +105,6 @@ pub async fn decide(
     let command = command(&decision)?;
     let said = app.command(&id, &command, &by, &decision.reason).await;
     let (position, says) = said.map_err(|error| refused(error, &id.to_string()))?;
-    Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Thaw {
-    reason: String,
-}
-
-pub async fn thaw(
-    State(app): State<Arc<App>>,
-    Decider(by): Decider,
-    thaw: Result<Json<Thaw>, JsonRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Json(thaw) = thaw.map_err(|e| bad_json(&e))?;
-    let position = app.thaw(&by, &thaw.reason).await.map_err(|error| refused(error, "-"))?;
-    let says = format!("thawed by {by}: alerts that still wait are looked at again");
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
 }
 
@@ -178,6 +172,7 @@ fn view(run: &Run) -> Value {
         "schema": "pointsman.run/v1", "summary": run.summary(), "kind": run.spec.kind, "plan": run.plan,
         "items": items, "asked": asked, "unfenced_offer": offers, "alert_started": started, "rto": run.rto(),
         "rpo": run.rpo, "by_hand": by_hand, "outcome": outcome, "parked": run.is_parked(),
+        "frozen": run.frozen().map(crate::kernel::engine::Freeze::says),
         "doubt": run.parked().any(|(_, _, doubt)| doubt), "undoing": run.undoing, "may_abort": run.may_abort(),
     })
 }

@@ -2,6 +2,8 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use crate::kernel::domain::Mode;
+use crate::kernel::engine::Freeze;
 use crate::units::counted;
 use crate::worker::App;
 use axum::Json;
@@ -31,11 +33,17 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         .filter(|w| w["state"] == "seen_writable")
         .filter_map(|w| w["target"].as_str())
         .collect();
-    let says = match (&frozen, open, active) {
+    let freezes = app.freezes();
+    let whole = freezes.iter().find(|f| f.service.is_none()).map(Freeze::says);
+    let tripped = app.tripped();
+    let says = match (frozen.as_ref().or(whole.as_ref()), open, active) {
         // The whole of it is in `frozen`; this is one sentence.
         (Some(why), _, _) => format!("FROZEN: {}", why.lines().next().unwrap_or_default()),
         _ if !loose.is_empty() => {
             format!("ALARM: the old primary {} accepts writes again", loose.join(", "))
+        }
+        (None, _, _) if tripped.is_some() => {
+            "STORM: no automatic run starts before a person resets the breaker".to_owned()
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
         (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
@@ -43,7 +51,9 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
-        "frozen": frozen, "runs": runs, "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
+        "frozen": frozen, "freezes": freezes.iter().map(freeze).collect::<Vec<_>>(),
+        "breaker": tripped.map(|t| json!({ "since": t.at, "says": t.reason().says })),
+        "held_back": held_back(&app).await?, "runs": runs, "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
 }
@@ -66,4 +76,24 @@ async fn fence_watches(app: &App) -> Result<Vec<Value>, Problem> {
         }
     }
     Ok(shown)
+}
+
+fn freeze(freeze: &Freeze) -> Value {
+    json!({
+        "service": freeze.service, "by": freeze.by.name, "reason": freeze.reason, "until": freeze.until,
+        "says": freeze.says(),
+    })
+}
+
+/// Playbooks of mode auto that would not start by themselves now, each with every reason.
+async fn held_back(app: &App) -> Result<Vec<Value>, Problem> {
+    let (runs, now) = (app.past().await.map_err(Problem::store)?, app.world.now());
+    let mut held = vec![];
+    for (loaded, playbook) in app.playbooks.active().filter(|(_, p)| p.mode == Mode::Auto) {
+        let why = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;
+        if !why.is_empty() {
+            held.push(json!({ "service": playbook.service, "playbook": loaded.name, "why": why }));
+        }
+    }
+    Ok(held)
 }

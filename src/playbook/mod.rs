@@ -22,6 +22,7 @@ mod safety;
 mod sites;
 mod steps;
 mod times;
+mod windows;
 
 pub use crate::document::{Problem, Severity, has_errors};
 pub use actions::{ActionInfo, all as actions};
@@ -29,6 +30,7 @@ pub use check::check;
 pub use matching::{AlertView, TriggerMatch, match_alert};
 pub use model::{Playbook, Trigger};
 pub use resolve::{Opening, resolve};
+pub use windows::Windows;
 
 use crate::kernel::domain::Digest;
 

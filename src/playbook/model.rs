@@ -20,8 +20,12 @@ pub struct Playbook {
     /// Values per site, reachable as `from.*` and `to.*`.
     pub sites: BTreeMap<Name, Map<String, Value>>,
     pub triggers: Vec<Trigger>,
-    /// Recorded; not enforced in this version.
+    /// After a run that changed something, an automatic one waits that long, and for a person's acknowledgement.
     pub cooldown: Option<Span>,
+    /// Automatic runs within 24 hours.
+    pub per_day: Option<u32>,
+    /// When it may start by itself; none: always.
+    pub windows: Option<super::Windows>,
     /// An alert not confirmed as still firing for that long is not acted upon.
     pub unconfirmed_after: Option<Span>,
     pub resume_within: Option<Span>,

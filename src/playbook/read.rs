@@ -29,6 +29,8 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
         sites: read_sites(&top),
         triggers: read_triggers(&top),
         cooldown: None,
+        per_day: None,
+        windows: super::windows::read(&top),
         unconfirmed_after: None,
         resume_within: None,
         objective: read_objective(&top),
@@ -52,7 +54,6 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
     top.not_yet("use", "copy the steps");
     top.not_yet("group", "one playbook moves one service");
     top.not_yet("schedule", "a person or an alert starts a run");
-    top.not_yet("windows", "leave it out");
     top.finish();
     Some(playbook)
 }
@@ -184,12 +185,9 @@ fn table_read(node: &Node, key: &str, read: bool) -> bool {
 fn read_limits(top: &Table<'_>, playbook: &mut Playbook) {
     let Some(limits) = top.table("limits") else { return };
     playbook.cooldown = limits.span("cooldown");
-    if playbook.cooldown.is_some() {
-        limits.not_enforced("cooldown", "a second run soon after the first is not held back");
-    }
+    playbook.per_day = limits.integer("per_day", 1, 1_000).and_then(|n| u32::try_from(n).ok());
     playbook.unconfirmed_after = limits.span("unconfirmed_after");
     playbook.resume_within = limits.span("resume_within");
-    limits.not_yet("per_day", "leave it out");
     limits.finish();
 }
 

@@ -1,10 +1,11 @@
 //! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
 
 use super::bodies::Bodies;
+use super::limits::Standing;
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Mode, Name, OccurrenceId, Position, Record, Resolved, Role, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
@@ -15,7 +16,7 @@ use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::SqliteStore;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Races with the driver and with other people that are tried again before giving up.
@@ -40,6 +41,12 @@ pub struct App {
     /// Why nothing may start until a person has looked.
     frozen: Mutex<Option<String>>,
     clocks: Mutex<Option<String>>,
+    /// What people and the storm breaker said last.
+    standing: Mutex<Standing>,
+    /// Services with an alert that a playbook waits for, as triage counts them.
+    pub sick: AtomicU32,
+    /// A person let something go: whatever waits is looked at again now.
+    pub look_now: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +134,9 @@ impl App {
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
             clocks: Mutex::default(),
+            standing: Mutex::default(),
+            sick: AtomicU32::new(0),
+            look_now: AtomicBool::new(false),
         }
     }
 
@@ -153,25 +163,15 @@ impl App {
         self.frozen_now().clone()
     }
 
-    /// A person has looked: the record first, then the head file, then runs may start again.
-    pub async fn thaw(&self, by: &Actor, reason: &str) -> Result<Position, CommandError> {
-        if self.frozen().is_none() {
-            return Err(CommandError::Refused(Refused::Conflict("nothing is frozen".into())));
-        }
-        if !by.has(Role::Admin) && !by.has(Role::IncidentLead) {
-            let why = "thawing needs the role incident-lead or admin".to_owned();
-            return Err(CommandError::Refused(Refused::NotAllowed(why)));
-        }
-        if reason.trim().is_empty() {
-            return Err(CommandError::Refused(Refused::NotAllowed("a reason is required".into())));
-        }
-        let seq = self.seq(&Stream::Instance).await?;
-        let record = Record::Thawed { service: None, by: Some(by.clone()), reason: reason.to_owned() };
-        let receipt = self.journal.write(self.world.now(), Stream::Instance, Some(seq), record).await?;
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().expect("invariant: no panic while holding the lock")
+    }
+
+    /// A person has looked at a journal behind its head: the record is written; now the head file, then runs may start.
+    pub(super) async fn thaw_itself(&self) -> Result<(), CommandError> {
         self.store.accept_head().await.map_err(|e| CommandError::Store(e.to_string()))?;
         *self.frozen_now() = None;
-        self.wakes.triage.notify_one();
-        Ok(receipt.stamped.last().map_or(0, |s| s.position))
+        Ok(())
     }
 
     pub async fn run(&self, id: &RunId) -> Result<Option<Run>, CommandError> {
@@ -226,9 +226,11 @@ impl App {
         if let Some(why) = self.frozen() {
             return Err(OpenError::Frozen(why));
         }
-        let automatic = spec.mode == Mode::Auto && matches!(spec.cause, Cause::Alert { .. });
-        if let Some(why) = self.clock_finding().filter(|_| automatic) {
+        if let Some(why) = self.clock_finding().filter(|_| spec.is_automatic()) {
             return Err(OpenError::Clocks(why));
+        }
+        if let Some(freeze) = self.frozen_by(&spec.service) {
+            return Err(OpenError::Frozen(freeze.says()));
         }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {
@@ -246,6 +248,10 @@ impl App {
             match self.journal.append(batch).await {
                 Ok(receipt) => {
                     self.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+                    // A freeze that came at the same moment has either seen this run, or is seen here.
+                    if let Err(error) = self.tell_freezes(&run).await {
+                        tracing::error!(%run, %error, "it is told of freezes before its first pass");
+                    }
                     self.wakes.run(run.clone());
                     return Ok(run);
                 }

@@ -3,6 +3,8 @@
 use super::ahead::left_frozen;
 use super::app::Parts;
 use super::clocks::compare_clocks;
+use super::limits::end_freezes;
+use super::refusals::count_refusals;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
 use super::triage::triage;
@@ -46,11 +48,14 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         )
     })?;
     let app = Arc::new(assemble(&options, store.clone(), head).await?);
+    app.load_limits().await?;
     announce(&app, &options, listener.local_addr()?).await?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(triage(app.clone(), stop.clone()));
     tasks.spawn(supervise(app.clone(), stop.clone()));
+    tasks.spawn(end_freezes(app.clone(), stop.clone()));
+    tasks.spawn(count_refusals(app.clone(), stop.clone()));
     tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
     tasks.spawn(compare_clocks(app.clone(), stop.clone()));

@@ -9,6 +9,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+/// Reasons that rules of alerting wait for.
+const REFUSALS: [&str; 10] =
+    ["PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416"];
+
 type Labels = [(&'static str, &'static str); 1];
 
 pub struct Metrics {
@@ -22,6 +26,8 @@ pub struct Metrics {
     returned: Counter,
     fenced_again: Family<Labels, Counter>,
     drifted: Counter,
+    refusals: Family<[(&'static str, String); 1], Counter>,
+    breaker: Gauge,
 }
 
 impl Default for Metrics {
@@ -57,6 +63,13 @@ impl Default for Metrics {
             "End states that drifted in a commit window",
             drifted.clone(),
         );
+        let (refusals, breaker) = (Family::default(), Gauge::default());
+        registry.register("refusals", "Every no, by the code of its reason", refusals.clone());
+        registry.register(
+            "breaker_tripped",
+            "1: no automatic run starts until a person resets it",
+            breaker.clone(),
+        );
         let metrics = Metrics {
             registry,
             deliveries,
@@ -68,6 +81,8 @@ impl Default for Metrics {
             returned,
             fenced_again,
             drifted,
+            refusals,
+            breaker,
         };
         metrics.show_zeros();
         metrics
@@ -92,6 +107,9 @@ impl Metrics {
         {
             drop(self.runs.get_or_create(&[("outcome", outcome.as_str())]));
         }
+        for code in REFUSALS {
+            drop(self.refusals.get_or_create(&[("reason", code.to_owned())]));
+        }
     }
 
     pub fn hook_rejected(&self, why: &'static str) {
@@ -108,6 +126,15 @@ impl Metrics {
             };
             self.alerts.get_or_create(&[("status", status)]).inc();
         }
+    }
+
+    /// A reason why something did not happen; codes are few and fixed.
+    pub fn refused(&self, code: &str) {
+        self.refusals.get_or_create(&[("reason", code.to_owned())]).inc();
+    }
+
+    pub fn breaker(&self, tripped: bool) {
+        self.breaker.set(i64::from(tripped));
     }
 
     pub fn run_finished(&self, outcome: Outcome) {

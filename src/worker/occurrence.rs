@@ -13,6 +13,8 @@ pub struct Open {
     pub started: Time,
     pub delivered: Time,
     pub delivery: Position,
+    /// The service that the playbook it started, or would start, moves.
+    pub service: Option<Name>,
     pub state: State,
 }
 
@@ -21,9 +23,11 @@ pub enum State {
     /// Nothing was decided yet.
     New,
     Confirming(Confirming),
-    /// Looked at again at that time: a lock, a freeze, a store that was busy.
+    /// No for now: a lock, a freeze, a limit. Looked at again at that time; before anything starts, its source is too.
     Waits {
         until: Time,
+        /// Codes of the reasons that are on record.
+        said: Vec<String>,
     },
     /// A dry plan is under way, for a playbook that only observes.
     Observing,
@@ -46,12 +50,19 @@ pub struct Confirming {
     pub last_yes: Time,
     pub looking: bool,
     pub last: String,
+    /// It was held before; not knowing is then no reason to wait on where nothing had to be confirmed.
+    pub again: bool,
 }
 
 /// Far beyond the bounds of a look.
 const LOST_LOOK: Span = Span::secs(60);
 
 impl Open {
+    /// Its service has a problem that a playbook waits for.
+    pub fn is_sick(&self) -> bool {
+        self.service.is_some() && !matches!(self.state, State::Settled)
+    }
+
     /// When triage has to look at it even if nothing is delivered.
     pub fn due(&self) -> Option<Time> {
         match &self.state {
@@ -59,7 +70,7 @@ impl Open {
             // A look that never came back is taken again: an alert must not be forgotten.
             State::Confirming(c) if c.looking => Some(c.next_look + LOST_LOOK),
             State::Confirming(c) => Some(c.next_look),
-            State::Waits { until } => Some(*until),
+            State::Waits { until, .. } => Some(*until),
             State::Observing | State::Attached(_) | State::Settled => None,
         }
     }

@@ -1,11 +1,11 @@
 //! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
 
-use super::App;
 use super::ahead::freeze_if_ahead;
+use super::{App, CommandError};
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
 use crate::kernel::drive::{DriveError, Driver, Pass};
 use crate::kernel::engine::Summary;
-use crate::kernel::journal::{AppendError, Summarised};
+use crate::kernel::journal::{AppendError, ReadError, Summarised};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -76,7 +76,20 @@ pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
     passes.shutdown().await;
 }
 
+/// What stands against the run although its own records do not say so yet.
+async fn hear(app: &App, run: &RunId) -> Result<(), CommandError> {
+    if !app.freezes().is_empty() {
+        app.tell_freezes(run).await?;
+    }
+    app.keep_window(run).await
+}
+
 async fn pass(app: Arc<App>, run: RunId) -> Ended {
+    // Unheard, it might go on where people or its playbook said that it must not.
+    if let Err(error) = hear(&app, &run).await {
+        let error = DriveError::Read(ReadError(error.to_string()));
+        return Ended { run, result: Err(error) };
+    }
     let (world, samples) = (app.world.clone(), app.samples.clone());
     let driver = Driver::new(&app.journal, app.registry.as_ref(), world, samples, app.owner.as_str());
     let result = driver.drive(&run).await;

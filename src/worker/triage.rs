@@ -10,15 +10,16 @@ use super::dry::dry_plan;
 use super::occurrence::{Open, State, verdict};
 use crate::intake::occurrence::Occurrences;
 use crate::kernel::domain::{
-    Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, RunId, Seq,
-    Span, Stamped, Stream, Time,
+    Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, Resolved,
+    RunId, Seq, Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::{Command, alerts_cached};
 use crate::kernel::journal::Batch;
 use crate::playbook::{self, AlertView, Playbook};
-use crate::worker::{CommandError, OpenError};
-use std::collections::BTreeMap;
+use crate::worker::{CommandError, OpenError, Sick};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -106,9 +107,10 @@ impl Triage {
         }
         triage.occurrences.forget(app.world.now());
         for service in app.services() {
-            for stamped in app.journal.read(&Stream::Service(service), 1).await? {
+            for stamped in app.journal.read(&Stream::Service(service.clone()), 1).await? {
                 let Record::Joined { occurrence, run, .. } = stamped.record else { continue };
                 if let Some(open) = triage.open.get_mut(&occurrence) {
+                    open.service = Some(service.clone());
                     open.state = State::Attached(run);
                 }
             }
@@ -128,6 +130,7 @@ impl Triage {
                     started: *started,
                     delivered: stamped.at,
                     delivery: *delivery,
+                    service: None,
                     state: State::New,
                 };
                 self.open.insert(occurrence.clone(), open);
@@ -145,6 +148,13 @@ impl Triage {
     async fn round(&mut self) -> anyhow::Result<()> {
         self.take_deliveries().await?;
         let now = self.app.world.now();
+        if self.app.look_now.swap(false, Ordering::Relaxed) {
+            for open in self.open.values_mut() {
+                if let State::Waits { until, .. } = &mut open.state {
+                    *until = now;
+                }
+            }
+        }
         let due: Vec<OccurrenceId> = self
             .open
             .values()
@@ -209,11 +219,10 @@ impl Triage {
         }
         match chosen {
             None => self.not_started(&open.id, verdicts, None).await,
-            Some((_, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
-                let (chosen, hold) = chosen.expect("invariant: just matched");
-                self.begin_confirming(open, chosen, hold).await
+            Some((chosen, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
+                self.begin_confirming(open, chosen, hold, false).await
             }
-            Some((chosen, _)) => self.start(open, chosen).await,
+            Some((chosen, hold)) => self.start(open, chosen, hold).await,
         }
     }
 
@@ -253,7 +262,9 @@ impl Triage {
         }
     }
 
-    async fn start(&mut self, open: &Open, chosen: &Playbook) -> anyhow::Result<()> {
+    /// `hold`: how long the alert had to be confirmed. What was held is looked at again at its source first.
+    async fn start(&mut self, open: &Open, chosen: &Playbook, hold: Span) -> anyhow::Result<()> {
+        self.name_service(&open.id, &chosen.service);
         let spec = match self.app.resolve(chosen, cause(open), Some(&open.alert)) {
             Ok(spec) => spec,
             Err(problems) => {
@@ -272,6 +283,17 @@ impl Triage {
             });
             return Ok(());
         }
+        // An open run of the service is joined, whatever its limits say.
+        if let Some(run) = self.app.open_run(&chosen.service).await? {
+            return self.join(open, chosen, run).await;
+        }
+        let why = self.against(chosen, &spec).await?;
+        if !why.is_empty() {
+            return self.wait(open, chosen, why).await;
+        }
+        if matches!(open.state, State::Waits { .. }) {
+            return self.begin_confirming(open, chosen, hold, true).await;
+        }
         match self.app.open(spec, vec![open.id.clone()]).await {
             Ok(run) => {
                 tracing::info!(%run, occurrence = %open.id, playbook = %chosen.name, "a run is opened");
@@ -281,22 +303,68 @@ impl Triage {
             Err(OpenError::Locked { key, by }) if key == format!("service:{}", chosen.service) => {
                 self.join(open, chosen, by).await
             }
-            Err(error @ (OpenError::Locked { .. } | OpenError::Frozen(_) | OpenError::Clocks(_))) => {
-                let first = matches!(open.state, State::New | State::Confirming(_));
-                let until = self.app.world.now() + LOOK_AGAIN;
-                if first {
-                    let why = vec![Reason::new("PM5408", error.to_string())];
-                    self.hold(open, &chosen.service, &chosen.name, why, until).await?;
-                }
-                self.set(&open.id, State::Waits { until });
-                Ok(())
+            Err(error @ OpenError::Locked { .. }) => {
+                self.wait(open, chosen, vec![Reason::new("PM5408", error.to_string())]).await
+            }
+            Err(error @ OpenError::Frozen(_)) => {
+                self.wait(open, chosen, vec![Reason::new("PM5410", error.to_string())]).await
+            }
+            Err(error @ OpenError::Clocks(_)) => {
+                self.wait(open, chosen, vec![Reason::new("PM5506", error.to_string())]).await
             }
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Everything that stands against a run now, whoever it would ask.
+    async fn against(&self, chosen: &Playbook, spec: &Resolved) -> anyhow::Result<Vec<Reason>> {
+        let app = &self.app;
+        let mut why: Vec<Reason> = app.frozen().map(|says| Reason::new("PM5410", says)).into_iter().collect();
+        why.extend(app.frozen_by(&chosen.service).map(|freeze| Reason::new("PM5410", freeze.says())));
+        why.extend(app.locked(spec).await?);
+        if spec.is_automatic() {
+            why.extend(app.against(chosen, self.sick()).await?);
+        }
+        Ok(why)
+    }
+
+    /// Services with an open alert that some playbook waits for.
+    fn sick(&self) -> Sick {
+        let sick: BTreeSet<&Name> =
+            self.open.values().filter(|o| o.is_sick()).filter_map(|o| o.service.as_ref()).collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let sick = Sick { sick: count(sick.len()), of: count(self.app.services().len()) };
+        self.app.sick.store(sick.sick, Ordering::Relaxed);
+        sick
+    }
+
+    /// No for now: on record when its reasons are new, and looked at again soon.
+    async fn wait(&mut self, open: &Open, chosen: &Playbook, why: Vec<Reason>) -> anyhow::Result<()> {
+        let until = self.app.world.now() + LOOK_AGAIN;
+        let codes: Vec<String> = why.iter().map(|r| r.code.clone()).collect();
+        let known = matches!(&open.state, State::Waits { said, .. } if *said == codes);
+        if !known {
+            tracing::warn!(occurrence = %open.id, playbook = %chosen.name, ?codes, "held for now");
+            self.hold(open, &chosen.service, &chosen.name, why, until).await?;
+        }
+        self.set(&open.id, State::Waits { until, said: codes });
+        Ok(())
+    }
+
+    fn name_service(&mut self, id: &OccurrenceId, service: &Name) {
+        if let Some(open) = self.open.get_mut(id) {
+            open.service = Some(service.clone());
+        }
+    }
+
     /// The service has an open run: this occurrence belongs to it.
     async fn join(&mut self, open: &Open, chosen: &Playbook, run: RunId) -> anyhow::Result<()> {
+        // A run whose own alerts are all over is about to end: this alert is not over, and waits for its turn.
+        let ending = self.app.run(&run).await?.is_none_or(|r| r.resolved || r.finished.is_some());
+        if ending {
+            let why = Reason::new("PM5408", format!("run {run} of this service is about to end"));
+            return self.wait(open, chosen, vec![why]).await;
+        }
         let stream = Stream::Service(chosen.service.clone());
         let says = "the service has an open run".to_owned();
         let record = Record::Joined { occurrence: open.id.clone(), run: run.clone(), says };

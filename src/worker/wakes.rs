@@ -10,6 +10,8 @@ pub struct Wakes {
     runs_bell: Notify,
     /// Rung when a delivery is durable.
     pub triage: Notify,
+    /// Rung when people or the breaker said something about automation.
+    pub limits: Notify,
     /// Rung when the head of the chain should be noted outside the database.
     pub head_file: Notify,
     head: watch::Sender<Position>,
@@ -21,6 +23,7 @@ impl Default for Wakes {
             runs: Mutex::default(),
             runs_bell: Notify::new(),
             triage: Notify::new(),
+            limits: Notify::new(),
             head_file: Notify::new(),
             head: watch::Sender::new(0),
         }

@@ -8,6 +8,7 @@ mod fence_check;
 mod host;
 mod http;
 mod intake;
+mod limits;
 mod playbook;
 mod postgres;
 mod remote;

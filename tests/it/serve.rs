@@ -1,5 +1,5 @@
 //! The real binary with nothing behind it: what it says to good and bad input, and when its disk fails.
 
 mod bad_input;
-mod rig;
+pub mod rig;
 mod roads;

@@ -44,10 +44,9 @@ pub async fn send(run: &str, decision: Decision, client: &Client, talk: &mut Tal
     tell(&document, talk)
 }
 
-/// Lets runs start again after the instance froze itself.
-pub async fn thaw(reason: &str, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
-    let body = json!({ "reason": reason });
-    let document = client.post(&["thaw"], &body, Effect::Writes("it is as frozen as before")).await?;
+/// A word about automation as a whole, and its reply.
+pub async fn say(path: &[&str], body: &Value, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let document = client.post(path, body, Effect::Writes("nothing was changed")).await?;
     tell(&document, talk)
 }
 

@@ -1,14 +1,17 @@
 //! One file per verb; here only which one it is. Called by `cli::main`.
 
 pub mod abort;
+pub mod ack;
 pub mod approve;
 pub mod audit;
+pub mod breaker;
 pub mod close;
 pub mod close_watch;
 pub mod confirm;
 mod decision;
 pub mod explain;
 pub(super) mod follow;
+pub mod freeze;
 pub mod plan;
 pub mod reject;
 pub mod retry;
@@ -19,6 +22,7 @@ pub mod thaw;
 pub mod token;
 mod version;
 pub mod watch;
+pub mod why;
 
 use super::options::{Cli, Command, Global};
 use super::{Client, Fault, Talk, local};
@@ -47,7 +51,11 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Abort(args) => abort::run(args, &client(global, talk)?, talk).await?,
         Command::Close(args) => close::run(args, &client(global, talk)?, talk).await?,
         Command::CloseWatch(args) => close_watch::run(args, &client(global, talk)?, talk).await?,
+        Command::Freeze(args) => freeze::run(args, &client(global, talk)?, talk).await?,
         Command::Thaw(args) => thaw::run(args, &client(global, talk)?, talk).await?,
+        Command::Ack(args) => ack::run(args, &client(global, talk)?, talk).await?,
+        Command::Breaker(args) => breaker::run(args, &client(global, talk)?, talk).await?,
+        Command::Why(args) => why::run(args, &client(global, talk)?, talk).await?,
     };
     Ok(exit.into())
 }

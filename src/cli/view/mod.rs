@@ -4,6 +4,7 @@ pub mod audit;
 pub mod plan;
 pub mod run;
 pub mod status;
+pub mod why;
 
 use crate::kernel::domain::Digest;
 

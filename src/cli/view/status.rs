@@ -36,6 +36,21 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.push(look.paint(Paint::Bad, "Nothing starts on its own until a person thaws it:"));
         lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
+    for freeze in &doc.freezes {
+        let says = crate::cli::look::clean(&freeze.says);
+        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {says}")));
+    }
+    if let Some(breaker) = &doc.breaker {
+        let says = crate::cli::look::clean(&breaker.says);
+        lines.push(
+            look.paint(Paint::Bad, &format!("STORM: {says}. `pointsman breaker reset` when you have looked")),
+        );
+    }
+    for held in &doc.held_back {
+        let why: Vec<String> = held.why.iter().map(|r| crate::cli::look::clean(&r.says)).collect();
+        let says = format!("{} does not move by itself now: {}", held.service, why.join("; "));
+        lines.push(look.paint(Paint::Asks, &says));
+    }
     lines.push(String::new());
     lines.extend(match doc.runs.is_empty() {
         true => vec!["No runs.".to_owned()],

@@ -229,6 +229,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// Opened by an alert, and nobody is asked: what limits of automation are about.
+    pub fn is_automatic(&self) -> bool {
+        matches!(self.cause, Cause::Alert { .. }) && self.mode == Mode::Auto
+    }
+
     /// What the run holds until it ends: its service, and every target that it writes.
     pub fn lock_keys(&self) -> Vec<String> {
         let targets = self.locks.iter().map(|target| format!("target:{target}"));

@@ -224,7 +224,18 @@ pub enum Record {
         playbook: Option<Name>,
         until: Time,
     },
+    /// A person's run that was not opened.
+    NotOpened {
+        playbook: Name,
+        by: Actor,
+        why: Vec<Reason>,
+    },
     // ── a service's stream ──
+    /// A person has seen what the last automatic run did.
+    Acknowledged {
+        by: Actor,
+        reason: String,
+    },
     Joined {
         occurrence: OccurrenceId,
         run: RunId,
@@ -234,6 +245,7 @@ pub enum Record {
         owner: String,
         epoch: Epoch,
     },
+    /// In the instance's stream; and in each run that was told of it.
     Frozen {
         service: Option<Name>,
         by: Actor,
@@ -293,6 +305,16 @@ pub enum Record {
         says: String,
         jump: i64,
     },
+    /// Too many services at once: no automatic run opens until a person has looked.
+    BreakerTripped {
+        why: Vec<Reason>,
+    },
+    BreakerReset {
+        by: Actor,
+        reason: String,
+        /// Services that were sick then, and that the person has seen.
+        sick: u32,
+    },
 }
 
 impl Record {
@@ -314,6 +336,8 @@ impl Record {
             Record::CommitWindow { .. } => "commit_window",
             Record::Finished { .. } => "finished",
             Record::Held { .. } => "held",
+            Record::NotOpened { .. } => "not_opened",
+            Record::Acknowledged { .. } => "acknowledged",
             Record::Joined { .. } => "joined",
             Record::Claimed { .. } => "claimed",
             Record::Frozen { .. } => "frozen",
@@ -326,6 +350,8 @@ impl Record {
             Record::Loaded { .. } => "loaded",
             Record::Sealed { .. } => "sealed",
             Record::Clock { .. } => "clock",
+            Record::BreakerTripped { .. } => "breaker_tripped",
+            Record::BreakerReset { .. } => "breaker_reset",
         }
     }
 

@@ -60,6 +60,25 @@ impl Sub<Span> for Time {
     }
 }
 
+/// For people and for the record: `2026-11-21 09:12:07 UTC`.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.0.div_euclid(1_000_000);
+        let (days, second) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+        // Days since 0000-03-01, in eras of 400 years: leap days come last in a year.
+        let shifted = days + 719_468;
+        let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    }
+}
+
 /// For people: `340 ms`, `2.4 s`, `3 min 5 s`, `2 h 1 min`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,6 +106,15 @@ mod tests {
                 .map(Span::to_string)
                 .collect();
         assert_eq!(said, ["12 µs", "340 ms", "2.4 s", "3 min 5 s", "2 h 1 min"]);
+    }
+
+    #[test]
+    fn times_read_as_a_calendar() {
+        let days = [(0, "1970-01-01 00:00:00 UTC"), (951_782_400, "2000-02-29 00:00:00 UTC")];
+        let more = [(1_763_716_327, "2025-11-21 09:12:07 UTC"), (-1, "1969-12-31 23:59:59 UTC")];
+        for (secs, said) in days.into_iter().chain(more) {
+            assert_eq!(Time(secs * 1_000_000).to_string(), said);
+        }
     }
 
     #[test]

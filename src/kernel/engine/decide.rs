@@ -1,6 +1,6 @@
 //! What people, and triage, may say to a run. Pure: the surface loads, asks here, appends, and tries again on `Moved`.
 
-use super::{Consent, ItemPhase, Run};
+use super::{Consent, Freeze, ItemPhase, Run};
 use crate::domain::{Actor, Digest, Fact, ItemId, Mode, Name, Record, Role, Time, Told};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,14 @@ pub enum Command {
     Close,
     /// Said by triage when the last occurrence is resolved.
     Resolved,
+    /// People stop everything (`None`) or one service until that time.
+    Freeze {
+        service: Option<Name>,
+        until: Time,
+    },
+    Thaw {
+        service: Option<Name>,
+    },
 }
 
 /// Why a command cannot be taken now.
@@ -86,6 +94,11 @@ impl Run {
             Command::Close => Ok(told(Told::Close)),
             Command::Resolved if self.resolved => Err(Refused::Conflict("already known".into())),
             Command::Resolved => Ok(told(Told::Resolved)),
+            Command::Freeze { service, until } => {
+                let (service, by, reason) = (service.clone(), by.clone(), reason.to_owned());
+                self.decide_freeze(Freeze { service, by, reason, until: *until }, now)
+            }
+            Command::Thaw { service } => self.decide_thaw(service, by, reason),
         }
     }
 

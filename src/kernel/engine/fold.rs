@@ -46,6 +46,8 @@ impl Run {
             aborted: None,
             closed: None,
             undoing: None,
+            freezes: vec![],
+            look_anew: false,
             resolved: false,
             late: false,
             first_change: None,
@@ -127,6 +129,10 @@ impl Run {
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
                 self.on_held(Hold { why: why.clone(), until: *until });
+                Ok(())
+            }
+            Record::Frozen { .. } | Record::Thawed { .. } => {
+                self.on_freeze(&stamped.record, at);
                 Ok(())
             }
             Record::Finished { outcome, .. } => {
@@ -267,6 +273,7 @@ impl Run {
 
     fn on_intended(&mut self, call: Call, change: &Change, at: Time) -> Result<(), String> {
         self.first_change.get_or_insert(at);
+        self.look_anew = false;
         self.deadline_from.get_or_insert(at);
         self.late = false;
         let seq = self.seq + 1;
@@ -361,6 +368,10 @@ impl Run {
 
     fn on_held(&mut self, hold: Hold) {
         self.hold = Some(hold);
+        self.forget_plan();
+    }
+
+    pub(super) fn forget_plan(&mut self) {
         self.plan = None;
         self.consent = Consent::None;
         for state in &mut self.items {

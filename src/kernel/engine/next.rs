@@ -68,6 +68,9 @@ impl Run {
         if self.undoing.is_some() {
             return self.next_of_undo(now);
         }
+        if let Some(next) = self.next_of_freeze(now) {
+            return next;
+        }
         if let Some(next) = self.next_of_turn(now) {
             return next;
         }
@@ -77,7 +80,7 @@ impl Run {
         if self.spec.mode == Mode::Observe {
             return Next::default().says("planned; this playbook only observes");
         }
-        if !self.consented() {
+        if !self.consented() && !self.paused() {
             // What was on its way is looked at without anybody's word: it may have committed the run already.
             if self.calls_open() {
                 return self.next_of_open_calls(now).says("finding out what the calls on their way came to");

@@ -27,6 +27,10 @@ pub struct Run {
     pub closed: Option<(Actor, String)>,
     /// Why the run goes back: from here on it takes back what it did, newest first, and begins nothing else.
     pub undoing: Option<Vec<Reason>>,
+    /// Freezes by people that this run was told of, at most one for each scope.
+    pub freezes: Vec<super::Freeze>,
+    /// A freeze is over: guards are taken again before whatever comes next.
+    pub look_anew: bool,
     /// Every occurrence that caused the run is resolved.
     pub resolved: bool,
     /// Found again after a long gap before the commit point: the next change looks at the guards first.
@@ -260,6 +264,7 @@ impl Run {
         self.items.iter().any(|i| matches!(i.phase, ItemPhase::InFlight { .. }))
     }
     pub fn is_parked(&self) -> bool {
-        self.parked().next().is_some() && (self.undoing.is_none() || self.next_back().is_none())
+        let stuck = self.parked().next().is_some() || self.paused();
+        stuck && (self.undoing.is_none() || self.next_back().is_none())
     }
 }

@@ -16,6 +16,9 @@ enum Gate {
 impl Run {
     pub(super) fn next_of_steps(&self, now: Time) -> Next {
         let mut next = Next::default();
+        if let Some(freeze) = self.frozen().filter(|_| self.paused()) {
+            next.wake_at(freeze.until);
+        }
         if let Some(id) = self.ids().find(|id| self.state(*id).recheck) {
             let rung = self.state(id).rung;
             next.acts.push(Act::Observe { item: id, rung, why: WhyObserved::Recheck });
@@ -206,7 +209,7 @@ impl Run {
                 unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
             return next.record(Record::Parked { item: Some(id), doubt: false, why });
         }
-        let gated = self.first_change.is_none() || self.item(id).commit_point || self.late;
+        let gated = self.first_change.is_none() || self.item(id).commit_point || self.late || self.look_anew;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
@@ -312,6 +315,9 @@ impl Run {
         if self.undoing.is_some() {
             let left: Vec<&str> = self.next_back().iter().map(|id| self.item(*id).name.as_str()).collect();
             return format!("taking back what was changed: {}", left.join(", "));
+        }
+        if let Some(freeze) = self.frozen().filter(|_| self.paused()) {
+            return format!("parked: {}; nothing more begins before the commit point", freeze.says());
         }
         let asked = self.ids().find(|id| self.state(*id).phase == ItemPhase::AwaitingPerson);
         if let Some(id) = asked {

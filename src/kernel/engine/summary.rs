@@ -35,6 +35,12 @@ pub struct Summary {
     /// What the commit window found and is not back yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drifted: Vec<String>,
+    /// Opened by an alert, and nobody is asked.
+    #[serde(default)]
+    pub automatic: bool,
+    /// Its first change was begun.
+    #[serde(default)]
+    pub changed: bool,
 }
 
 /// One fence watch, as lists show it.
@@ -127,6 +133,8 @@ impl Run {
                 .iter()
                 .map(|(id, says)| format!("{}: {says}", self.item(*id).name))
                 .collect(),
+            automatic: self.spec.is_automatic(),
+            changed: self.first_change.is_some(),
         }
     }
 }

@@ -77,11 +77,26 @@ fn tell_other(record: &Record) -> String {
             format!("alert {occurrence} belongs to run {run}: {says}")
         }
         Record::Claimed { owner, epoch } => format!("{owner} claims the service (epoch {epoch})"),
-        Record::Frozen { service, by, reason, .. } => {
-            format!("{} frozen by {by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        Record::Frozen { service, by, reason, until } => {
+            let what = service.as_ref().map_or("everything", |s| s.as_str());
+            format!("{what} frozen by {by} until {until}: {reason}")
         }
-        Record::Thawed { service, reason, .. } => {
-            format!("{} thawed: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        Record::Thawed { service, by, reason } => {
+            let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
+            format!("{} thawed{by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        }
+        Record::NotOpened { playbook, by, why } => {
+            format!("{by} asked for a run of {playbook}, which was not opened: {}", join(why))
+        }
+        Record::Acknowledged { by, reason } => format!("{by} has seen the last run: {reason}"),
+        Record::BreakerTripped { why } => {
+            format!(
+                "the storm breaker tripped, nothing starts by itself until a person resets it: {}",
+                join(why)
+            )
+        }
+        Record::BreakerReset { by, reason, sick } => {
+            format!("{by} reset the storm breaker with {sick} services sick: {reason}")
         }
         Record::Delivered(d) => {
             let cut = match d.truncated {

@@ -1,6 +1,8 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod freeze;
+
 use crate::domain::*;
 use crate::drive::Mistake;
 use crate::journal::Permit;
@@ -49,6 +51,7 @@ pub(super) struct Toy {
     pub cas: bool,
     pub settle: Settle,
     pub plot: Plot,
+    pub(super) freezer: Option<Arc<freeze::Freezer>>,
 }
 
 struct Set {
@@ -58,6 +61,7 @@ struct Set {
     cas: bool,
     settle: Settle,
     plot: Plot,
+    freezer: Option<Arc<freeze::Freezer>>,
 }
 
 impl Registry for Toy {
@@ -69,6 +73,7 @@ impl Registry for Toy {
             cas: self.cas,
             settle: self.settle,
             plot: self.plot.clone(),
+            freezer: self.freezer.clone(),
         };
         Ok(match spec.kind.as_str() {
             "toy.set" => Bound::Action(Box::new(set)),
@@ -81,6 +86,9 @@ impl Check for Set {
     fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
         Box::pin(async move {
             self.fuse.boundary().await;
+            if let Some(freezer) = &self.freezer {
+                freezer.call(ctx.now()).await;
+            }
             let stale = self.fuse.strike() == Some(Strike::Stale);
             let registers = self.registers.lock().unwrap();
             let from = if stale { &registers.before } else { &registers.now };
@@ -138,9 +146,12 @@ impl Set {
 }
 
 impl Action for Set {
-    fn apply<'a>(&'a self, _ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
+    fn apply<'a>(&'a self, ctx: &'a Ctx, permit: Permit) -> BoxFuture<'a, CallEnd> {
         Box::pin(async move {
             self.fuse.boundary().await;
+            if let Some(freezer) = &self.freezer {
+                freezer.call(ctx.now()).await;
+            }
             let strike = self.fuse.strike();
             if strike == Some(Strike::Reject) {
                 return CallEnd::rejected(true, "struck");
@@ -263,8 +274,14 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
     let mut sim = Sim::new(schedule, Time(1_000_000_000));
     sim.mistake = mistake;
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy =
-        Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas, settle, plot: Plot::default() };
+    let toy = Toy {
+        fuse: sim.fuse.clone(),
+        registers: registers.clone(),
+        cas,
+        settle,
+        plot: Plot::default(),
+        freezer: None,
+    };
     let end = sim.open(spec(Mode::Auto)).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
     let registers = registers.lock().unwrap();
     Story {
@@ -394,6 +411,7 @@ fn an_unproven_need_stops_the_plan_and_its_planted_mistake_is_seen() {
             cas: true,
             settle: Settle::AtOnce,
             plot: Plot::default(),
+            freezer: None,
         };
         let mut spec = spec(Mode::Auto);
         spec.items[2] = item("promote", "toy.set", ItemRole::Step, vec![1], json!({"needs": "nobody"}));

@@ -40,8 +40,14 @@ struct Told {
 fn tell(spec: &Resolved, plot: &Plot, schedule: Schedule, settle: Settle, last: &[Command]) -> Told {
     let sim = Sim::new(schedule, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy =
-        Toy { fuse: sim.fuse.clone(), registers: registers.clone(), cas: true, settle, plot: plot.clone() };
+    let toy = Toy {
+        fuse: sim.fuse.clone(),
+        registers: registers.clone(),
+        cas: true,
+        settle,
+        plot: plot.clone(),
+        freezer: None,
+    };
     let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
     let samples = || Arc::new(NoSamples);
     let mut end = sim.open(spec.clone()).and_then(|run| sim.finish(&run, &toy, samples()));
@@ -319,6 +325,7 @@ fn a_late_resume_asks_again_before_the_commit_point() {
             cas: true,
             settle: Settle::AtOnce,
             plot: Plot::default(),
+            freezer: None,
         };
         let run = sim.open(spec.clone()).unwrap();
         let promoted = || registers.lock().unwrap().now.contains_key(&Name::from("promote"));
@@ -367,6 +374,7 @@ fn a_parked_run_blocks_nobody_but_by_its_locks() {
         cas: true,
         settle: Settle::AtOnce,
         plot: Plot { wrong: Some(("dns".into(), 1, Wrong::Rejects)), ..Plot::default() },
+        freezer: None,
     };
     let of = |run: &str, service: &str, lock: &str| {
         let mut spec = going_back(Mode::Auto);

@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 struct Alert {
     labels: BTreeMap<String, String>,
     status: Status,
+    /// An end that is not later than the last update: resolved, though still listed.
+    #[serde(default, rename = "endsAt")]
+    ends: Option<jiff::Timestamp>,
+    #[serde(default, rename = "updatedAt")]
+    updated: Option<jiff::Timestamp>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -20,6 +25,8 @@ pub enum Standing {
     Firing,
     /// Silenced or inhibited: somebody or something said that it needs no action.
     Suppressed,
+    /// It has the alert, with an end that lies behind it.
+    Resolved,
     Absent,
 }
 
@@ -28,6 +35,7 @@ impl Standing {
         match self {
             Standing::Firing => "firing",
             Standing::Suppressed => "suppressed",
+            Standing::Resolved => "resolved",
             Standing::Absent => "absent",
         }
     }
@@ -53,16 +61,24 @@ pub fn question(api: &str, labels: &BTreeMap<String, String>) -> Result<String, 
 pub fn standing(body: &str, labels: &BTreeMap<String, String>) -> Result<Standing, String> {
     let alerts: Vec<Alert> = serde_json::from_str(body).map_err(|e| format!("not a list of alerts: {e}"))?;
     let ours = |alert: &&Alert| labels.iter().all(|(name, value)| alert.labels.get(name) == Some(value));
-    let mut found = Standing::Absent;
+    let (mut found, mut over) = (Standing::Absent, false);
     for alert in alerts.iter().filter(ours) {
         match alert.status.state.as_str() {
             "suppressed" => return Ok(Standing::Suppressed),
+            "active" | "unprocessed" if alert.is_over() => over = true,
             // `unprocessed`: received, and not yet looked at by the dispatcher.
             "active" | "unprocessed" => found = Standing::Firing,
             other => return Err(format!("an alert is in a state we do not know: {other:?}")),
         }
     }
-    Ok(found)
+    Ok(if over && found == Standing::Absent { Standing::Resolved } else { found })
+}
+
+impl Alert {
+    /// The sender itself ends an alert: whoever still fires it moves its end ahead with every update.
+    fn is_over(&self) -> bool {
+        self.ends.zip(self.updated).is_some_and(|(ends, updated)| ends <= updated)
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +101,19 @@ mod tests {
         assert_eq!(standing(&body(&[]), &wanted), Ok(Standing::Absent));
         assert_eq!(standing(&body(&["active"]), &labels("Other")), Ok(Standing::Absent));
         assert!(standing(&body(&["odd"]), &wanted).is_err() && standing("{}", &wanted).is_err());
+    }
+
+    #[test]
+    fn an_end_behind_the_last_update_says_resolved() {
+        let at = |ends: &str| {
+            let alert = serde_json::json!({
+                "labels": { "alertname": "SiteDown" }, "status": { "state": "active" },
+                "endsAt": ends, "updatedAt": "2026-11-21T08:00:00.5Z",
+            });
+            standing(&serde_json::json!([alert]).to_string(), &labels("SiteDown"))
+        };
+        assert_eq!(at("2026-11-21T08:04:00Z"), Ok(Standing::Firing));
+        assert_eq!(at("2026-11-21T08:00:00Z"), Ok(Standing::Resolved));
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! `still_firing`: does the alert's own source still say so? Asked at every Alertmanager of the source: one that was
-//! cut off knows less, never more.
+//! `still_firing`: does the alert's own source still say so? Asked at every Alertmanager and Prometheus of the source: one
+//! that was cut off knows less, never more.
 
 use super::alertmanager::{Standing, question, standing};
 use super::port::{Auth, Get, Port, Reply};
+use super::prometheus;
 use crate::config::{Config, Source};
 use crate::kernel::domain::{Fact, Name, Observation, Span, Spec, StepPlan, Time};
 use crate::kernel::port::{Check, Ctx, ProviderError};
@@ -31,8 +32,8 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<StillFi
     let source = name.as_ref().and_then(|name| config.sources.get(name)).cloned();
     match (&name, &source) {
         (Some(name), None) => params.problem(format!("there is no source {name}")),
-        (Some(name), Some(source)) if source.api.is_empty() => {
-            params.problem(format!("source {name} has no `api` to ask"));
+        (Some(name), Some(source)) if source.api.is_empty() && source.prometheus.is_empty() => {
+            params.problem(format!("source {name} has no `api` and no `prometheus` to ask"));
         }
         _ => {}
     }
@@ -59,9 +60,23 @@ impl StillFiring {
         Ok(Some(Auth::Basic { user, password }))
     }
 
-    async fn ask(&self, api: &str, auth: Option<Auth>, within: Span) -> Result<Standing, String> {
-        let get = Get { auth, ..Get::of(question(api, &self.labels)?) };
+    /// Everyone who can be asked: Alertmanagers, then servers of Prometheus.
+    fn asked(&self) -> impl Iterator<Item = (&String, bool)> {
+        let managers = self.source.api.iter().map(|url| (url, false));
+        managers.chain(self.source.prometheus.iter().map(|url| (url, true)))
+    }
+
+    async fn ask(
+        &self,
+        api: &str,
+        rules: bool,
+        auth: Option<Auth>,
+        within: Span,
+    ) -> Result<Standing, String> {
+        let url = if rules { prometheus::question(api) } else { question(api, &self.labels)? };
+        let get = Get { auth, ..Get::of(url) };
         match self.port.get(&get, within).await {
+            Ok(Reply { status: 200, body }) if rules => prometheus::standing(&body, &self.labels),
             Ok(Reply { status: 200, body }) => standing(&body, &self.labels),
             Ok(Reply { status, .. }) => Err(format!("it answered status {status}")),
             Err(failed) => Err(format!("{}: {}", failed.layer.as_str(), failed.says)),
@@ -74,9 +89,9 @@ impl Check for StillFiring {
         async move {
             let auth = self.auth()?;
             let within = ASK.min(ctx.left());
-            let asked = self.source.api.iter().map(|api| {
+            let asked = self.asked().map(|(api, rules)| {
                 let auth = auth.clone();
-                async move { (api.clone(), self.ask(api, auth, within).await) }
+                async move { (api.clone(), self.ask(api, rules, auth, within).await) }
             });
             let (mut state, mut evidence) = (BTreeMap::new(), BTreeMap::new());
             for (api, answer) in join_all(asked).await {
@@ -96,14 +111,18 @@ impl Check for StillFiring {
 
     fn plan(&self, seen: &Observation, given: &[Fact], _now: Time) -> StepPlan {
         let that = |wanted: &str| -> Vec<&str> {
-            let said = self.source.api.iter().filter(|api| seen.state[api.as_str()] == wanted);
-            said.map(String::as_str).collect()
+            let said = self.asked().filter(|(api, _)| seen.state[api.as_str()] == wanted);
+            said.map(|(api, _)| api.as_str()).collect()
         };
         let (firing, suppressed, absent) = (that("firing"), that("suppressed"), that("absent"));
+        let resolved = that("resolved");
         if !suppressed.is_empty() {
             let says =
                 format!("silenced or inhibited, says {}: somebody wants no action", suppressed.join(", "));
             return StepPlan::refuse("PM4321", says);
+        }
+        if !resolved.is_empty() {
+            return StepPlan::refuse("PM4322", format!("resolved, says {}", resolved.join(", ")));
         }
         if !firing.is_empty() {
             return StepPlan::nothing(format!("still firing, says {}", firing.join(", ")));
@@ -115,12 +134,12 @@ impl Check for StillFiring {
             );
         }
         let words: Vec<String> = self
-            .source
-            .api
-            .iter()
-            .map(|api| format!("{api} ({})", seen.evidence[api.as_str()].as_str().unwrap_or("not asked")))
+            .asked()
+            .map(|(api, _)| {
+                format!("{api} ({})", seen.evidence[api.as_str()].as_str().unwrap_or("not asked"))
+            })
             .collect();
-        let unreachable = format!("no Alertmanager of {} gave an answer: {}", self.name, words.join(", "));
+        let unreachable = format!("nobody of {} gave an answer: {}", self.name, words.join(", "));
         match &self.or_site {
             Some(site) if given.contains(&Fact::Down { site: site.clone() }) => StepPlan::nothing(format!(
                 "{unreachable}; that {site} is down by a majority of vantages stands in"

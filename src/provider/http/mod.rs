@@ -8,6 +8,7 @@ mod firing;
 mod look;
 mod memory;
 mod port;
+mod prometheus;
 mod quorum;
 mod wire;
 

@@ -13,9 +13,15 @@ impl Triage {
         open: &Open,
         chosen: &Playbook,
         hold: Span,
+        again: bool,
     ) -> anyhow::Result<()> {
+        self.name_service(&open.id, &chosen.service);
         let now = self.app.world.now();
-        let says = format!("{} must be confirmed for {hold} before it starts", chosen.name);
+        let says = match (again, hold) {
+            (true, Span::ZERO) => format!("{} was held; its alert is looked at again first", chosen.name),
+            (true, hold) => format!("{} was held; its alert must be confirmed again for {hold}", chosen.name),
+            (false, hold) => format!("{} must be confirmed for {hold} before it starts", chosen.name),
+        };
         let why = vec![Reason::new("PM5403", says)];
         self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
         let confirming = Confirming {
@@ -28,6 +34,7 @@ impl Triage {
             last_yes: now,
             looking: false,
             last: String::new(),
+            again,
         };
         self.set(&open.id, State::Confirming(confirming));
         Ok(())
@@ -78,14 +85,12 @@ impl Triage {
         // First: whatever cannot be written down below is looked at, and tried, again.
         self.set(id, State::Confirming(c.clone()));
         match seen {
-            Confirmed::Yes if now >= c.since + c.hold => {
-                let app = self.app.clone();
-                let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
-                if let Some(found) = found {
-                    return self.start(&open, found).await;
-                }
-            }
+            Confirmed::Yes if now >= c.since + c.hold => return self.confirmed(&open, &c).await,
             Confirmed::Yes => {}
+            // It never had to be confirmed, and nobody says that it is over: the run itself looks at everything again.
+            Confirmed::Unknown(_) if c.again && c.hold == Span::ZERO => {
+                return self.confirmed(&open, &c).await;
+            }
             Confirmed::No(why) => {
                 let says = format!("not confirmed for {}: after {} {why}", c.hold, now.since(c.begun));
                 return self.not_started(id, vec![verdict(&c.playbook, true, "PM5405", says)], None).await;
@@ -101,5 +106,17 @@ impl Triage {
         }
         self.set(id, State::Confirming(c));
         Ok(())
+    }
+
+    async fn confirmed(&mut self, open: &Open, c: &Confirming) -> anyhow::Result<()> {
+        let app = self.app.clone();
+        let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
+        match found {
+            Some(found) => self.start(open, found, c.hold).await,
+            None => {
+                let why = vec![verdict(&c.playbook, false, "PM5401", "it is not active any more")];
+                self.not_started(&open.id, why, None).await
+            }
+        }
     }
 }

@@ -1,0 +1,51 @@
+//! What people and the storm breaker said last: the fold of the instance's stream.
+
+use super::history::Reset;
+use crate::kernel::domain::{Reason, Record, RunId, Stamped, Time};
+use crate::kernel::engine::Freeze;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// At most one for each scope; also those whose time is over and whose end is not on record yet.
+    pub freezes: Vec<Freeze>,
+    pub tripped: Option<Tripped>,
+    pub reset: Option<Reset>,
+    /// Ends of runs that were looked up; they never change. No more than the runs that limits look back at, and some.
+    pub ends: BTreeMap<RunId, Time>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tripped {
+    pub at: Time,
+    pub why: Vec<Reason>,
+}
+
+impl Tripped {
+    pub fn reason(&self) -> Reason {
+        let why: Vec<&str> = self.why.iter().map(|r| r.says.as_str()).collect();
+        let says = format!("the storm breaker tripped at {}: {}", self.at, why.join("; "));
+        Reason::new("PM5414", says)
+    }
+}
+
+impl Standing {
+    pub fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.record {
+            Record::Frozen { service, by, reason, until } => {
+                self.freezes.retain(|f| f.service != *service);
+                let (service, by, reason) = (service.clone(), by.clone(), reason.clone());
+                self.freezes.push(Freeze { service, by, reason, until: *until });
+            }
+            Record::Thawed { service, .. } => self.freezes.retain(|f| f.service != *service),
+            Record::BreakerTripped { why } => {
+                self.tripped = Some(Tripped { at: stamped.at, why: why.clone() });
+            }
+            Record::BreakerReset { sick, .. } => {
+                self.tripped = None;
+                self.reset = Some(Reset { at: stamped.at, sick: *sick });
+            }
+            _ => {}
+        }
+    }
+}
