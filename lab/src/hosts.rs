@@ -59,6 +59,14 @@ pub struct Answer {
     pub stderr: String,
 }
 
+/// The namespace's processes let go of the port a moment after their first one died.
+async fn let_go(addr: SocketAddr) -> anyhow::Result<()> {
+    net::wait_until("the port of a lost sshd", Duration::from_secs(5), || async move {
+        Ok(std::net::TcpListener::bind(addr).is_ok())
+    })
+    .await
+}
+
 impl Hosts {
     pub(crate) async fn start(lab: &Path, machines: Vec<Machine>) -> anyhow::Result<Hosts> {
         ensure!(rustix::process::getuid().is_root(), "machines with sshd need root");
@@ -165,11 +173,7 @@ impl Hosts {
         sshd.child = None;
         if loss == Loss::Silent && sshd.hole.is_none() {
             let addr = sshd.machine.ssh;
-            // The namespace's processes let go of the port a moment after their first one died.
-            net::wait_until("the port of a lost sshd", Duration::from_secs(2), || async move {
-                Ok(std::net::TcpListener::bind(addr).is_ok())
-            })
-            .await?;
+            let_go(addr).await?;
             sshd.hole = Some(Blackhole::at(addr).await?);
         }
         Ok(())
@@ -183,9 +187,13 @@ impl Hosts {
 
     /// Brings a machine's SSH back.
     pub async fn find_again(&mut self, name: &str) -> anyhow::Result<()> {
-        self.sshd(name).hole = None;
-        self.spawn(name)?;
         let addr = self.address(name);
+        let sshd = self.sshd(name);
+        sshd.hole = None;
+        if sshd.child.take().is_some() {
+            let_go(addr).await?;
+        }
+        self.spawn(name)?;
         wait_tcp(&format!("sshd of {name}"), addr, Duration::from_secs(10)).await
     }
 

@@ -106,16 +106,8 @@ impl Run {
                 Ok(())
             }
             Record::Asked { digest, item, until, .. } => self.on_asked(*digest, *item, *until, at),
-            Record::Decided { digest, by, yes, reason, accept_unfenced } => {
-                self.consent = match (yes, &self.consent) {
-                    (false, _) => Consent::Denied { by: by.clone(), reason: reason.clone() },
-                    (true, Consent::Asked { .. }) => Consent::Given { digest: *digest, by: by.clone() },
-                    (true, other) => other.clone(),
-                };
-                for target in accept_unfenced {
-                    self.overrides.insert(target.clone(), by.clone());
-                }
-                self.skip_overridden(at);
+            decided @ Record::Decided { .. } => {
+                self.on_decided(decided, at);
                 Ok(())
             }
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
@@ -155,7 +147,7 @@ impl Run {
         Ok(())
     }
 
-    fn at_mut(&mut self, id: ItemId) -> Result<&mut ItemState, String> {
+    pub(super) fn at_mut(&mut self, id: ItemId) -> Result<&mut ItemState, String> {
         self.items.get_mut(usize::from(id)).ok_or_else(|| format!("there is no item {id}"))
     }
 
@@ -398,61 +390,9 @@ impl Run {
                     self.items[usize::from(id)].seen = None;
                 }
             }
-            Told::Retry(id) => {
-                let state = self.at_mut(*id)?;
-                let ItemPhase::Parked { .. } = state.phase else {
-                    return Err(format!("item {id} is not parked"));
-                };
-                let mut back = state.back.take();
-                if let Some(back) = &mut back {
-                    (back.asked, back.tries, back.since) = (true, 0, None);
-                }
-                *state = ItemState {
-                    rung: back.as_ref().map_or(0, |back| back.made.rung),
-                    numbered: state.numbered,
-                    changed: state.changed,
-                    intended: state.intended,
-                    made: std::mem::take(&mut state.made),
-                    before_undo: state.before_undo.take(),
-                    back,
-                    ..ItemState::new()
-                };
-                state.start(at);
-                self.resolved = false;
-                if self.undoing.is_none() {
-                    self.aborted = None;
-                }
-                self.deadline_from = self.deadline_from.map(|_| at);
-            }
-            Told::Confirm(id) => {
-                let rung = self.state(*id).rung;
-                let gives = self.rung(*id, rung).proves.clone();
-                let seq = self.seq + 1;
-                let state = self.at_mut(*id)?;
-                if state.phase != ItemPhase::AwaitingPerson {
-                    return Err(format!("item {id} waits for nobody"));
-                }
-                state.ended = Some(at);
-                state.changed = true;
-                state.intended = seq;
-                state.phase = ItemPhase::Done { gives };
-            }
-            Told::Skip(id) => {
-                let name = self.spec.items.get(usize::from(*id)).map(|i| i.name.clone());
-                let what = if self.undoing.is_some() { "is not taken back" } else { "was skipped" };
-                let state = self.at_mut(*id)?;
-                if !matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
-                    return Err(format!("item {id} is neither parked nor waits for a person"));
-                }
-                let doubt = if matches!(state.phase, ItemPhase::Parked { doubt: true, .. }) {
-                    " (whether it happened is unknown)"
-                } else {
-                    ""
-                };
-                let name = name.unwrap_or_else(|| "a step".into());
-                state.ended = Some(at);
-                state.phase = ItemPhase::Skipped { why: format!("{name} {what}{doubt} ({by}: {reason})") };
-            }
+            Told::Retry(id) => return self.on_retry(*id, at),
+            Told::Confirm(id) => return self.on_confirm(*id, at),
+            Told::Skip(id) => return self.on_skip(*id, by, reason, at),
             Told::Pause | Told::Resume => {
                 return Err("not in this version".into());
             }
@@ -461,7 +401,7 @@ impl Run {
     }
 
     /// A named override takes the place of the fence step that could not prove its fence.
-    fn skip_overridden(&mut self, at: Time) {
+    pub(super) fn skip_overridden(&mut self, at: Time) {
         for id in self.ids() {
             let Some(rule) = self.item(id).accept_unfenced.clone() else { continue };
             let Some(by) = self.overrides.get(&rule.target).cloned() else { continue };
@@ -492,7 +432,7 @@ impl Run {
 }
 
 impl ItemState {
-    fn start(&mut self, at: Time) {
+    pub(super) fn start(&mut self, at: Time) {
         self.began.get_or_insert(at);
         self.rung_began.get_or_insert(at);
     }

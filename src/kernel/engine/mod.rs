@@ -17,6 +17,7 @@ mod state;
 mod steps;
 mod summary;
 pub mod tell;
+mod told;
 mod turn;
 mod watch;
 

@@ -1,0 +1,80 @@
+//! What people said, folded into the run: a decision, and the words that name one step.
+
+use super::{Consent, ItemPhase, ItemState, Run};
+use crate::domain::{Actor, ItemId, Record, Time};
+
+impl Run {
+    pub(super) fn on_decided(&mut self, decided: &Record, at: Time) {
+        let Record::Decided { digest, by, yes, reason, accept_unfenced } = decided else { return };
+        self.consent = match (yes, &self.consent) {
+            (false, _) => Consent::Denied { by: by.clone(), reason: reason.clone() },
+            (true, Consent::Asked { .. }) => Consent::Given { digest: *digest, by: by.clone() },
+            (true, other) => other.clone(),
+        };
+        for target in accept_unfenced {
+            self.overrides.insert(target.clone(), by.clone());
+        }
+        self.skip_overridden(at);
+    }
+
+    pub(super) fn on_retry(&mut self, id: ItemId, at: Time) -> Result<(), String> {
+        let state = self.at_mut(id)?;
+        let ItemPhase::Parked { .. } = state.phase else {
+            return Err(format!("item {id} is not parked"));
+        };
+        let mut back = state.back.take();
+        if let Some(back) = &mut back {
+            (back.asked, back.tries, back.since) = (true, 0, None);
+        }
+        *state = ItemState {
+            rung: back.as_ref().map_or(0, |back| back.made.rung),
+            numbered: state.numbered,
+            changed: state.changed,
+            intended: state.intended,
+            made: std::mem::take(&mut state.made),
+            before_undo: state.before_undo.take(),
+            back,
+            ..ItemState::new()
+        };
+        state.start(at);
+        self.resolved = false;
+        if self.undoing.is_none() {
+            self.aborted = None;
+        }
+        self.deadline_from = self.deadline_from.map(|_| at);
+        Ok(())
+    }
+
+    pub(super) fn on_confirm(&mut self, id: ItemId, at: Time) -> Result<(), String> {
+        let rung = self.state(id).rung;
+        let gives = self.rung(id, rung).proves.clone();
+        let seq = self.seq + 1;
+        let state = self.at_mut(id)?;
+        if state.phase != ItemPhase::AwaitingPerson {
+            return Err(format!("item {id} waits for nobody"));
+        }
+        state.ended = Some(at);
+        state.changed = true;
+        state.intended = seq;
+        state.phase = ItemPhase::Done { gives };
+        Ok(())
+    }
+
+    pub(super) fn on_skip(&mut self, id: ItemId, by: &Actor, reason: &str, at: Time) -> Result<(), String> {
+        let name = self.spec.items.get(usize::from(id)).map(|i| i.name.clone());
+        let what = if self.undoing.is_some() { "is not taken back" } else { "was skipped" };
+        let state = self.at_mut(id)?;
+        if !matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
+            return Err(format!("item {id} is neither parked nor waits for a person"));
+        }
+        let doubt = if matches!(state.phase, ItemPhase::Parked { doubt: true, .. }) {
+            " (whether it happened is unknown)"
+        } else {
+            ""
+        };
+        let name = name.unwrap_or_else(|| "a step".into());
+        state.ended = Some(at);
+        state.phase = ItemPhase::Skipped { why: format!("{name} {what}{doubt} ({by}: {reason})") };
+        Ok(())
+    }
+}
