@@ -106,10 +106,7 @@ impl Run {
                 Ok(())
             }
             Record::Asked { digest, item, until, .. } => self.on_asked(*digest, *item, *until, at),
-            decided @ Record::Decided { .. } => {
-                self.on_decided(decided, at);
-                Ok(())
-            }
+            decided @ Record::Decided { .. } => self.on_decided(decided, at),
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
             Record::Ended { call, end } => {

@@ -4,8 +4,10 @@ use super::{Consent, ItemPhase, ItemState, Run};
 use crate::domain::{Actor, ItemId, Record, Time};
 
 impl Run {
-    pub(super) fn on_decided(&mut self, decided: &Record, at: Time) {
-        let Record::Decided { digest, by, yes, reason, accept_unfenced } = decided else { return };
+    pub(super) fn on_decided(&mut self, decided: &Record, at: Time) -> Result<(), String> {
+        let Record::Decided { digest, by, yes, reason, accept_unfenced } = decided else {
+            return Err("no decision".to_owned());
+        };
         self.consent = match (yes, &self.consent) {
             (false, _) => Consent::Denied { by: by.clone(), reason: reason.clone() },
             (true, Consent::Asked { .. }) => Consent::Given { digest: *digest, by: by.clone() },
@@ -15,6 +17,7 @@ impl Run {
             self.overrides.insert(target.clone(), by.clone());
         }
         self.skip_overridden(at);
+        Ok(())
     }
 
     pub(super) fn on_retry(&mut self, id: ItemId, at: Time) -> Result<(), String> {
