@@ -2,6 +2,7 @@
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
 mod freeze;
+mod two_drivers;
 
 use crate::domain::*;
 use crate::drive::Mistake;

@@ -1,8 +1,9 @@
 //! Where things go wrong in one simulated life, by number: the n-th boundary, the n-th call.
 
 use crate::engine::Command;
-use futures_util::future::{BoxFuture, pending, ready};
+use futures_util::future::{BoxFuture, pending, poll_fn, ready};
 use std::sync::{Mutex, MutexGuard};
+use std::task::Poll;
 
 /// What strikes a call of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,9 @@ pub enum Strike {
 pub struct Schedule {
     /// Boundaries (from 0, counted over all lives) at which the process dies.
     pub deaths: Vec<u32>,
+    /// The one boundary at which the process is paused instead, until [`Fuse::wake`]: it may come back to a world in which
+    /// another has taken its place.
+    pub pause: Option<u32>,
     /// Calls (from 0) that are struck.
     pub strikes: Vec<(u32, Strike)>,
     /// Appends (from 0) that are durable although they answer with an error.
@@ -46,6 +50,7 @@ struct State {
     appends: u32,
     dead: bool,
     heard: bool,
+    woken: bool,
 }
 
 impl Fuse {
@@ -58,10 +63,15 @@ impl Fuse {
     }
 
     /// A place where the process may die; then this never returns.
-    pub fn boundary(&self) -> BoxFuture<'static, ()> {
+    pub fn boundary(&self) -> BoxFuture<'_, ()> {
         let mut state = self.lock();
         let here = state.boundaries;
         state.boundaries += 1;
+        if !state.dead && state.schedule.pause == Some(here) {
+            state.dead = true;
+            drop(state);
+            return Box::pin(poll_fn(|_| if self.lock().woken { Poll::Ready(()) } else { Poll::Pending }));
+        }
         if state.dead || state.schedule.deaths.contains(&here) {
             state.dead = true;
             return Box::pin(pending());
@@ -107,6 +117,10 @@ impl Fuse {
     /// A new process begins.
     pub fn revive(&self) {
         self.lock().dead = false;
+    }
+    /// Who was paused goes on.
+    pub fn wake(&self) {
+        self.lock().woken = true;
     }
     /// Boundaries, calls and appends passed so far: the size of the space.
     pub fn counted(&self) -> (u32, u32, u32) {
