@@ -116,9 +116,9 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
     let config = Arc::new(options.config.clone());
     let registry = Arc::new(ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) });
     let playbooks = Playbooks::read(&options.playbooks, &config, registry.as_ref());
-    let world = Arc::new(SystemWorld::new());
-    let owner = format!("{}-{:016x}", std::process::id(), world.random());
     let journal = Journal::new(store.clone());
+    let world = Arc::new(SystemWorld::not_before(journal.backend().head().await?.at));
+    let owner = format!("{}-{:016x}", std::process::id(), world.random());
     playbooks.record(&journal, world.as_ref()).await?;
     let frozen = match frozen {
         Some(why) => Some(why),

@@ -16,7 +16,13 @@ pub struct SystemWorld {
 
 impl SystemWorld {
     pub fn new() -> SystemWorld {
-        let wall = wall_clock();
+        SystemWorld::not_before(wall_clock())
+    }
+
+    /// Begins at the wall clock, but not before `head`, the time of the journal's last record: a clock that was set back
+    /// while no process ran would otherwise make looks from before the stop fresh for long.
+    pub fn not_before(head: Time) -> SystemWorld {
+        let wall = wall_clock().max(head);
         SystemWorld { anchor: monotonic(), wall, last: AtomicI64::new(wall.0) }
     }
 
@@ -73,5 +79,15 @@ mod tests {
         let ahead = SystemWorld { wall: wall_clock() + Span::mins(60), ..SystemWorld::new() };
         assert!(ahead.now() >= wall_clock() + Span::mins(59), "a wall clock set back is not followed");
         assert!(ahead.now() >= ahead.now() - Span::ZERO && world.now() >= first);
+    }
+
+    #[test]
+    fn a_start_with_a_clock_behind_the_journal_goes_on_from_the_journal() {
+        let head = wall_clock() + Span::mins(10);
+        let world = SystemWorld::not_before(head);
+        let first = world.now();
+        assert!(first >= head, "a look taken before the stop would be of the future");
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(world.now() > first, "time stands until the wall clock has caught up");
     }
 }

@@ -158,6 +158,8 @@ impl Run {
         for state in &mut self.items {
             // Time-outs count from the look that the new runner takes, not from before the gap.
             state.rung_began = state.rung_began.map(|_| at);
+            // Nor does it trust a look of the old one: a clock that was set back would make it fresh for long.
+            state.seen = None;
             if let ItemPhase::InFlight { call, change } = &state.phase {
                 let (call, change) = (*call, change.clone());
                 if !call.undo {

@@ -65,6 +65,20 @@ struct Set {
     freezer: Option<Arc<freeze::Freezer>>,
 }
 
+impl Toy {
+    /// Compares and sets, settles at once, and nothing goes wrong.
+    pub(super) fn new(sim: &Sim, registers: &Arc<Mutex<Registers>>) -> Toy {
+        Toy {
+            fuse: sim.fuse.clone(),
+            registers: registers.clone(),
+            cas: true,
+            settle: Settle::AtOnce,
+            plot: Plot::default(),
+            freezer: None,
+        }
+    }
+}
+
 impl Registry for Toy {
     fn bind(&self, spec: &Spec) -> Result<Bound, Vec<String>> {
         let set = Set {
@@ -275,14 +289,7 @@ fn story(schedule: Schedule, mistake: Mistake, cas: bool, settle: Settle) -> Sto
     let mut sim = Sim::new(schedule, Time(1_000_000_000));
     sim.mistake = mistake;
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers: registers.clone(),
-        cas,
-        settle,
-        plot: Plot::default(),
-        freezer: None,
-    };
+    let toy = Toy { cas, settle, ..Toy::new(&sim, &registers) };
     let end = sim.open(spec(Mode::Auto)).and_then(|run| sim.finish(&run, &toy, Arc::new(NoSamples)));
     let registers = registers.lock().unwrap();
     Story {
@@ -406,14 +413,7 @@ fn an_unproven_need_stops_the_plan_and_its_planted_mistake_is_seen() {
         // The plan is held, and looked at again every 15 s: eight looks at a world that does not change are enough.
         sim.hold_patience = Span::mins(2);
         let registers = Arc::new(Mutex::new(Registers::default()));
-        let toy = Toy {
-            fuse: sim.fuse.clone(),
-            registers: registers.clone(),
-            cas: true,
-            settle: Settle::AtOnce,
-            plot: Plot::default(),
-            freezer: None,
-        };
+        let toy = Toy::new(&sim, &registers);
         let mut spec = spec(Mode::Auto);
         spec.items[2] = item("promote", "toy.set", ItemRole::Step, vec![1], json!({"needs": "nobody"}));
         let run = sim.open(spec).unwrap();

@@ -15,6 +15,10 @@ impl Run {
             return None;
         }
         let wanted = self.wants_back();
+        // Frozen, nothing begins by itself, the way back neither; a person's abort does.
+        if self.paused() && self.aborted.is_none() {
+            return None;
+        }
         if wanted.is_none() && !self.asks_whether_well() {
             return None;
         }

@@ -34,20 +34,13 @@ struct Told {
     registers: Registers,
     run: Run,
     counted: (u32, u32, u32),
-    entries: usize,
+    records: Vec<Stamped>,
 }
 
 fn tell(spec: &Resolved, plot: &Plot, schedule: Schedule, settle: Settle, last: &[Command]) -> Told {
     let sim = Sim::new(schedule, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers: registers.clone(),
-        cas: true,
-        settle,
-        plot: plot.clone(),
-        freezer: None,
-    };
+    let toy = Toy { settle, plot: plot.clone(), ..Toy::new(&sim, &registers) };
     let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
     let samples = || Arc::new(NoSamples);
     let mut end = sim.open(spec.clone()).and_then(|run| sim.finish(&run, &toy, samples()));
@@ -69,10 +62,9 @@ fn tell(spec: &Resolved, plot: &Plot, schedule: Schedule, settle: Settle, last: 
         })
         .collect();
     let run = Run::fold(&records).unwrap();
-    let entries = records.len();
     drop(toy);
     let registers = Arc::into_inner(registers).unwrap().into_inner().unwrap();
-    Told { end, registers, run, counted, entries }
+    Told { end, registers, run, counted, records }
 }
 
 fn quiet(spec: &Resolved, plot: &Plot) -> Told {
@@ -271,7 +263,7 @@ fn a_commit_point_in_doubt_never_turns() {
             let promoting = told.run.state(4).changed;
             let stands = told.registers.now.get(&Name::from("fence")) == Some(&1);
             assert!(!promoting || stands, "aborted at {at}: {:?}", told.end);
-            assert!(told.entries < 400, "it does not spin");
+            assert!(told.records.len() < 400, "it does not spin");
         }
     }
     spec.items[4].on_failure = OnFailure::Undo;
@@ -319,14 +311,7 @@ fn a_late_resume_asks_again_before_the_commit_point() {
             Sim::new(Schedule { deaths: vec![death], gap: true, ..Schedule::default() }, Time(1_000_000_000));
         sim.patience = Span::secs(1);
         let registers = Arc::new(Mutex::new(Registers::default()));
-        let toy = Toy {
-            fuse: sim.fuse.clone(),
-            registers: registers.clone(),
-            cas: true,
-            settle: Settle::AtOnce,
-            plot: Plot::default(),
-            freezer: None,
-        };
+        let toy = Toy::new(&sim, &registers);
         let run = sim.open(spec.clone()).unwrap();
         let promoted = || registers.lock().unwrap().now.contains_key(&Name::from("promote"));
         let mut approvals = 0;
@@ -369,12 +354,8 @@ fn a_parked_run_blocks_nobody_but_by_its_locks() {
     let sim = Sim::new(Schedule::default(), Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
     let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers,
-        cas: true,
-        settle: Settle::AtOnce,
         plot: Plot { wrong: Some(("dns".into(), 1, Wrong::Rejects)), ..Plot::default() },
-        freezer: None,
+        ..Toy::new(&sim, &registers)
     };
     let of = |run: &str, service: &str, lock: &str| {
         let mut spec = going_back(Mode::Auto);
@@ -402,4 +383,28 @@ fn a_parked_run_blocks_nobody_but_by_its_locks() {
     sim.say(&"RUN001".into(), &by, &Command::Close).unwrap();
     sim.finish(&"RUN001".into(), &toy, Arc::new(NoSamples)).unwrap();
     assert_eq!(finish(of("RUN004", "wiki", "pg")), Ok(End::Finished(Outcome::Succeeded)));
+}
+
+/// The promotion is rejected and says undo, and somebody freezes everything at each point of that.
+#[test]
+fn frozen_it_does_not_go_back_by_itself() {
+    let spec = going_back(Mode::Auto);
+    let plot = Plot { wrong: Some(("promote".into(), 1, Wrong::Rejects)), ..Plot::default() };
+    let appends = quiet(&spec, &plot).counted.2;
+    let mut waited = 0;
+    for at in 0..appends {
+        let until = Time(1_000_000_000) + Span::mins(20);
+        let freeze = Command::Freeze { service: None, until };
+        let told = tell(&spec, &plot, said(&freeze, at), Settle::AtOnce, &[]);
+        judge(&told).unwrap_or_else(|why| panic!("frozen at {at}: {why}"));
+        let of = |kind: &str| told.records.iter().position(|r| r.record.kind() == kind);
+        if let (Some(frozen), Some(undoing)) =
+            (of("frozen"), of("undoing").filter(|u| of("frozen") < Some(*u)))
+        {
+            let thawed = of("thawed").unwrap_or_else(|| panic!("frozen at {at}: it went back all the same"));
+            assert!(frozen < thawed && thawed < undoing, "frozen at {at}: it went back before the thaw");
+            waited += 1;
+        }
+    }
+    assert!(waited > 3, "a freeze came before the way back at {waited} places only");
 }

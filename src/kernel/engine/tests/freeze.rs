@@ -43,14 +43,7 @@ fn frozen_at(call: u32, lasts: Span) -> (End, Vec<Stamped>, u32) {
     let registers = Arc::new(Mutex::new(Registers::default()));
     let backend = sim.backend.clone();
     let freezer = Arc::new(Freezer { calls: AtomicU32::new(0), at: call, backend, lasts });
-    let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers: registers.clone(),
-        cas: true,
-        settle: Settle::AtOnce,
-        plot: Default::default(),
-        freezer: Some(freezer.clone()),
-    };
+    let toy = Toy { freezer: Some(freezer.clone()), ..Toy::new(&sim, &registers) };
     let run = sim.open(spec(Mode::Auto)).unwrap();
     let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
     assert!(registers.lock().unwrap().changes.values().all(|n| *n == 1));
@@ -159,14 +152,7 @@ fn an_expired_approval_is_asked_for_again_with_a_new_plan() {
     let mut sim = Sim::new(Schedule::default(), Time(1_000_000_000));
     sim.patience = Span::mins(40);
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers: registers.clone(),
-        cas: true,
-        settle: Settle::AtOnce,
-        plot: Default::default(),
-        freezer: None,
-    };
+    let toy = Toy::new(&sim, &registers);
     let run = sim.open(spec(Mode::Approve)).unwrap();
     assert!(matches!(sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap(), End::Waits(_)));
     let journal = Journal::new(sim.backend.clone());

@@ -9,14 +9,7 @@ use crate::journal::{AppendError, Journal};
 fn woken_at(place: u32, settle: Settle) -> Option<(Result<Pass, DriveError>, BTreeMap<Name, u32>)> {
     let sim = Sim::new(Schedule { pause: Some(place), ..Schedule::default() }, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
-    let toy = Toy {
-        fuse: sim.fuse.clone(),
-        registers: registers.clone(),
-        cas: true,
-        settle,
-        plot: Plot::default(),
-        freezer: None,
-    };
+    let toy = Toy { settle, ..Toy::new(&sim, &registers) };
     let run = RunId::from("RUN001");
     let opening = crate::drive::opening(&spec(Mode::Auto), sim.world.now()).unwrap();
     let journal = Journal::new(sim.backend.clone());
@@ -62,4 +55,28 @@ fn an_old_driver_that_wakes_up_changes_nothing() {
         println!("{settle:?}: paused at {} places: {deposed} deposed, {ended} found it ended", place - 2);
         assert!(deposed > 10 && place > 30, "the space shrank: {deposed} of {place}");
     }
+}
+
+/// Dies at every place; the new runner has the same clock to the microsecond, so every old look would still be fresh.
+#[test]
+fn a_new_runner_trusts_no_look_of_the_old_one() {
+    let mut taken_before = 0;
+    for death in 0..60 {
+        let sim = Sim::new(Schedule { deaths: vec![death], ..Schedule::default() }, Time(1_000_000_000));
+        let registers = Arc::new(Mutex::new(Registers::default()));
+        let toy = Toy::new(&sim, &registers);
+        let run = sim.open(spec(Mode::Auto)).unwrap();
+        sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
+        let journal = Journal::new(sim.backend.clone());
+        let records = sim.block_on(journal.read(&Stream::Run(run), 1)).unwrap().unwrap();
+        let at = |kind: &str| records.iter().position(|r| r.record.kind() == kind);
+        let (Some(taken), Some(first)) = (at("taken"), at("intended")) else { continue };
+        if taken < first {
+            taken_before += 1;
+            let guard = |r: &Stamped| matches!(r.record, Record::Observed { item: 0, .. });
+            let looked = records[taken..first].iter().any(guard);
+            assert!(looked, "death at {death}: the first change stands on the look of a dead runner");
+        }
+    }
+    assert!(taken_before > 1, "no death fell between the opening and the first change");
 }
