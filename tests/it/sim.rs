@@ -5,6 +5,7 @@
 mod clocks;
 mod drivers;
 mod freezes;
+mod generated;
 
 pub mod judge;
 mod mistakes;
