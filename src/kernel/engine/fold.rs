@@ -47,6 +47,8 @@ impl Run {
             closed: None,
             undoing: None,
             freezes: vec![],
+            lifted: Default::default(),
+            spent: None,
             look_anew: false,
             resolved: false,
             late: false,
@@ -122,6 +124,14 @@ impl Run {
             }
             Record::Frozen { .. } | Record::Thawed { .. } => {
                 self.on_freeze(&stamped.record, at);
+                Ok(())
+            }
+            Record::Overridden(lifted) => {
+                self.on_overridden(lifted, at);
+                Ok(())
+            }
+            Record::OverrideEnded { rule, .. } => {
+                self.on_override_ended(*rule, at);
                 Ok(())
             }
             Record::Finished { outcome, .. } => {
