@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn every_server_that_tells_a_time_is_asked_once() {
         let text = "[sources.a]\napi = [\"http://am:9093/alerts\", \"http://am:9093\"]\nprometheus = [\"http://prom:9090\"]\n\
-                    [vantages.v]\nblackbox = \"https://u:p@bb.test/probe\"\ndomain = \"x\"\n\
+                    [vantages.v]\nblackbox = \"https://bb.test/probe\"\ndomain = \"x\"\n\
                     [targets.pg]\nkind = \"postgres\"\naddress = \"192.0.2.1\"\nuser = \"u\"\n";
         let clocks = clocks(&crate::config::for_test(text));
         let names: Vec<&str> = clocks.iter().map(|(name, _)| name.as_str()).collect();

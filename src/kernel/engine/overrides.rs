@@ -21,6 +21,14 @@ pub fn may_override(by: &Actor, rule: Rule) -> Result<(), Refused> {
     }
 }
 
+/// What people say about everything, or about a service, and each run of it is told.
+pub(super) fn is_word(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Frozen { .. } | Record::Thawed { .. } | Record::Overridden(_) | Record::OverrideEnded { .. }
+    )
+}
+
 impl Run {
     /// The override in force, if there is one.
     pub fn lifted_now(&self, rule: Rule, now: Time) -> Option<&Override> {
@@ -53,13 +61,12 @@ impl Run {
         }
     }
 
-    pub(super) fn on_overridden(&mut self, lifted: &Override, at: Time) {
-        self.lifted.insert(lifted.rule, lifted.clone());
-        self.plan_again(at);
-    }
-
-    pub(super) fn on_override_ended(&mut self, rule: Rule, at: Time) {
-        self.lifted.remove(&rule);
+    pub(super) fn on_override(&mut self, record: &Record, at: Time) {
+        match record {
+            Record::Overridden(lifted) => drop(self.lifted.insert(lifted.rule, lifted.clone())),
+            Record::OverrideEnded { rule, .. } => drop(self.lifted.remove(rule)),
+            _ => return,
+        }
         self.plan_again(at);
     }
 

@@ -104,7 +104,8 @@ impl Run {
                 let broken = self.broken((id, planned.rung), change, &given, Ahead::Plan);
                 let broken = self.standing(broken, now);
                 let mut why: Vec<Reason> = unmet.into_iter().filter(|n| !askable(n)).map(say).collect();
-                why.extend(prefixed(&broken));
+                // An optional step that may not be is given up in its turn.
+                why.extend(prefixed(&broken).into_iter().filter(|_| !item.optional));
                 why
             }
         }
@@ -127,7 +128,11 @@ impl Run {
 
     /// The plan as shown. Its digest covers decisions and normalised facts, never a measurement.
     pub fn sheet(&self, now: Time) -> PlanSheet {
-        let lines: Vec<PlanLine> = self.ids().map(|id| self.line(id, now)).collect();
+        let mut lines: Vec<PlanLine> = self.ids().map(|id| self.line(id, now)).collect();
+        let first = lines.iter_mut().find(|line| line.role == ItemRole::Step);
+        if let (Some(lifted), Some(line)) = (self.budget_lifted(now), first) {
+            line.notes.push(lifted.says());
+        }
         let items: Vec<Value> = self.ids().map(|id| self.contract_of(id)).collect();
         let spec = &self.spec;
         let mut contract = json!({

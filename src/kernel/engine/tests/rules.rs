@@ -263,6 +263,14 @@ fn changes_within_an_hour_are_limited_as_a_whole_and_a_run_under_way_is_not_cut_
     assert_eq!((codes, fenced), (vec!["PM5604".to_owned()], 0), "what is not known is no room");
     let (end, codes, fenced, _) = go(Others { race: true, ..others(0, 10) }, None);
     assert_eq!((codes, fenced), (vec!["PM5604".to_owned()], 0), "{end:?}: another was quicker");
+    // A cached row is a function of the records alone, whatever a ledger says.
+    let (_, _, _, tale) = go(others(5, 10), None);
+    let told = tale.records();
+    let held = told.iter().position(|r| matches!(r.record, Record::Held { .. })).unwrap();
+    let mut run = Run::fold(&told[..held]).unwrap();
+    let bare = run.summary().cached();
+    run.spent = Some(Ok(Spent { begun: 10, reserved: 0, own: 0, most: 10 }));
+    assert!(run.next(NOW).says.contains("changes_per_hour") && run.summary().cached() == bare);
     // The fence is swallowed again and again: each attempt beyond the plan asks for room, and the seventh has none.
     let (end, codes, _, _) = go(others(4, 10), Some("fence"));
     assert!(matches!(&end, End::Waits(says) if says.starts_with("parked")), "{end:?}");
