@@ -2,6 +2,7 @@
 //! every fault at every step. Each schedule must end as the undisturbed run does with every change made exactly once,
 //! or stop for a person with nothing made twice; and at no moment may two servers take writes.
 
+mod faults;
 mod judge;
 mod mistakes;
 pub mod plot;

@@ -1,5 +1,6 @@
 //! Acting: each step a small reconciler, in the order that `after` gives, behind two gates.
 
+use super::rules::Ahead;
 use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
 use crate::domain::{
     Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time, WhyObserved,
@@ -208,6 +209,11 @@ impl Run {
             let why =
                 unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
             return next.record(Record::Parked { item: Some(id), doubt: false, why });
+        }
+        let mut broken = self.standing(self.broken((id, rung), change, &given, Ahead::Write), now);
+        broken.extend(self.over_budget(now));
+        if !broken.is_empty() {
+            return self.stop(id, broken, now, next);
         }
         let gated = self.first_change.is_none() || self.item(id).commit_point || self.late || self.look_anew;
         if gated && self.resolved && self.first_change.is_some() {

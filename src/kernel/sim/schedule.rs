@@ -118,6 +118,10 @@ impl Fuse {
     pub fn revive(&self) {
         self.lock().dead = false;
     }
+    /// The process dies here, whatever the schedule says; a new one begins as after any death.
+    pub fn burn(&self) {
+        self.lock().dead = true;
+    }
     /// Who was paused goes on.
     pub fn wake(&self) {
         self.lock().woken = true;
