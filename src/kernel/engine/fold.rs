@@ -55,6 +55,7 @@ impl Run {
             committed: None,
             rpo: None,
             loss_is_final: false,
+            end_says: None,
             finished: None,
             ended: None,
             watches: Default::default(),
@@ -124,8 +125,9 @@ impl Run {
                 self.on_freeze(&stamped.record, at);
                 Ok(())
             }
-            Record::Finished { outcome, .. } => {
+            Record::Finished { outcome, says, .. } => {
                 self.finished = Some(*outcome);
+                self.end_says = Some(says.clone());
                 self.ended = Some(at);
                 Ok(())
             }
