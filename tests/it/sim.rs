@@ -4,9 +4,9 @@
 
 mod clocks;
 mod drivers;
+mod faults;
 mod freezes;
 mod generated;
-
 pub mod judge;
 mod mistakes;
 mod pair;

@@ -7,7 +7,7 @@ use crate::drive::Mistake;
 use crate::drive::{DriveError, Driver, Pass, opening};
 use crate::engine::{Command, Run};
 use crate::journal::{AppendError, Batch, Journal};
-use crate::port::{Registry, Samples, World};
+use crate::port::{Ledger, Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,8 @@ pub struct Sim {
     pub backend: Arc<FaultyBackend>,
     #[cfg(any(test, feature = "planted"))]
     pub mistake: Mistake,
+    /// The instance's limit of changes, where there shall be one.
+    pub ledger: Option<Arc<dyn Ledger>>,
     /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
     /// The same for a run that is held all that time: one look is like the other.
@@ -65,6 +67,7 @@ impl Sim {
             backend,
             #[cfg(any(test, feature = "planted"))]
             mistake: Mistake::None,
+            ledger: None,
             patience: Span::mins(180),
             hold_patience: Span::mins(180),
         }
@@ -101,6 +104,10 @@ impl Sim {
             let driver = Driver::new(&journal, registry, world, samples.clone(), format!("life {life}"));
             #[cfg(any(test, feature = "planted"))]
             let driver = driver.with_mistake(self.mistake);
+            let driver = match &self.ledger {
+                Some(ledger) => driver.within(ledger.clone()),
+                None => driver,
+            };
             match self.block_on(driver.drive(run)) {
                 None => self.restart(),
                 Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),

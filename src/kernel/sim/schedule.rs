@@ -144,6 +144,10 @@ impl Fuse {
     pub fn revive(&self) {
         self.lock().stopped = None;
     }
+    /// The process dies here, whatever the schedule says; a new one begins as after any death.
+    pub fn burn(&self) {
+        self.lock().stopped = Some(Stopped::Dead);
+    }
     /// Who was paused at that boundary goes on.
     pub fn wake(&self, at: u32) {
         let asleep = {

@@ -1,19 +1,23 @@
 //! One scenario: a shipped playbook, resolved, in a world; and the telling of one life in it.
 
 use super::schedules::Life;
+use futures_util::future::BoxFuture;
 use pointsman::config::Config;
 use pointsman::kernel::domain::{
     Actor, Cause, Digest, Mode, Record, Resolved, Role, Rpo, RunId, Span, Time, Via,
 };
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::engine::Command;
+use pointsman::kernel::inject::{Death, Injector};
 use pointsman::kernel::journal::Entry;
 use pointsman::kernel::port::Samples;
-use pointsman::kernel::sim::{End, Sim};
+use pointsman::kernel::sim::{End, Fuse, Sim};
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
 use pointsman::simulated::world::{Standing, Start, TwoSites, Watch};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,7 +50,7 @@ pub struct Plot {
 pub struct Stage {
     pub sim: Sim,
     pub sites: Arc<TwoSites>,
-    pub registry: ProviderRegistry,
+    pub registry: Injector,
     pub samples: Arc<dyn Samples>,
     before: Standing,
 }
@@ -66,6 +70,16 @@ pub struct Story {
     pub intents: Vec<(String, String)>,
     /// Boundaries, calls, appends.
     pub counted: (u32, u32, u32),
+}
+
+/// The fault `crash`: the simulator's process dies.
+struct Burn(Arc<Fuse>);
+
+impl Death for Burn {
+    fn die(&self) -> BoxFuture<'static, Infallible> {
+        self.0.burn();
+        Box::pin(pending())
+    }
 }
 
 fn folder() -> PathBuf {
@@ -155,7 +169,8 @@ impl Plot {
         let sites =
             TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, &sim.world)
                 .unwrap();
-        let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
+        let real = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
+        let registry = Injector::new(Arc::new(real), Arc::new(Burn(sim.fuse.clone())));
         let (samples, before) = (sites.samples(&sim.world), sites.standing());
         Stage { sim, sites, registry, samples, before }
     }

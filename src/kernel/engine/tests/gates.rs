@@ -193,10 +193,10 @@ fn a_parked_step_begins_nothing_else_and_a_target_is_never_written_twice_at_once
 #[test]
 fn a_plan_says_everything_that_stands_against_it() {
     let mut run = planned(Mode::Auto);
-    assert!(run.blockers().is_empty());
+    assert!(run.blockers(NOW).is_empty());
     run.items[GUARD].planned = seen(StepPlan::Change(Box::new(change())), NOW);
     run.items[FENCE].planned = seen(StepPlan::refuse("PM1", "alive"), NOW);
-    let codes: Vec<String> = run.blockers().into_iter().map(|reason| reason.code).collect();
+    let codes: Vec<String> = run.blockers(NOW).into_iter().map(|reason| reason.code).collect();
     assert_eq!(
         codes,
         ["PM5101", "PM1", "PM5102"],
@@ -213,14 +213,14 @@ fn a_plan_says_everything_that_stands_against_it() {
     asks.spec = with_rule(true).into();
     asks.items[GUARD].planned = seen(holds(), NOW);
     asks.items[LEFT].planned = seen(StepPlan::unknown("PM2", "silent"), NOW);
-    let codes: Vec<String> = asks.blockers().into_iter().map(|reason| reason.code).collect();
+    let codes: Vec<String> = asks.blockers(NOW).into_iter().map(|reason| reason.code).collect();
     assert_eq!(
         codes,
         ["PM1"],
         "a living primary refuses, whoever may accept; what is optional stands against nothing"
     );
     asks.items[FENCE].planned = seen(StepPlan::unknown("PM2", "silent"), NOW);
-    assert!(asks.blockers().is_empty(), "people are asked when its turn comes");
+    assert!(asks.blockers(NOW).is_empty(), "people are asked when its turn comes");
     asks.spec = with_rule(false).into();
-    assert_eq!(asks.blockers().len(), 1, "what is required and unknown stands against the plan");
+    assert_eq!(asks.blockers(NOW).len(), 1, "what is required and unknown stands against the plan");
 }
