@@ -215,7 +215,9 @@ impl Run {
         if !broken.is_empty() {
             return self.stop(id, broken, now, next);
         }
-        let gated = self.first_change.is_none() || self.item(id).commit_point || self.late || self.look_anew;
+        // Past the commit point guards speak of a world that is gone: the standby, for one, is the primary now.
+        let anew = self.committed.is_none() && (self.late || self.look_anew);
+        let gated = self.first_change.is_none() || self.item(id).commit_point || anew;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);

@@ -1,9 +1,12 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod approval;
 mod faults;
 mod freeze;
+mod gates;
 mod rules;
+mod scene;
 mod two_drivers;
 
 use crate::domain::*;
