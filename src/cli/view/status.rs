@@ -36,7 +36,8 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.push(look.paint(Paint::Bad, "Nothing starts on its own until a person thaws it:"));
         lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
-    for freeze in &doc.freezes {
+    // The one of everything is the first sentence already.
+    for freeze in doc.freezes.iter().filter(|freeze| !doc.says.contains(&freeze.says)) {
         lines.push(look.paint(Paint::Bad, &format!("FROZEN: {}", clean(&freeze.says))));
     }
     if let Some(breaker) = &doc.breaker {
@@ -46,10 +47,13 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         );
     }
     for lifted in &doc.overrides {
-        let says = crate::cli::look::clean(&lifted.says);
+        let says = clean(&lifted.says);
         lines.push(look.paint(Paint::Bad, &format!("OVERRIDE: {says}")));
     }
     lines.extend(doc.changes.as_ref().filter(|c| c.begun > 0).map(|c| changes(c, look)));
+    if let Some(clocks) = &doc.clocks {
+        lines.push(look.paint(Paint::Bad, &clean(clocks)));
+    }
     for held in &doc.held_back {
         let says = format!("{} does not move by itself now:", held.service);
         lines.push(look.paint(Paint::Asks, &says));
@@ -60,9 +64,6 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         true => vec!["No runs.".to_owned()],
         false => runs(&doc.runs, look),
     });
-    if let Some(clocks) = &doc.clocks {
-        lines.push(look.paint(Paint::Bad, &clean(clocks)));
-    }
     if !doc.fence_watches.is_empty() {
         lines.push(String::new());
         lines.extend(watches(&doc.fence_watches, look));

@@ -129,12 +129,7 @@ impl Run {
                 self.on_override(word, at);
                 Ok(())
             }
-            Record::Finished { outcome, says, .. } => {
-                self.finished = Some(*outcome);
-                self.end_says = Some(says.clone());
-                self.ended = Some(at);
-                Ok(())
-            }
+            Record::Finished { outcome, says, .. } => self.on_finished(*outcome, says, at),
             Record::Undoing { why } => self.on_undoing(why),
             Record::FenceWatch { target, rung, state, says, .. } => {
                 self.on_fence_watch(target, *rung, *state, says, at)
@@ -147,6 +142,13 @@ impl Run {
         }
         self.seq = stamped.seq;
         self.at = at;
+        Ok(())
+    }
+
+    fn on_finished(&mut self, outcome: Outcome, says: &str, at: Time) -> Result<(), String> {
+        self.finished = Some(outcome);
+        self.end_says = Some(says.to_owned());
+        self.ended = Some(at);
         Ok(())
     }
 

@@ -18,7 +18,8 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         }
         Record::Planned(sheet) => {
             let changes = sheet.lines.iter().filter(|l| l.verdict == crate::domain::Verdict::Change).count();
-            format!("plan {}: {changes} changes", sheet.digest.short())
+            let many = if changes == 1 { "change" } else { "changes" };
+            format!("plan {}: {changes} {many}", sheet.digest.short())
         }
         Record::Asked { item: Some(id), says, .. } => format!("{}: a person is asked: {says}", item(*id)),
         Record::Asked { says, .. } => says.clone(),
