@@ -13,7 +13,6 @@ pub mod code {
     pub const WRONG_TYPE: &str = "PM1205";
     pub const BAD_VALUE: &str = "PM1206";
     pub const NOT_YET: &str = "PM1207";
-    pub const NOT_ENFORCED: &str = "PM1208";
     pub const NO_ALIASES: &str = "PM1209";
     pub const UNKNOWN_NAME: &str = "PM1210";
     pub const WRONG_KIND: &str = "PM1211";
@@ -48,6 +47,7 @@ pub mod code {
     pub const SITES: &str = "PM1252";
     pub const ALIVE_REFUSES: &str = "PM1253";
     pub const NO_DRILL: &str = "PM1254";
+    pub const NOBODY_APPROVES: &str = "PM1255";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -42,7 +42,7 @@ pub struct Why {
 
 pub async fn freeze(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Freeze>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
@@ -50,34 +50,38 @@ pub async fn freeze(
         let remedy = "send \"for\" with its unit, like \"2h\" or \"30m\"";
         Problem::new(StatusCode::BAD_REQUEST, "PM4011", says, "nothing was changed", remedy)
     })?;
+    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
     answer(app.freeze(wanted.service, &by, &wanted.reason, lasts).await)
 }
 
 pub async fn thaw(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Thaw>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
     answer(app.thaw(wanted.service, &by, &wanted.reason).await)
 }
 
 pub async fn acknowledge(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     Path(service): Path<Name>,
     wanted: Result<Json<Why>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.on(&service)?;
     answer(app.acknowledge(&service, &by, &wanted.reason).await)
 }
 
 pub async fn reset_breaker(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Why>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.everywhere()?;
     answer(app.reset_breaker(&by, &wanted.reason).await)
 }
 

@@ -89,7 +89,7 @@ fn alert(labels: &[(&str, &str)]) -> AlertView {
 }
 
 fn opening(alert: Option<AlertView>) -> Opening {
-    let by = Actor { name: "bo".into(), roles: vec![Role::Operator], via: Via::Cli };
+    let by = Actor::token("bo".into(), vec![Role::Operator], Via::Cli);
     Opening {
         run: RunId::from("7KQ4M2"),
         epoch: 3,

@@ -41,6 +41,7 @@ impl Run {
             spec,
             plan: None,
             consent: Consent::None,
+            expiries: 0,
             hold: None,
             overrides: Default::default(),
             aborted: None,
@@ -107,6 +108,7 @@ impl Run {
             }
             Record::Asked { digest, item, until, .. } => self.on_asked(*digest, *item, *until, at),
             decided @ Record::Decided { .. } => self.on_decided(decided, at),
+            Record::Passed { by, .. } => self.on_passed(by, at),
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
             Record::Ended { call, end } => {
@@ -117,7 +119,7 @@ impl Run {
             }
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
-                self.on_held(Hold { why: why.clone(), until: *until });
+                self.on_held(Hold { why: why.clone(), until: *until }, at);
                 Ok(())
             }
             Record::Frozen { .. } | Record::Thawed { .. } => {
@@ -255,7 +257,7 @@ impl Run {
                 Ok(())
             }
             (None, Some(until)) => {
-                self.consent = Consent::Asked { digest, until };
+                self.consent = Consent::Asked { digest, until, yes: vec![], passed: vec![] };
                 Ok(())
             }
             (None, None) => Err("an approval is asked for until a time".into()),
@@ -357,7 +359,10 @@ impl Run {
         Ok(())
     }
 
-    fn on_held(&mut self, hold: Hold) {
+    fn on_held(&mut self, hold: Hold, at: Time) {
+        if matches!(&self.consent, Consent::Asked { until, .. } if at >= *until) {
+            self.expiries += 1;
+        }
         self.hold = Some(hold);
         self.forget_plan();
     }
@@ -392,6 +397,7 @@ impl Run {
             Told::Retry(id) => return self.on_retry(*id, at),
             Told::Confirm(id) => return self.on_confirm(*id, at),
             Told::Skip(id) => return self.on_skip(*id, by, reason, at),
+            Told::Replan => self.forget_plan(),
             Told::Pause | Told::Resume => {
                 return Err("not in this version".into());
             }

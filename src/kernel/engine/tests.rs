@@ -1,6 +1,7 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod approvals;
 mod freeze;
 mod two_drivers;
 
@@ -262,7 +263,7 @@ pub(super) fn spec(mode: Mode) -> Resolved {
             item("probe", "toy.set", Verify, vec![], none()),
         ],
         locks: vec![],
-        approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
+        approval: ApprovalRule::simple(Span::mins(15), Role::Approver),
         limits: Limits::default(),
         objective: Objective::default(),
         afterwards: Afterwards {
