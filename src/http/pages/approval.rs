@@ -117,7 +117,7 @@ async fn shown(app: &App, run: &Run, signed_in: Option<SignedIn>) -> Result<Resp
     let view = View::of(run, app.world.now());
     let by = signed_in.as_ref().map(|signed_in| signed_in.caller.on(&run.spec.service));
     let fresh = match (&by, view.open) {
-        (Some(by), Some((offered, _))) if run.may_approve(by).is_ok() => {
+        (Some(by), Some((offered, _))) if can_compare(run) && run.may_approve(by).is_ok() => {
             fresh(app.look_again(run).await, offered, app.world.now())
         }
         _ => Fresh::NotLooked,
@@ -128,6 +128,11 @@ async fn shown(app: &App, run: &Run, signed_in: Option<SignedIn>) -> Result<Resp
         view.open.map_or_else(Default::default, |(digest, until)| (digest.to_string(), clock(until, now)));
     let need = run.spec.approval.need;
     Ok(page(StatusCode::OK, &ApprovalPage { css: CSS, view, fresh, desk, digest, until, need }))
+}
+
+/// Once something is changed, a plan made anew is another one by itself; its steps are looked at one by one.
+fn can_compare(run: &Run) -> bool {
+    run.first_change.is_none()
 }
 
 fn fresh(look: Result<Look, String>, offered: Digest, now: Time) -> Fresh {
@@ -224,7 +229,7 @@ fn command(run: &Run, sent: &Sent) -> Result<Command, Problem> {
 async fn as_it_was_shown(app: &App, run: &Run, digest: Digest, by: &Actor) -> Result<(), Problem> {
     // What is not theirs to decide, or decided already, is for the engine to say, without a look.
     let yes = Command::Approve { digest, accept_unfenced: vec![], solo: true };
-    if run.decide(&yes, by, "to look", app.world.now()).is_err() {
+    if !can_compare(run) || run.decide(&yes, by, "to look", app.world.now()).is_err() {
         return Ok(());
     }
     // A look that fails is no reason to hold a person back: everything is looked at again before the first change.

@@ -27,7 +27,8 @@ pub struct View {
     pub does: Vec<Line>,
     pub lose: Vec<String>,
     pub takes: String,
-    pub nothing: String,
+    /// What happens if nobody decides; once somebody did, that is not said any more.
+    pub nothing: Option<String>,
     pub asked_by: String,
     pub plan: String,
     pub seen: String,
@@ -73,7 +74,7 @@ impl View {
                 Some(rto) => format!("not measured by a drill yet; the objective is {rto}"),
                 None => "not measured by a drill yet".to_owned(),
             },
-            nothing: nothing(run, open.map(|(_, until)| until), now),
+            nothing: open.map(|(_, until)| nothing(run, until, now)),
             asked_by: asked_by(&spec.cause),
             plan: run.plan.as_ref().map_or_else(|| "none".to_owned(), |plan| plan.digest.short()),
             seen: run.plan.as_ref().map_or_else(|| "not yet".to_owned(), |plan| clock(plan.at, now)),
@@ -148,13 +149,16 @@ fn lose(run: &Run) -> Vec<String> {
     }
 }
 
-fn nothing(run: &Run, until: Option<Time>, now: Time) -> String {
-    let stays = format!("Pointsman changes nothing, and {} stays as it is.", run.spec.service);
-    let Some(until) = until else { return stays };
+fn nothing(run: &Run, until: Time, now: Time) -> String {
+    let stays = match run.first_change {
+        None => format!("Pointsman changes nothing, and {} stays as it is.", run.spec.service),
+        Some(_) => "Pointsman changes nothing more; what it changed so far stays.".to_owned(),
+    };
     let then = match run.spec.approval.on_expiry {
         OnExpiry::Escalate => "a new plan is made, and more people are asked",
         OnExpiry::Hold => "a new plan is made and asked for again",
-        OnExpiry::Reject => "the run ends",
+        OnExpiry::Reject if run.first_change.is_none() => "the run ends",
+        OnExpiry::Reject => "it is asked for again",
     };
     format!("{stays} At {} {then}.", clock(until, now))
 }

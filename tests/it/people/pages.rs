@@ -161,6 +161,7 @@ async fn who_says_where_traffic_goes_approves_once_and_the_next_is_told_who_did(
     yard.until_finished(1).await;
     assert!(yard.moved("s0"));
     let shown = eve.get(&path).await;
+    assert!(!shown.html.contains("changes nothing"), "{}", shown.html);
     assert!(
         shown.html.contains("Already approved by bo at") && !shown.html.contains("name=\"decision\""),
         "{}",
