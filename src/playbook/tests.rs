@@ -307,6 +307,28 @@ fn auto_needs_guards_and_a_cooldown() {
 }
 
 #[test]
+fn an_approval_that_nobody_could_give_is_refused() {
+    let of = |approval: &str| {
+        let text = PLAYBOOK.replace("mode: observe  ", "mode: approve  ");
+        let edited = text.replace("approval: { need: 1, expires: 15m }", approval);
+        assert_ne!(edited, text);
+        codes(&checked(&edited).1).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (approval, wanted) in [
+        ("approval: { need: 1, from: [oncall] }", &[][..]),
+        ("approval: { on_expiry: reject, not_requester: false, via: [cli] }", &[]),
+        ("approval: { need: 2, from: [oncall] }", &["PM1255"]),
+        ("approval: { need: 2 }", &["PM1255"]),
+        ("approval: { from: [onkall] }", &["PM1210"]),
+        ("approval: { via: [web, slack] }", &["PM1207"]),
+        ("approval: { via: [link] }", &["PM1207"]),
+        ("approval: { via: [wob] }", &["PM1206"]),
+    ] {
+        assert_eq!(of(approval), wanted, "{approval}");
+    }
+}
+
+#[test]
 fn votes_of_one_failure_domain_are_one_vote() {
     let twins = CONFIG.replace("domain = \"provider-b-ams\"", "domain = \"provider-a-par\"");
     let config = parse(&twins, "c.toml").0.unwrap();

@@ -4,7 +4,7 @@
 use super::super::Problem;
 use super::super::listen::Peer;
 use super::{CSS, PageProblem, page, see};
-use crate::kernel::domain::{Digest, RunId, SignIn, Via};
+use crate::kernel::domain::{Digest, Role, RunId, SignIn, Via};
 use crate::store::SESSION_LASTS;
 use crate::worker::{App, Caller, SignInError};
 use askama::Template;
@@ -54,6 +54,8 @@ impl OptionalFromRequestParts<Arc<App>> for SignedIn {
         let session = app.store.session(&cookie, app.world.now()).await.ok().flatten();
         Ok(session.and_then(|session| {
             let caller = Caller::of_person(&session.person, &app.config, Via::Web)?;
+            // Who may not look at anything is nobody here.
+            caller.has_any(&Role::LOOKS).then_some(())?;
             Some(SignedIn { caller, how: session.how, cookie })
         }))
     }
