@@ -253,14 +253,16 @@ fn records_of_before_there_were_groups_are_read_as_they_were_meant() {
 fn no_order_of_words_begins_a_run_without_its_quorum() {
     let words = |n: u64| -> (Actor, Command, bool) {
         let by = person(SHOP[(n % 3) as usize]);
-        let by = if n % 7 == 0 { Actor { roles: vec![Role::Viewer], ..by } } else { by };
+        let by = if n.is_multiple_of(7) { Actor { roles: vec![Role::Viewer], ..by } } else { by };
         let command = match n / 3 % 6 {
-            0..=2 => Command::Approve { digest: Digest::ZERO, accept_unfenced: vec![], solo: n % 2 == 0 },
+            0..=2 => {
+                Command::Approve { digest: Digest::ZERO, accept_unfenced: vec![], solo: n.is_multiple_of(2) }
+            }
             3 => Command::Pass,
             4 => Command::Replan,
             _ => Command::Reject,
         };
-        (by, command, n % 11 == 0)
+        (by, command, n.is_multiple_of(11))
     };
     let mut begun = 0;
     for seed in 0..300_u64 {
