@@ -47,7 +47,9 @@ pub mod code {
     pub const SITES: &str = "PM1252";
     pub const ALIVE_REFUSES: &str = "PM1253";
     pub const NO_DRILL: &str = "PM1254";
-    pub const NOBODY_APPROVES: &str = "PM1255";
+    pub const NOT_LIVE: &str = "PM1255";
+    pub const FAULT: &str = "PM1256";
+    pub const NOBODY_APPROVES: &str = "PM1257";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

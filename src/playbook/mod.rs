@@ -13,6 +13,7 @@ mod check;
 mod expand;
 mod fields;
 mod inject;
+mod live;
 mod matching;
 mod model;
 mod order;

@@ -2,7 +2,7 @@
 
 use super::approval::Yes;
 use super::{Freeze, ItemPhase, Run};
-use crate::domain::{Actor, Digest, Fact, ItemId, Name, Record, Time, Told, Way};
+use crate::domain::{Actor, Digest, Fact, ItemId, Name, Override, Record, Rule, Time, Told, Way};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -39,6 +39,9 @@ pub enum Command {
     Thaw {
         service: Option<Name>,
     },
+    /// A rule does not bind this service for a while. Said by the worker, which has asked who may.
+    Override(Override),
+    Enforce(Rule),
 }
 
 /// Why a command cannot be taken now.
@@ -102,6 +105,8 @@ impl Run {
                 self.decide_freeze(Freeze { service, by, reason, until: *until }, now)
             }
             Command::Thaw { service } => self.decide_thaw(service, by, reason),
+            Command::Override(lifted) => self.decide_override(lifted, now),
+            Command::Enforce(rule) => self.decide_enforce(*rule, by, reason),
         }
     }
 

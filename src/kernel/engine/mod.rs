@@ -5,6 +5,7 @@
 
 mod approval;
 mod back;
+mod budget;
 mod consent;
 mod decide;
 mod fold;
@@ -12,8 +13,10 @@ mod freeze;
 mod given;
 mod measure;
 mod next;
+mod overrides;
 mod pace;
 mod planning;
+mod rules;
 mod state;
 mod steps;
 mod summary;
@@ -27,6 +30,7 @@ pub use decide::{Command, Refused};
 pub use fold::Illegal;
 pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
+pub use overrides::may_override;
 pub use pace::backoff;
 pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Said, Seen, Window};
 pub use summary::{Summary, WatchLine, alerts_cached};
