@@ -79,7 +79,10 @@ pub struct WhyDoc {
     pub says: String,
     pub now: Vec<Reason>,
     pub records: Vec<WhyRecordDoc>,
-    pub left_out: u64,
+    pub left_out: usize,
+    /// There is more behind what was looked at.
+    #[serde(default)]
+    pub older: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -153,6 +156,9 @@ pub struct RunDoc {
     /// Phase and microseconds.
     pub rto: Vec<(String, u64)>,
     pub rpo: Option<Rpo>,
+    /// The sentence with which the run ended.
+    #[serde(default)]
+    pub end: Option<String>,
     pub by_hand: Vec<String>,
     pub outcome: Option<String>,
     pub parked: bool,

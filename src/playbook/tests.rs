@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::{Config, parse};
 use crate::kernel::domain::{
-    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, Resolved, Role, RunId, Span,
-    Spec, StepPlan, Time, Via,
+    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, OnFailure, Resolved, Role, RunId,
+    Span, Spec, StepPlan, Time, Via,
 };
 use crate::kernel::port::{Bound, Check, Ctx, ProviderError, Registry};
 use futures_util::future::BoxFuture;
@@ -294,6 +294,34 @@ fn rules_of_safety() {
         let problems = edited(from, to);
         assert_eq!(codes(&problems), *wanted, "{from:?} -> {to:?}\n{}", rendered(&problems));
     }
+}
+
+#[test]
+fn what_a_step_does_when_it_fails_fits_the_step() {
+    let commit = "    commit_point: true\n";
+    let last = "    retry: { attempts: 5, backoff: 2s..30s }\n    timeout: 2m\n";
+    let cases: &[(&str, &str, &[&str])] = &[
+        (commit, "on_failure: pause", &[]),
+        (commit, "on_failure: undo", &[]),
+        (commit, "on_failure: continue", &["PM1250"]),
+        (commit, "on_failure: retreat", &["PM1206"]),
+        // After the commit point a run goes forward only.
+        (last, "on_failure: undo", &["PM1249"]),
+        (last, "on_failure: pause", &[]),
+        (last, "optional: true\n    on_failure: continue", &[]),
+        (last, "optional: true\n    on_failure: pause", &["PM1250"]),
+        (last, "optional: true\n    on_failure: undo", &["PM1250"]),
+    ];
+    for (place, line, wanted) in cases {
+        let problems = edited(place, &format!("{place}    {line}\n"));
+        assert_eq!(codes(&problems), *wanted, "{line:?}\n{}", rendered(&problems));
+    }
+    let text = PLAYBOOK.replace(commit, &format!("{commit}    on_failure: undo\n"));
+    let playbook = checked(&text).0.unwrap();
+    let resolved = resolve(&playbook, &config(), opening(None)).unwrap();
+    let undoes = |item: &&crate::kernel::domain::Item| item.on_failure == OnFailure::Undo;
+    let names: Vec<&str> = resolved.items.iter().filter(undoes).map(|item| item.name.as_str()).collect();
+    assert_eq!(names, ["promote standby"]);
 }
 
 #[test]

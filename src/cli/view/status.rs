@@ -37,11 +37,10 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
     for freeze in &doc.freezes {
-        let says = crate::cli::look::clean(&freeze.says);
-        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {says}")));
+        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {}", clean(&freeze.says))));
     }
     if let Some(breaker) = &doc.breaker {
-        let says = crate::cli::look::clean(&breaker.says);
+        let says = clean(&breaker.says);
         lines.push(
             look.paint(Paint::Bad, &format!("STORM: {says}. `pointsman breaker reset` when you have looked")),
         );
@@ -52,9 +51,9 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     }
     lines.extend(doc.changes.as_ref().filter(|c| c.begun > 0).map(|c| changes(c, look)));
     for held in &doc.held_back {
-        let why: Vec<String> = held.why.iter().map(|r| crate::cli::look::clean(&r.says)).collect();
-        let says = format!("{} does not move by itself now: {}", held.service, why.join("; "));
+        let says = format!("{} does not move by itself now:", held.service);
         lines.push(look.paint(Paint::Asks, &says));
+        lines.extend(held.why.iter().map(|r| format!("    {}  {}", r.code, clean(&r.says))));
     }
     if !doc.asks.is_empty() {
         lines.push(String::new());
@@ -74,7 +73,7 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     }
     for run in doc.runs.iter().filter(|run| !run.drifted.is_empty()) {
         let says = format!("DRIFTED after run {}: {}", run.run, run.drifted.join("; "));
-        lines.push(look.paint(Paint::Bad, &crate::cli::look::clean(&says)));
+        lines.push(look.paint(Paint::Bad, &clean(&says)));
     }
     lines.push(String::new());
     lines.extend(match doc.playbooks.is_empty() {
@@ -178,7 +177,7 @@ fn watches(watches: &[FenceWatchDoc], look: &Look) -> Vec<String> {
             cell(watch.rung),
             cell(word).paint(paint),
             cell(watch.since.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
-            cell(crate::cli::look::clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
+            cell(clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
             cell(&watch.run),
         ]);
         if watch.state == FenceWatchState::SeenWritable {

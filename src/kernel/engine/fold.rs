@@ -59,6 +59,7 @@ impl Run {
             committed: None,
             rpo: None,
             loss_is_final: false,
+            end_says: None,
             finished: None,
             ended: None,
             watches: Default::default(),
@@ -130,8 +131,9 @@ impl Run {
                 self.on_override(word, at);
                 Ok(())
             }
-            Record::Finished { outcome, .. } => {
+            Record::Finished { outcome, says, .. } => {
                 self.finished = Some(*outcome);
+                self.end_says = Some(says.clone());
                 self.ended = Some(at);
                 Ok(())
             }

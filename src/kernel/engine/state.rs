@@ -50,6 +50,8 @@ pub struct Run {
     pub rpo: Option<Rpo>,
     /// `rpo` comes from the end of the call that cut the log.
     pub loss_is_final: bool,
+    /// The sentence with which it ended.
+    pub end_says: Option<String>,
     pub finished: Option<Outcome>,
     /// When it was finished.
     pub ended: Option<Time>,

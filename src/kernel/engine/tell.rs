@@ -30,7 +30,10 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
             };
             let over = match accept_unfenced.is_empty() {
                 true => String::new(),
-                false => format!(", accepting that {accept_unfenced:?} is not fenced"),
+                false => {
+                    let names: Vec<&str> = accept_unfenced.iter().map(|name| name.as_str()).collect();
+                    format!(", accepting that {} is not proven to be fenced", names.join(", "))
+                }
             };
             format!("{by} {verb} plan {}{over}: {reason}", digest.short())
         }
