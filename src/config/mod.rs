@@ -5,18 +5,22 @@
 mod check;
 mod limit;
 mod parse;
+mod people;
 mod public;
 mod secret;
 mod target;
 mod watch;
+mod web;
 
 pub use limit::Storm;
 pub use parse::parse;
+pub use people::Person;
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
 };
-pub use watch::{Person, Probe, Source, Vantage};
+pub use watch::{Probe, Source, Vantage};
+pub use web::{Tls, Web};
 
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -31,6 +35,7 @@ pub struct Config {
     pub vantages: BTreeMap<Name, Vantage>,
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
+    pub web: Web,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.

@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod neighbour;
 mod open;
+mod people;
 mod read;
 mod script;
 mod tail;
@@ -26,7 +27,8 @@ pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
-pub use token::{Token, create_token, list_tokens, revoke_token};
+pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
+pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};

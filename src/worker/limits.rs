@@ -357,7 +357,7 @@ impl App {
     }
 
     /// Appends one record to a stream that others write to as well, and folds it.
-    async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
+    pub(super) async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
         for _ in 0..RACES {
             let (seq, now) = (self.seq(&stream).await?, self.world.now());
             match self.journal.write(now, stream.clone(), Some(seq), record.clone()).await {

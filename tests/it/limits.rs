@@ -6,4 +6,4 @@ mod freezes;
 mod locks;
 mod rules;
 mod screens;
-mod yard;
+pub mod yard;

@@ -9,6 +9,7 @@ mod host;
 mod http;
 mod intake;
 mod limits;
+mod people;
 mod playbook;
 mod postgres;
 mod remote;

@@ -3,7 +3,7 @@
 use super::plan::mode;
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
-use crate::cli::wire::{ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
+use crate::cli::wire::{AskDoc, ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
 use crate::cli::{Fault, client};
 use crate::kernel::domain::FenceWatchState;
 use crate::kernel::engine::Summary;
@@ -59,6 +59,10 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.push(look.paint(Paint::Asks, &says));
         lines.extend(held.why.iter().map(|r| format!("    {}  {}", r.code, clean(&r.says))));
     }
+    if !doc.asks.is_empty() {
+        lines.push(String::new());
+        lines.extend(asks(&doc.asks, look));
+    }
     lines.push(String::new());
     lines.extend(match doc.runs.is_empty() {
         true => vec!["No runs.".to_owned()],
@@ -85,6 +89,35 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         &format!("pointsman {}   site: {site}   journal at {} ({hash})", doc.version, doc.head.position),
     ));
     lines
+}
+
+/// What people are asked for, and by which command; what waits for this one is first.
+fn asks(asks: &[AskDoc], look: &Look) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.head(&["WAITS FOR", "RUN", "SERVICE", "FROM", "TO", "UNTIL", "SAYS"]);
+    let (mine, others): (Vec<_>, Vec<_>) = asks.iter().partition(|ask| ask.mine);
+    for ask in mine.into_iter().chain(others) {
+        let whose = if ask.mine { cell("YOU").paint(Paint::Asks) } else { cell("others") };
+        table.row([
+            whose,
+            cell(&ask.run).paint(Paint::Strong),
+            cell(&ask.service),
+            cell(&ask.from),
+            cell(&ask.to),
+            cell(ask.until.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
+            cell(&ask.says),
+        ]);
+        if !ask.passed.is_empty() {
+            let names: Vec<&str> = ask.passed.iter().map(|name| name.as_str()).collect();
+            table.note(&format!("handed on by {}", names.join(", ")), Paint::Quiet);
+        }
+        if ask.mine && ask.wanted == "approval" {
+            let page =
+                if ask.link.starts_with("http") { format!("   or {}", ask.link) } else { String::new() };
+            table.note(&format!("pointsman approve {} --reason \"...\"{page}", ask.run), Paint::Quiet);
+        }
+    }
+    table.lines(look)
 }
 
 /// How much of `changes_per_hour` is used.
