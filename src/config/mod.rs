@@ -3,6 +3,7 @@
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
 mod check;
+mod hosted;
 mod limit;
 mod parse;
 mod public;
@@ -10,6 +11,7 @@ mod secret;
 mod target;
 mod watch;
 
+pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
 pub use limit::Storm;
 pub use parse::parse;
 pub use secret::{SecretError, SecretRef};
@@ -42,19 +44,25 @@ impl Config {
     pub fn postgres(&self, name: &Name) -> Option<&PostgresTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Postgres(target) => Some(target),
-            TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+            _ => None,
         }
     }
     pub fn host(&self, name: &Name) -> Option<&HostTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Host(target) => Some(target),
-            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+            _ => None,
         }
     }
     pub fn zone(&self, name: &Name) -> Option<&Rfc2136Target> {
         match &self.targets.get(name)?.kind {
             TargetKind::Rfc2136(target) => Some(target),
-            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Host(_) => None,
+            _ => None,
+        }
+    }
+    pub fn hosted(&self, name: &Name) -> Option<&HostedTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Hosted(target) => Some(target),
+            _ => None,
         }
     }
 }

@@ -14,6 +14,13 @@ pub struct Spec {
     pub with: Value,
 }
 
+impl Spec {
+    /// Sets records of a name: `dns.record` and each provider's own.
+    pub fn sets_records(&self) -> bool {
+        self.kind.as_str().ends_with(".record")
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemRole {

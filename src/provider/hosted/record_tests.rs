@@ -1,0 +1,1 @@
+//! Verdicts of the providers' record action, over a modelled zone.
