@@ -2,6 +2,7 @@
 //! test, real or not, so that all of them fail in the same ways; and it counts what changed something.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -48,7 +49,12 @@ pub struct Faulty {
     state: Arc<Mutex<State>>,
     acceptor: Mutex<Option<AbortHandle>>,
     is_write: fn(&str, &str) -> bool,
+    guard: Option<Guard>,
 }
+
+/// What the server behind should have said to a request, where it does not know better: status and body.
+pub type Guard = Arc<dyn Fn(String, String, String) -> Answered + Send + Sync>;
+type Answered = Pin<Box<dyn Future<Output = Option<(u16, String)>> + Send>>;
 
 struct Request {
     method: String,
@@ -65,10 +71,25 @@ impl Faulty {
     /// Before a server on loopback. `is_write` tells by method and path what changes something.
     pub async fn start(upstream: SocketAddr, is_write: fn(&str, &str) -> bool) -> anyhow::Result<Faulty> {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut proxy =
-            Faulty { listen, upstream, state: Arc::default(), acceptor: Mutex::default(), is_write };
+        let mut proxy = Faulty {
+            listen,
+            upstream,
+            state: Arc::default(),
+            acceptor: Mutex::default(),
+            is_write,
+            guard: None,
+        };
         proxy.listen = proxy.open().await?;
         Ok(proxy)
+    }
+
+    /// A stricter server: every request is shown to the guard (method, path, body) before it is passed on.
+    pub async fn guarded(mut self, guard: Guard) -> anyhow::Result<Faulty> {
+        self.close();
+        self.guard = Some(guard);
+        self.listen.set_port(0);
+        self.listen = self.open().await?;
+        Ok(self)
     }
 
     pub fn url(&self) -> String {
@@ -78,13 +99,14 @@ impl Faulty {
     /// Accepts connections, also again after [`Faulty::close`].
     pub async fn open(&self) -> anyhow::Result<SocketAddr> {
         let (at, upstream, state, is_write) = (self.listen, self.upstream, self.state.clone(), self.is_write);
+        let guard = self.guard.clone();
         let listener = net::on_lab(async move { Ok(TcpListener::bind(at).await?) }).await?;
         let at = listener.local_addr()?;
         let task = net::runtime().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = state.clone();
+                let (state, guard) = (state.clone(), guard.clone());
                 // What goes wrong in one exchange is seen by its client.
-                tokio::spawn(async move { exchange(stream, upstream, &state, is_write).await });
+                tokio::spawn(async move { exchange(stream, upstream, &state, (is_write, guard)).await });
             }
         });
         *lock(&self.acceptor) = Some(task.abort_handle());
@@ -133,7 +155,7 @@ async fn exchange(
     mut stream: TcpStream,
     upstream: SocketAddr,
     state: &Mutex<State>,
-    is_write: fn(&str, &str) -> bool,
+    (is_write, guard): (fn(&str, &str) -> bool, Option<Guard>),
 ) -> anyhow::Result<()> {
     let request = read(&mut stream).await?;
     let which = if is_write(&request.method, &request.path) { Which::Writes } else { Which::Reads };
@@ -154,7 +176,17 @@ async fn exchange(
             (*status, headers, body.clone().into_bytes())
         }
         Some(Mishap::Swallow) => return Ok(()),
-        _ => forward(upstream, request).await?,
+        _ => {
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            let said = match &guard {
+                Some(guard) => guard(request.method.clone(), request.path.clone(), body).await,
+                None => None,
+            };
+            match said {
+                Some((status, body)) => (status, vec![], body.into_bytes()),
+                None => forward(upstream, request).await?,
+            }
+        }
     };
     let (status, headers, body) = match mishap {
         Some(Mishap::LoseReply) => return Ok(()),
@@ -214,7 +246,7 @@ type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
 async fn forward(upstream: SocketAddr, request: Request) -> anyhow::Result<Answer> {
     let url = format!("http://{upstream}{}", request.path);
-    let mut call = net::http()?.request(request.method.parse()?, url).body(request.body);
+    let mut call = super::client()?.request(request.method.parse()?, url).body(request.body);
     for (name, value) in request.headers {
         if !["connection", "content-length", "transfer-encoding"].contains(&name.as_str()) {
             call = call.header(name, value);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::ZONE;
 use crate::children::{Child, Spec, run_with_input};
 use crate::files::temp_dir;
-use crate::net::{PortBlock, http, on_lab, wait_until};
+use crate::net::{PortBlock, on_lab, wait_until};
 use crate::site::at;
 
 const SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
@@ -57,7 +57,7 @@ impl PowerDns {
     /// A call of the harness itself; an answer that is no success is an error.
     pub async fn api(&self, method: &str, rest: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let url = format!("{}/api/v1/servers/localhost{rest}", self.url());
-        let mut call = http()?.request(method.parse()?, &url).header("x-api-key", &self.key);
+        let mut call = super::client()?.request(method.parse()?, &url).header("x-api-key", &self.key);
         if let Some(body) = body {
             call = call.json(&body);
         }

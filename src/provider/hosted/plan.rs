@@ -40,7 +40,7 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
             format!("the provider has taken change {id} and not yet published it"),
         );
     }
-    if !others.is_empty() && !(right && nature.staged) {
+    if !others.is_empty() && !nature.staged {
         let follow = if right { "waiting for it to follow" } else { "they disagree" };
         let says = format!("the API holds {}, but {}: {follow}", show(&now), others.join("; "));
         return StepPlan::unknown("PM4102", says);
@@ -52,7 +52,7 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
         return refusal;
     }
     let mut change = change(with, place, &nature, now, wanted, evidence);
-    if right {
+    if !others.is_empty() {
         change.warnings.push(format!("changed and never published: {}", others.join("; ")));
     }
     StepPlan::Change(Box::new(change))

@@ -4,7 +4,7 @@ use super::fixture::{Fixture, Nature, Trouble};
 use super::records;
 use crate::remote::Remote;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use lab::providers::{Faulty, Mishap, Which};
+use lab::providers::{Faulty, Guard, Mishap, Which};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -38,6 +38,11 @@ impl<P: Place> Api<P> {
     pub async fn before(place: P, upstream: std::net::SocketAddr) -> Api<P> {
         let secrets = tempfile::tempdir().unwrap();
         Api { place, proxy: Faulty::start(upstream, is_write).await.unwrap(), secrets }
+    }
+
+    /// See [`Faulty::guarded`].
+    pub async fn guarded(self, guard: Guard) -> Api<P> {
+        Api { proxy: self.proxy.guarded(guard).await.unwrap(), ..self }
     }
 
     pub fn remote(&self) -> Remote {

@@ -8,8 +8,8 @@ use pointsman::config::Config;
 use pointsman::kernel::domain::*;
 use pointsman::provider::dns::{Question, RrSet, RrType};
 use pointsman::provider::hosted::Held;
-use pointsman::provider::postgres::sampler::{Ring, sample};
 use pointsman::provider::postgres::Endpoint;
+use pointsman::provider::postgres::sampler::{Ring, sample};
 use pointsman::provider::{Owner, Ports, ProviderRegistry};
 use pointsman::simulated::postgres::{Servers, World};
 use pointsman::simulated::{DnsModel, Fault, Hook, HostModel, HostedModel};
@@ -164,6 +164,8 @@ pub fn fence() -> Modelled {
     };
     let mut fixture = pair("postgres.fence", PAIR, with, ("target", "b"), |_| (), seen);
     fixture.given = vec![Fact::Down { site: "east".into() }];
+    // The file, and then its loading.
+    fixture.nature.whole = false;
     fixture
 }
 

@@ -8,15 +8,16 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use lab::providers::{Moto, ZONE};
 use pointsman::kernel::domain::*;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const KEY: &str = "lab-secret-access-key-31d0";
 
-pub struct Aws(Moto);
+pub struct Aws(Arc<Moto>);
 
 pub async fn start() -> Api<Aws> {
-    let server = Moto::start().await.expect("moto's server");
-    let at = server.http;
-    Api::before(Aws(server), at).await
+    let server = Arc::new(Moto::start().await.expect("moto's server"));
+    let (at, strict) = (server.http, server.strict());
+    Api::before(Aws(server), at).await.guarded(strict).await
 }
 
 fn xml(name: &str, kind: &str, ttl: u32, values: &[&str], more: &str) -> String {
@@ -30,13 +31,10 @@ fn xml(name: &str, kind: &str, ttl: u32, values: &[&str], more: &str) -> String 
 }
 
 impl Aws {
-    /// Takes away whatever is there and puts these.
+    /// These, and nothing else.
     async fn hold(&self, sets: &[String]) {
-        let there = self.0.sets().await.unwrap();
-        if !there.is_empty() {
-            self.0.change("DELETE", &there).await.unwrap();
-        }
-        self.0.change("CREATE", sets).await.unwrap();
+        self.0.reset().await.unwrap();
+        self.0.change("UPSERT", sets).await.unwrap();
     }
 }
 
@@ -49,7 +47,7 @@ impl Place for Aws {
     }
     fn config(&self, base: &str, secrets: &std::path::Path) -> String {
         let key = secret(secrets, "aws", KEY);
-        let id = &self.0.zone_id;
+        let id = self.0.zone_id();
         format!(
             "[targets.target]\nkind = \"route53\"\nzone = \"{ZONE}\"\nzone_id = \"{id}\"\napi = \"{base}\"\n\
              access_key_id = \"AKIALAB\"\nsecret_access_key = {key}\n"

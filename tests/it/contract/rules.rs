@@ -186,7 +186,7 @@ async fn somebody_elses_change_is_not_written_over(bench: &Bench<'_>) {
     work.await;
     let theirs = bench.standing().await;
     let end = bench.apply(change, 40).await;
-    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    assert!(matches!(end.result, CallResult::Rejected { .. }), "{end:?}");
     assert_eq!(bench.standing().await, theirs);
 }
 
