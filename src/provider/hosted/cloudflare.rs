@@ -1,7 +1,7 @@
 //! Cloudflare's DNS API. Records are single things with ids, comments and tags, which stay; all changes of one write
 //! go into one batch, which is one transaction in their database (the edge follows record by record).
 //!
-//! An answer of 200 may say `success: false`. Hand-made calls: see decision 0012.
+//! An answer of 200 may say `success: false`. Hand-made calls: see decision 0042.
 
 use super::api::{Answer, Api, Request, secret};
 use super::port::{Look, Seen, Write, Written};
