@@ -81,6 +81,9 @@ fn check(record: &Kept) -> Result<(), String> {
         _ => !record.content.is_empty(),
     };
     let proxied = record.more.get("proxied") == Some(&json!(true));
+    if record.more.get("comment").is_some_and(|comment| !comment.is_string()) {
+        return Err("comment: a string is expected".into());
+    }
     match record.ttl {
         _ if !good => Err(format!("Content for {} record is invalid", record.kind)),
         1 => Ok(()),

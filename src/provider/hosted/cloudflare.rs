@@ -173,9 +173,11 @@ fn post(after: &Held, value: &str, ttl: u32, like: Option<&Record>) -> Value {
     if after.r#type != RrType::Txt {
         post["proxied"] = json!(after.proxied);
     }
-    if let Some(like) = like {
-        post["comment"] = json!(like.comment);
-        post["tags"] = json!(like.tags);
+    if let Some(comment) = like.and_then(|like| like.comment.as_ref()) {
+        post["comment"] = json!(comment);
+    }
+    if let Some(tags) = like.map(|like| &like.tags).filter(|tags| !tags.is_empty()) {
+        post["tags"] = json!(tags);
     }
     post
 }

@@ -2,6 +2,7 @@
 //! applies; each provider's file is only its wire. The registry calls [`bind`].
 
 mod api;
+mod by_hand;
 mod cloudflare;
 mod digitalocean;
 mod nature;

@@ -91,19 +91,6 @@ impl HostedRecord {
         join_all(asked).await
     }
 
-    /// What a person would paste; the credential is theirs.
-    fn by_hand(&self, sets: &[Held]) -> Vec<String> {
-        let wanted: Vec<String> = sets.iter().map(Held::to_string).collect();
-        let place = &self.with.zone;
-        vec![format!(
-            "# at {} ({}), zone {}: set {}",
-            place.account.kind(),
-            place.api,
-            place.zone,
-            wanted.join("; ")
-        )]
-    }
-
     /// Looks again right before writing, where the remote does not compare by itself.
     async fn again(&self, ctx: &Ctx, before: &[Held]) -> Result<Value, CallEnd> {
         let names = self.names();
@@ -203,7 +190,7 @@ impl Check for HostedRecord {
                 let place = plan::Place {
                     kind: &self.kind,
                     target: &self.target,
-                    by_hand: &|sets| self.by_hand(sets),
+                    by_hand: &|sets| super::by_hand::lines(&self.with.zone, sets),
                 };
                 plan::plan(&self.with, &place, &state, &evidence)
             }

@@ -113,6 +113,21 @@ async fn a_proxied_record_stays_proxied_and_keeps_its_comment_and_tags() {
     assert_eq!(api.place.fake.records(), before);
 }
 
+/// A record that comes beside one without comment and tags has none either: the API takes no `null`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_comes_beside_a_bare_one() {
+    let api = cloudflare().await;
+    api.place.fake.hold(vec![set(&format!("{ZONE}."), "A", 60, "192.0.2.10")]).await.unwrap();
+    let remote = api.remote();
+    let with = json!({ "ttl": 60, "records": [{ "name": ZONE, "type": "A", "values": ["192.0.2.10", "198.51.100.21"] }] });
+    let action = remote.bind("cloudflare.record", "target", with);
+    let change = remote.change(&action).await;
+    let end = remote.apply(&action, change, 20).await;
+    assert_eq!(end.result, CallResult::Applied, "{end:?}");
+    remote.settled(&action).await;
+    assert_eq!(api.place.fake.records().len(), 2);
+}
+
 /// An answer of 200 that says `success: false` is a refusal.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_and_no_success_is_a_no() {

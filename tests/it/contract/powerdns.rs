@@ -4,8 +4,10 @@ use super::api::{API, Api, Place, secret};
 use super::fixture::Nature;
 use super::records;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use lab::providers::{PowerDns, ZONE};
+use lab::providers::{Mishap, PowerDns, Which, ZONE};
+use pointsman::kernel::domain::StepPlan;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 pub struct Real(PowerDns);
 
@@ -51,6 +53,26 @@ impl Place for Real {
     fn secrets(&self) -> Vec<String> {
         vec![self.0.key.clone()]
     }
+}
+
+/// Twenty zones at slow providers are looked at side by side: all of them cost hardly more than the slowest.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_targets_are_observed_side_by_side() {
+    const SLOW: Duration = Duration::from_secs(2);
+    let api = start().await;
+    api.place.reset().await;
+    let remote = api.remote();
+    let actions: Vec<_> =
+        (0..20).map(|_| remote.bind("powerdns.record", "target", records::wanted())).collect();
+    for _ in &actions {
+        api.proxy.plant(Which::Reads, Mishap::Late(SLOW));
+    }
+    let started = Instant::now();
+    let looks = actions.iter().map(|action| remote.plan(action));
+    let plans = futures_util::future::join_all(looks).await;
+    let took = started.elapsed();
+    assert!(plans.iter().all(|plan| matches!(plan, StepPlan::Change(_))));
+    assert!(took >= SLOW && took < SLOW.mul_f64(1.2), "{took:?}");
 }
 
 /// What is switched off at the server stays so, and what stands beside the set is not touched.
