@@ -48,12 +48,14 @@ pub struct Faulty {
     upstream: SocketAddr,
     state: Arc<Mutex<State>>,
     acceptor: Mutex<Option<AbortHandle>>,
-    is_write: fn(&str, &str) -> bool,
+    is_write: IsWrite,
     guard: Option<Guard>,
 }
 
 /// What the server behind should have said to a request, where it does not know better: status and body.
 pub type Guard = Arc<dyn Fn(String, String, String) -> Answered + Send + Sync>;
+/// By method and path.
+pub type IsWrite = fn(&str, &str) -> bool;
 type Answered = Pin<Box<dyn Future<Output = Option<(u16, String)>> + Send>>;
 
 struct Request {
@@ -69,7 +71,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Faulty {
     /// Before a server on loopback. `is_write` tells by method and path what changes something.
-    pub async fn start(upstream: SocketAddr, is_write: fn(&str, &str) -> bool) -> anyhow::Result<Faulty> {
+    pub async fn start(upstream: SocketAddr, is_write: IsWrite) -> anyhow::Result<Faulty> {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut proxy = Faulty {
             listen,
@@ -155,7 +157,7 @@ async fn exchange(
     mut stream: TcpStream,
     upstream: SocketAddr,
     state: &Mutex<State>,
-    (is_write, guard): (fn(&str, &str) -> bool, Option<Guard>),
+    (is_write, guard): (IsWrite, Option<Guard>),
 ) -> anyhow::Result<()> {
     let request = read(&mut stream).await?;
     let which = if is_write(&request.method, &request.path) { Which::Writes } else { Which::Reads };
