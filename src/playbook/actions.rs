@@ -25,7 +25,7 @@ const S: ItemRole = ItemRole::Step;
 const V: ItemRole = ItemRole::Verify;
 
 /// Beside what every record action needs.
-const HOSTED: &[&str] = &["min_live_targets", "max_share"];
+const HOSTED: &[&str] = &["min_targets", "max_share"];
 
 static ACTIONS: [ActionInfo; 15] = [
     ActionInfo {

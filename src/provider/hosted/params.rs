@@ -16,7 +16,7 @@ pub struct With {
     /// Sorted by key.
     pub wanted: Vec<Held>,
     pub stale_values: Vec<String>,
-    pub min_live_targets: usize,
+    pub min_targets: usize,
     /// Percent of the zone's records.
     pub max_share: Option<u8>,
 }
@@ -46,7 +46,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let records: Vec<Record> = params.need("records").unwrap_or_default();
     let ttl: Option<u32> = params.maybe("ttl");
     let stale: Vec<String> = params.maybe("stale_values").unwrap_or_default();
-    let min_live_targets: usize = params.maybe("min_live_targets").unwrap_or(1);
+    let min_targets: usize = params.maybe("min_targets").unwrap_or(1);
     let max_share = params.maybe::<String>("max_share");
     let max_share = max_share.and_then(|text| share(&text).map_err(|says| params.problem(says)).ok());
     let zone = read_zone(spec, config, &mut params);
@@ -67,14 +67,14 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     if records.len() > MAX_RECORDS {
         params.problem(format!("{} record sets; at most {MAX_RECORDS} go into one change", records.len()));
     }
-    if min_live_targets == 0 {
-        params.problem("`min_live_targets` is at least 1: an empty set is never published");
+    if min_targets == 0 {
+        params.problem("`min_targets` is at least 1: an empty set is never published");
     }
     params.done()?;
     wanted.sort_by_key(Held::key);
     let zone = zone.ok_or_else(Vec::new)?;
     let stale_values = stale.iter().map(|value| normal_address(value)).collect();
-    Ok(With { zone, wanted, stale_values, min_live_targets, max_share })
+    Ok(With { zone, wanted, stale_values, min_targets, max_share })
 }
 
 fn share(text: &str) -> Result<u8, String> {

@@ -4,7 +4,7 @@ use super::nature::{self, Nature};
 use super::params::With;
 use super::record::{Evidence, Served, State, pick};
 use super::set::{Held, show};
-use crate::kernel::domain::{Change, Name, Spec, StepPlan, Undo};
+use crate::kernel::domain::{Change, Effect, Name, Spec, StepPlan, Undo};
 use crate::provider::dns::{Question, RrSet, RrType};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
     if let Some(refusal) = brakes(with, &wanted, &now, holds, evidence) {
         return refusal;
     }
-    let mut change = change(with, place, &nature, now, wanted, evidence);
+    let mut change = change(with, place, &nature, (now, wanted, holds), evidence);
     if !others.is_empty() {
         change.warnings.push(format!("changed and never published: {}", others.join("; ")));
     }
@@ -153,13 +153,13 @@ fn brakes(
         let keys: BTreeSet<_> = wanted.iter().map(Held::key).collect();
         let stay = holds.iter().filter(|set| set.question() == question && !keys.contains(&set.key()));
         let live: usize = ours.chain(stay).map(Held::live).sum();
-        if live < with.min_live_targets {
+        if live < with.min_targets {
             let says = format!(
                 "{} {} would have {live} live targets, at least {} are asked for (all weights at 0 would serve all \
                  of them)",
                 question.name,
                 question.r#type.as_str(),
-                with.min_live_targets
+                with.min_targets
             );
             return Some(StepPlan::refuse("PM4113", says));
         }
@@ -181,12 +181,12 @@ fn change(
     with: &With,
     place: &Place<'_>,
     nature: &Nature,
-    now: Vec<Held>,
-    wanted: Vec<Held>,
+    (now, wanted, holds): (Vec<Held>, Vec<Held>, &[Held]),
     evidence: &Evidence,
 ) -> Change {
     let mut change = Change::new(json!(now), json!(wanted));
     (change.now, change.after) = (show(&now), show(&wanted));
+    change.effects = effects(&wanted, &now, holds);
     change.undo = undo(with, place, nature, &now);
     (change.by_hand, change.undo_by_hand) = ((place.by_hand)(&wanted), (place.by_hand)(&now));
     change.settle = nature.settle();
@@ -194,6 +194,27 @@ fn change(
     change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last, "plane": "control",
                             "depends_on": nature.plane });
     change
+}
+
+/// What each name leads to, over all its sets that users are sent to: one set at weight 0 is no empty name.
+fn effects(wanted: &[Held], now: &[Held], holds: &[Held]) -> Vec<Effect> {
+    let questions: BTreeSet<Question> = wanted.iter().map(Held::question).collect();
+    let keys: BTreeSet<_> = wanted.iter().map(Held::key).collect();
+    let stay = || holds.iter().filter(|set| !keys.contains(&set.key()));
+    let leads = |sets: &[Held], question: &Question| -> Vec<String> {
+        let of_name = sets.iter().chain(stay()).filter(|set| set.question() == *question && set.live() > 0);
+        let places: BTreeSet<String> = of_name
+            .flat_map(|set| set.values.iter().chain(set.alias.iter().map(|alias| &alias.name)).cloned())
+            .collect();
+        places.into_iter().collect()
+    };
+    let effect = |question: Question| Effect::Records {
+        before: leads(now, &question),
+        after: leads(wanted, &question),
+        kind: question.r#type.as_str().to_owned(),
+        name: question.name,
+    };
+    questions.into_iter().map(effect).collect()
 }
 
 fn warnings(with: &With, nature: &Nature, wanted: &[Held], evidence: &Evidence) -> Vec<String> {

@@ -44,7 +44,7 @@ fn one(more: Value) -> Value {
 
 #[test]
 fn all_problems_of_the_parameters_are_told_at_once() {
-    let with = json!({ "ttl": 5, "min_live_targets": 0, "max_share": "x", "records": [
+    let with = json!({ "ttl": 5, "min_targets": 0, "max_share": "x", "records": [
         { "name": "shop.test", "type": "A", "values": [] },
         { "name": "elsewhere.test", "type": "A", "values": ["192.0.2.1"], "ttl": 60 },
         { "name": "a.shop.test", "type": "A", "values": ["192.0.2.1"] },
@@ -79,6 +79,8 @@ async fn a_proxied_name_stays_proxied_and_its_ttl_the_providers() {
     let model = model(vec![front.clone()]);
     let action = bound(&model, "cloudflare.record", "cf", one(json!({})));
     let planned = change(&action).await;
+    let told = format!("{:?}", planned.effects);
+    assert!(told.contains("192.0.2.10") && told.contains("198.51.100.20"), "{told}");
     assert_eq!((&planned.to[0]["proxied"], &planned.to[0]["ttl"]), (&json!(true), &Value::Null));
     let Undo::To(back) = planned.undo.clone() else { panic!("{:?}", planned.undo) };
     assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
@@ -96,7 +98,7 @@ async fn the_brakes_hold() {
     let with = |more| bound(&model, "cloudflare.record", "cf", one(more));
     assert!(matches!(plan(&with(json!({ "max_share": "10%" }))).await, StepPlan::Change(_)));
     assert!(why(&plan(&with(json!({ "max_share": "9%" }))).await).contains("PM4114"));
-    assert!(why(&plan(&with(json!({ "min_live_targets": 2 }))).await).contains("PM4113"));
+    assert!(why(&plan(&with(json!({ "min_targets": 2 }))).await).contains("PM4113"));
 }
 
 #[tokio::test]

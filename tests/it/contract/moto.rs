@@ -129,6 +129,8 @@ async fn weights_move_together_and_never_all_to_nothing() {
     let change = remote.change(&shift).await;
     let Undo::To(back) = change.undo.clone() else { panic!("{:?}", change.undo) };
     assert!(change.now.contains("[gra weight 100]"), "{}", change.now);
+    let Effect::Records { after, .. } = &change.effects[0] else { panic!("{:?}", change.effects) };
+    assert_eq!((change.effects.len(), after.as_slice()), (1, &["192.0.2.10".to_owned()][..]));
     let end = remote.apply(&shift, change, 20).await;
     assert_eq!(end.result, CallResult::Applied, "{end:?}");
     remote.settled(&shift).await;
