@@ -84,7 +84,7 @@ pub async fn lift(
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     let lasts = span(&wanted.lasts)?;
-    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
+    let by = decider.on(&wanted.service)?;
     answer(app.lift((wanted.rule, wanted.service), &by, &wanted.reason, lasts).await)
 }
 
@@ -94,7 +94,7 @@ pub async fn enforce(
     wanted: Result<Json<Enforce>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
-    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
+    let by = decider.on(&wanted.service)?;
     answer(app.enforce((wanted.rule, wanted.service), &by, &wanted.reason).await)
 }
 

@@ -139,6 +139,10 @@ impl Way {
     pub fn is(&self, kind: &str) -> bool {
         self.action().is_some_and(|(info, _, _)| info.kind == kind)
     }
+    /// Sets records of a name, by whatever provider.
+    pub fn sets_records(&self) -> bool {
+        self.action().is_some_and(|(info, _, _)| info.kind.ends_with(".record"))
+    }
 }
 
 impl Step {

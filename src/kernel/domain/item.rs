@@ -15,6 +15,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Sets records of a name: `dns.record` and each provider's own.
+    pub fn sets_records(&self) -> bool {
+        self.kind.as_str().ends_with(".record")
+    }
+
     /// The parameter that asks for a fault on purpose; see the room `inject`.
     pub const FAULT: &str = "inject";
 
