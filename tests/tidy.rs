@@ -59,9 +59,14 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "intake" => &["kernel", "units"],
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
+        "notify" => &["kernel", "units", "config", "provider"],
         "simulated" => &["kernel", "units", "config", "provider"],
-        "worker" => &["kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "http"],
-        "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
+        "worker" => &[
+            "kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "notify", "http",
+        ],
+        "http" => {
+            &["kernel", "units", "config", "playbook", "intake", "store", "provider", "notify", "worker"]
+        }
         "codes" => &[],
         "cli" => &[
             "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",

@@ -2,6 +2,7 @@
 //!
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
+mod channel;
 mod check;
 mod hosted;
 mod limit;
@@ -13,6 +14,7 @@ mod target;
 mod watch;
 mod web;
 
+pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Topic};
 pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
 pub use limit::Storm;
 pub use parse::parse;
@@ -38,6 +40,9 @@ pub struct Config {
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
     pub web: Web,
+    pub channels: BTreeMap<Name, Channel>,
+    /// `[heartbeat]`: who waits for signs of life.
+    pub heartbeat: Option<Heartbeat>,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
@@ -55,6 +60,8 @@ impl Default for Config {
             sources: BTreeMap::new(),
             people: BTreeMap::new(),
             web: Web::default(),
+            channels: BTreeMap::new(),
+            heartbeat: None,
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
         }

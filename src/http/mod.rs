@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod channels;
 mod error;
 mod events;
 mod health;
@@ -54,6 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/overrides/end", post(limits::enforce))
         .route("/api/v1/services/{service}/ack", post(limits::acknowledge))
         .route("/api/v1/breaker/reset", post(limits::reset_breaker))
+        .route("/api/v1/channels/{name}/test", post(channels::test))
         .route("/api/v1/why", get(why::show))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/{position}", get(audit::show))

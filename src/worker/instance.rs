@@ -3,7 +3,9 @@
 use super::ahead::left_frozen;
 use super::app::Parts;
 use super::clocks::compare_clocks;
+use super::heartbeat::beat;
 use super::limits::end_freezes;
+use super::outbox::{begin_notices, send_notices};
 use super::refusals::count_refusals;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
 use super::supervise::supervise;
@@ -54,6 +56,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     })?;
     let app = Arc::new(assemble(&options, store.clone(), head).await?);
     app.load_limits().await?;
+    let channels = begin_notices(&app).await?;
     announce(&app, &options, listener.local_addr()?).await?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -66,6 +69,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(compare_clocks(app.clone(), stop.clone()));
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
+    tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
+    tasks.spawn(beat(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {

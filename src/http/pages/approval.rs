@@ -4,10 +4,11 @@
 use super::super::Problem;
 use super::super::runs::refused;
 use super::sign_in::{SignedIn, bad_form, from_here};
-use super::view::{View, clock};
+use super::view::View;
 use super::{CSS, PageProblem, page, see};
 use crate::kernel::domain::{Actor, Digest, RunId, SignIn, Time};
 use crate::kernel::engine::{Command, Run};
+use crate::notify::words::clock;
 use crate::worker::{App, Ask, Look, locates};
 use askama::Template;
 use axum::Form;
