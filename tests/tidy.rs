@@ -59,7 +59,7 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "intake" => &["kernel", "units"],
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
-        "notify" => &["kernel", "units", "config", "provider"],
+        "notify" => &["kernel", "units", "config", "store", "provider"],
         "simulated" => &["kernel", "units", "config", "provider"],
         "worker" => &[
             "kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "notify", "http",

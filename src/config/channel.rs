@@ -94,6 +94,20 @@ pub enum ChannelKind {
     Webhook { url: Address, secret: SecretRef },
     Email(Email),
     Pagerduty { api: String, routing_key: SecretRef },
+    Slack(Slack),
+}
+
+#[derive(Clone, Debug)]
+pub struct Slack {
+    pub api: String,
+    /// Of the bot; scope `chat:write`.
+    pub token: SecretRef,
+    pub signing_secret: SecretRef,
+    /// Id of the conversation.
+    pub to: String,
+    /// Workspace and app: clicks of others are refused.
+    pub team: String,
+    pub app: String,
 }
 
 #[derive(Clone, Debug)]
@@ -142,7 +156,7 @@ fn fits(glob: &str, text: &str) -> bool {
 }
 
 pub(super) fn read(table: &Table<'_>) -> Option<Channel> {
-    let kind = match table.word("kind", &["webhook", "email", "pagerduty"]) {
+    let kind = match table.word("kind", &["webhook", "email", "pagerduty", "slack"]) {
         Some(kind) => kind,
         None => {
             // Which keys it may have cannot be told.
@@ -160,6 +174,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Channel> {
             both.map(|(url, secret)| ChannelKind::Webhook { url, secret })
         }
         "email" => email(table).map(ChannelKind::Email),
+        "slack" => slack(table).map(ChannelKind::Slack),
         _ => {
             let api = api(table, "https://events.pagerduty.com");
             let key = secret(table, "routing_key");
@@ -278,6 +293,21 @@ fn email(table: &Table<'_>) -> Option<Email> {
         password: secret(table, "password"),
         from: from?,
         to,
+    })
+}
+
+fn slack(table: &Table<'_>) -> Option<Slack> {
+    let (token, signing_secret) = (secret(table, "token"), secret(table, "signing_secret"));
+    needs(table, &["token", "signing_secret"]);
+    let api = api(table, "https://slack.com/api");
+    let (to, team, app) = (table.need_text("to"), table.need_text("team"), table.need_text("app"));
+    Some(Slack {
+        api: api?,
+        token: token?,
+        signing_secret: signing_secret?,
+        to: to?.to_owned(),
+        team: team?.to_owned(),
+        app: app?.to_owned(),
     })
 }
 

@@ -14,11 +14,11 @@ mod target;
 mod watch;
 mod web;
 
-pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Topic};
+pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
 pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
 pub use limit::Storm;
 pub use parse::parse;
-pub use people::Person;
+pub use people::{Person, SlackUser};
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
@@ -69,6 +69,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Channels of Slack, by name.
+    pub fn slacks(&self) -> impl Iterator<Item = (&Name, &Channel, &Slack)> {
+        self.channels.iter().filter_map(|(name, channel)| match &channel.kind {
+            ChannelKind::Slack(slack) => Some((name, channel, slack)),
+            _ => None,
+        })
+    }
+    /// Who this is here. Never by name or e-mail: those can be changed over there.
+    pub fn slack_person(&self, team: &str, user: &str) -> Option<&Name> {
+        let is = |person: &Person| person.slack.as_ref().is_some_and(|at| at.team == team && at.user == user);
+        self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name)
+    }
     pub fn target(&self, name: &Name) -> Option<&Target> {
         self.targets.get(name)
     }

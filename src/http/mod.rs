@@ -12,6 +12,7 @@ pub mod listen;
 mod pages;
 mod plans;
 mod runs;
+mod slack;
 mod status;
 mod watches;
 mod why;
@@ -42,6 +43,9 @@ pub fn router(app: Arc<App>) -> Router {
     let hooks = Router::new()
         .route("/hooks/{source}", post(hooks::receive))
         .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let slack = Router::new()
+        .route("/slack/interactions", get(slack::there).post(slack::interact))
+        .layer(DefaultBodyLimit::max(API_BODY_MAX));
     let api = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
@@ -80,6 +84,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::new());
     Router::new()
         .merge(hooks)
+        .merge(slack)
         .merge(api)
         .merge(open)
         .merge(pages)

@@ -1,14 +1,14 @@
 //! One record as a notice: a title that can be read on a locked phone, the sentence of the journal, what a decision needs,
 //! and what to type. The outbox calls [`compose`] with the run as it stood then.
 
-use super::notice::{key, matter};
+use super::notice::{Question, key, matter};
 use super::plain::plain;
 use super::{Notice, Pull, words};
 use crate::kernel::domain::{
-    FenceWatchState, Outcome, PlanLine, Record, Rpo, Stamped, Stream, Told, WindowState,
+    FenceWatchState, Outcome, PlanLine, Record, Rpo, Stamped, Stream, Told, Way, WindowState,
 };
-use crate::kernel::engine::Run;
 use crate::kernel::engine::tell::tell;
+use crate::kernel::engine::{Consent, Run};
 
 /// Changes named one by one; further ones are counted.
 const CHANGES: usize = 12;
@@ -53,7 +53,21 @@ pub fn compose(stamped: &Stamped, scene: &Scene<'_>) -> Option<Notice> {
         title: plain(&format!("{subject}: {}", title(record, run))),
         lines,
         next: next(record, run).iter().map(|line| plain(line)).collect(),
+        question: run.and_then(question),
+        asks: matches!(record, Record::Asked { item: None, .. }),
         link: scene.link.clone().filter(|_| matches!(record, Record::Asked { .. } | Record::Parked { .. })),
+    })
+}
+
+fn question(run: &Run) -> Option<Question> {
+    let Consent::Asked { digest, .. } = &run.consent else { return None };
+    let spec = &run.spec;
+    (run.finished.is_none()).then(|| Question {
+        digest: *digest,
+        service: spec.service.clone(),
+        from: spec.from.clone(),
+        to: spec.to.clone(),
+        by_slack: spec.approval.allows(Way::Slack),
     })
 }
 

@@ -7,15 +7,17 @@ mod notice;
 mod pagerduty;
 mod plain;
 mod post;
+pub mod slack;
 mod webhook;
 pub mod words;
 
 pub use compose::{Scene, compose};
 pub use notice::{Matter, Notice, Pull, by_alert, matter};
-pub use post::{Poster, sign_of_life};
+pub use post::{Poster, sign_of_life, wall_seconds};
 
 use crate::config::{Channel as Configured, ChannelKind};
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Name, Span};
+use crate::store::SqliteStore;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -49,12 +51,27 @@ pub trait Channel: Send + Sync {
     }
 }
 
+/// What channels need of us.
+#[derive(Clone)]
+pub struct Tools {
+    pub poster: Arc<Poster>,
+    pub store: Arc<SqliteStore>,
+}
+
 /// The real thing behind a channel of the configuration. Credentials are read with each try.
-pub fn open(configured: &Configured, poster: Arc<Poster>) -> Box<dyn Channel> {
+pub fn open(name: &Name, configured: &Configured, tools: &Tools) -> Box<dyn Channel> {
+    let poster = tools.poster.clone();
     match &configured.kind {
         ChannelKind::Webhook { url, secret } => {
             Box::new(webhook::Webhook { url: url.clone(), secret: secret.clone(), poster })
         }
+        ChannelKind::Slack(slack) => Box::new(slack::Slack {
+            name: name.clone(),
+            configured: slack.clone(),
+            topics: configured.topics.clone(),
+            poster,
+            store: tools.store.clone(),
+        }),
         ChannelKind::Email(email) => Box::new(email::Mailer::new(email.clone())),
         ChannelKind::Pagerduty { api, routing_key } => {
             Box::new(pagerduty::Pagerduty { api: api.clone(), routing_key: routing_key.clone(), poster })

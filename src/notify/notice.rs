@@ -3,7 +3,7 @@
 
 use crate::config::Topic;
 use crate::kernel::domain::{
-    Cause, FenceWatchState, Name, Outcome, Position, Record, RunId, SignIn, Stream, Time, Told, Via,
+    Cause, Digest, FenceWatchState, Name, Outcome, Position, Record, RunId, SignIn, Stream, Time, Told, Via,
     WindowState,
 };
 use serde::Serialize;
@@ -27,6 +27,17 @@ pub enum Pull {
 pub struct Matter {
     pub topic: Topic,
     pub pull: Pull,
+}
+
+/// An approval that is open once the record is written.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub digest: Digest,
+    pub service: Name,
+    pub from: Name,
+    pub to: Name,
+    /// The playbook takes a yes by Slack.
+    pub by_slack: bool,
 }
 
 /// Everything is plain text already.
@@ -55,6 +66,11 @@ pub struct Notice {
     pub next: Vec<String>,
     /// The approval page, where people's browsers can reach it.
     pub link: Option<String>,
+    #[serde(skip)]
+    pub question: Option<Question>,
+    /// It is what asks that question.
+    #[serde(skip)]
+    pub asks: bool,
 }
 
 fn as_word<S: serde::Serializer>(topic: &Topic, to: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ use super::Delivery;
 use crate::config::Address;
 use crate::kernel::domain::Span;
 use crate::provider::http::{Clients, failed, words};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer than any of them takes when it is well.
 pub const WITHIN: Duration = Duration::from_secs(10);
@@ -77,6 +77,12 @@ impl Answer {
             _ => Delivery::Failed { says, after: self.after, answered: true },
         }
     }
+}
+
+/// Who checks or makes a signature has a clock on the wall, not that of our journal.
+#[expect(clippy::disallowed_methods, reason = "signatures are about the clock on the wall")]
+pub fn wall_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The heartbeat's one call: whatever is answered, but for an error, is fine.

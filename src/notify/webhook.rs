@@ -1,7 +1,7 @@
 //! Any program, told by a webhook that is signed as Standard Webhooks 1.0.0 says: who receives it checks where it comes from,
 //! that it is fresh, and by its id whether it came before.
 
-use super::post::{Letter, Poster};
+use super::post::{Letter, Poster, wall_seconds};
 use super::{Channel, Delivery, Notice};
 use crate::config::{Address, SecretRef};
 use crate::kernel::domain::Secret;
@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 pub struct Webhook {
     pub url: Address,
@@ -27,7 +26,7 @@ impl Channel for Webhook {
                 (Err(error), _) | (_, Err(error)) => return Delivery::unreachable(error.to_string()),
             };
             let body = body(notice);
-            let at = seconds();
+            let at = wall_seconds();
             let headers = match sign(&secret, &notice.id, at, &body) {
                 Ok(signature) => vec![
                     ("webhook-id", notice.id.clone()),
@@ -40,12 +39,6 @@ impl Channel for Webhook {
             sent.map_or_else(|failed| failed, |answer| answer.judged())
         })
     }
-}
-
-/// Who checks a signature has a clock on the wall, not that of our journal.
-#[expect(clippy::disallowed_methods, reason = "the receiver compares with its own wall clock")]
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn body(notice: &Notice) -> Vec<u8> {

@@ -19,6 +19,7 @@ mod open;
 mod people;
 mod read;
 mod script;
+mod slack;
 mod tail;
 mod token;
 mod verify;
@@ -30,6 +31,7 @@ pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use notices::Told;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
+pub use slack::Posted;
 pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 

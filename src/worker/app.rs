@@ -42,6 +42,7 @@ pub struct App {
     pub bodies: Bodies,
     /// How each channel of notices fares.
     pub channels: super::outbox::Board,
+    pub(super) clicks: super::slack::Clicks,
     pub(super) doors: super::people::Doors,
     pub(super) looks: super::looks::Looks,
     /// This process, unlike any other and any earlier one.
@@ -143,6 +144,7 @@ impl App {
             metrics: Metrics::default(),
             bodies: Bodies::default(),
             channels: Default::default(),
+            clicks: Default::default(),
             doors: Default::default(),
             looks: Default::default(),
             owner: parts.owner,

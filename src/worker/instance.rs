@@ -8,6 +8,7 @@ use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
 use super::refusals::count_refusals;
 use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
+use super::slack::decide_clicks;
 use super::supervise::supervise;
 use super::triage::triage;
 use super::watch::{watch_fences, watch_windows};
@@ -70,6 +71,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
+    tasks.spawn(decide_clicks(app.clone(), stop.clone()));
     tasks.spawn(beat(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     let stopping = stop.clone();

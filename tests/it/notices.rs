@@ -6,3 +6,4 @@ mod mail;
 mod pager;
 mod scene;
 mod signs;
+mod slack;

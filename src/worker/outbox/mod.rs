@@ -12,7 +12,7 @@ use super::App;
 use crate::config::{Channel as Configured, ChannelKind, Topic};
 use crate::kernel::domain::{Name, Position, Span, Stamped, Stream, Time};
 use crate::kernel::journal::ReadError;
-use crate::notify::{self, Channel, Delivery, Matter, Poster, Pull};
+use crate::notify::{self, Channel, Delivery, Matter, Poster, Pull, Tools};
 use crate::store::Told;
 use futures_util::FutureExt as _;
 use lanes::{Lanes, Next, Verdict, Waiting};
@@ -90,11 +90,11 @@ pub async fn begin_notices(app: &App) -> anyhow::Result<Vec<(Name, Told)>> {
 
 /// `serve` runs it until `stop`.
 pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: CancellationToken) {
-    let poster = Arc::new(Poster::default());
+    let tools = Tools { poster: Arc::new(Poster::default()), store: app.store.clone() };
     let mut tasks = JoinSet::new();
     for (name, told) in channels {
         let Some(configured) = app.config.channels.get(&name).cloned() else { continue };
-        let channel = notify::open(&configured, poster.clone());
+        let channel = notify::open(&name, &configured, &tools);
         let kept = told.position;
         let outbox = Outbox {
             app: app.clone(),
@@ -298,7 +298,9 @@ impl Outbox {
 fn wants(configured: &Configured, matter: Matter) -> bool {
     match configured.kind {
         ChannelKind::Pagerduty { .. } => matter.pull != Pull::Tell,
-        ChannelKind::Webhook { .. } | ChannelKind::Email(_) => {
+        // Whatever may close a question has to reach it; what is posted besides, the channel decides.
+        ChannelKind::Slack(_) if matter.topic != Topic::Watch && matter.topic != Topic::Instance => true,
+        ChannelKind::Webhook { .. } | ChannelKind::Email(_) | ChannelKind::Slack(_) => {
             configured.topics.contains(&matter.topic)
                 || (matter.pull == Pull::Raise && configured.topics.contains(&Topic::Page))
         }

@@ -3,7 +3,7 @@
 use super::{App, PATIENCE};
 use crate::config::{ChannelKind, Topic};
 use crate::kernel::domain::Name;
-use crate::notify::{self, Delivery, Notice, Poster, Pull};
+use crate::notify::{self, Delivery, Notice, Poster, Pull, Tools};
 use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +22,12 @@ impl App {
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(TestError::NoSuchChannel(name.to_string(), known));
         };
-        let channel = notify::open(configured, Arc::new(Poster::default()));
+        let channel = notify::open(name, configured, &self.tools());
         let mut notice = self.test_notice(name, by);
         let pulls = match configured.kind {
             ChannelKind::Pagerduty { .. } => vec![Pull::Raise, Pull::Clear],
-            ChannelKind::Webhook { .. } | ChannelKind::Email(_) => vec![Pull::Tell],
+            // Loud, so that it is for whatever topics a channel has.
+            ChannelKind::Webhook { .. } | ChannelKind::Email(_) | ChannelKind::Slack(_) => vec![Pull::Raise],
         };
         for pull in pulls {
             notice.pull = pull;
@@ -39,6 +40,11 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// For what is said once, beside the queues.
+    pub(in crate::worker) fn tools(&self) -> Tools {
+        Tools { poster: Arc::new(Poster::default()), store: self.store.clone() }
     }
 
     fn test_notice(&self, name: &Name, by: &Name) -> Notice {
@@ -61,6 +67,8 @@ impl App {
             )],
             next: vec![],
             link: None,
+            question: None,
+            asks: false,
         }
     }
 }

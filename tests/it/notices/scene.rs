@@ -1,6 +1,8 @@
 //! Channels for a yard: their credentials in files, as users keep them.
 
-use lab::notices::{Mail, Pagerduty, Receiver, SECRET};
+use lab::notices::{
+    APP, CONVERSATION, Mail, Pagerduty, Receiver, SECRET, SIGNING_SECRET, Slack, TEAM, TOKEN,
+};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -25,6 +27,15 @@ impl Keys {
     pub fn pager(&self, pager: &Pagerduty) -> String {
         let key = self.file("pager", &pager.key);
         format!("[channel.pager]\nkind = \"pagerduty\"\napi = {:?}\nrouting_key = {key}\n", pager.url())
+    }
+
+    pub fn slack(&self, slack: &Slack, more: &str) -> String {
+        let (token, secret) = (self.file("slack", TOKEN), self.file("signing", SIGNING_SECRET));
+        format!(
+            "[channel.chat]\nkind = \"slack\"\napi = {:?}\ntoken = {token}\nsigning_secret = {secret}\n\
+             to = \"{CONVERSATION}\"\nteam = \"{TEAM}\"\napp = \"{APP}\"\n{more}\n",
+            slack.url()
+        )
     }
 
     pub fn mail(&self, mail: &Mail) -> String {
