@@ -97,6 +97,8 @@ pages! {
     "PM2014" "A cached row is not what its records say"
     "PM2015" "No token, or more than one, has that id"
     "PM2101" "The address cannot be listened on"
+    "PM2701" "A filter of the audit log cannot be read"
+    "PM2702" "The record cannot be searched yet"
     "PM3100" "A database cannot be asked, for a reason of ours"
     "PM3101" "The primary is alive"
     "PM3102" "The old primary does not answer"

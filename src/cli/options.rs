@@ -74,6 +74,8 @@ pub enum Output {
     Json,
     /// One document per line
     Jsonl,
+    /// Comma-separated, for spreadsheets; only where records are listed
+    Csv,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -221,9 +223,16 @@ mod tests {
 
     #[test]
     fn audit_lists_when_nothing_else_is_said() {
-        for line in
-            ["audit", "audit list --limit 5", "audit --run 7KQ4M2 --follow", "audit show 4", "audit verify"]
-        {
+        for line in [
+            "audit",
+            "audit list --limit 5",
+            "audit --run 7KQ4M2 --follow",
+            "audit show 4",
+            "audit verify",
+            "audit playbook:shop --follow -o csv",
+            "audit -action:observed",
+            "audit -action:observed --limit 5",
+        ] {
             assert!(read(&format!("pointsman {line}")).is_ok(), "{line}");
         }
         assert!(read("pointsman audit show x").is_err());

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod detail;
 mod error;
 mod events;
 mod health;

@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod neighbour;
 mod open;
+mod query;
 mod read;
 mod script;
 mod token;
@@ -25,6 +26,7 @@ pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
+pub use open::create_private;
 pub use token::{Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 

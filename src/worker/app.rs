@@ -3,6 +3,7 @@
 use super::bodies::Bodies;
 use super::limits::Standing;
 use super::{Metrics, Playbooks, Wakes};
+use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
     Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
@@ -24,6 +25,8 @@ const RACES: u32 = 20;
 pub struct App {
     pub journal: Journal,
     pub store: Arc<SqliteStore>,
+    /// None: it could not be opened. Nothing but questions to the record depends on it.
+    pub audit: Option<audit::Index>,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     pub playbooks: Playbooks,
@@ -107,6 +110,7 @@ impl From<Illegal> for CommandError {
 /// What one instance is made of.
 pub struct Parts {
     pub store: Arc<SqliteStore>,
+    pub audit: Option<audit::Index>,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     pub playbooks: Playbooks,
@@ -121,6 +125,7 @@ impl App {
         App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
+            audit: parts.audit,
             config: parts.config,
             registry: parts.registry,
             playbooks: parts.playbooks,
@@ -195,7 +200,7 @@ impl App {
     }
 
     pub async fn first_record(&self, stream: &Stream) -> Result<Option<Record>, ReadError> {
-        Ok(self.journal.read(stream, 1).await?.into_iter().next().map(|s| s.record))
+        Ok(self.store.first(stream).await?.map(|s| s.record))
     }
 
     /// Last sequence of a stream that only this task writes to.

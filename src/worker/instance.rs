@@ -2,6 +2,7 @@
 
 use super::ahead::left_frozen;
 use super::app::Parts;
+use super::audit::{keep_index, open_index};
 use super::clocks::compare_clocks;
 use super::limits::end_freezes;
 use super::refusals::count_refusals;
@@ -62,6 +63,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
+    tasks.spawn(keep_index(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {
         tokio::select! {
@@ -125,7 +127,8 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
         None => left_frozen(&journal.read(&Stream::Instance, 1).await?),
     };
     let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
-    Ok(App::new(Parts { store, config, registry, playbooks, world, samples, owner, frozen }))
+    let audit = open_index(store.clone()).await;
+    Ok(App::new(Parts { store, audit, config, registry, playbooks, world, samples, owner, frozen }))
 }
 
 /// The start is on record, the first token is shown, and where to reach it is said.

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod app;
+mod audit;
 mod bodies;
 mod clocks;
 mod confirm;

@@ -24,14 +24,20 @@ mod version;
 pub mod watch;
 pub mod why;
 
-use super::options::{Cli, Command, Global};
-use super::{Client, Fault, Talk, local};
+use super::options::{Cli, Command, Global, Output};
+use super::{Client, Exit, Fault, Talk, local};
 use crate::kernel::domain::Secret;
 use std::process::ExitCode;
 
 pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     let output = global.output;
+    if output == Some(Output::Csv) && !matches!(cli.command, Command::Audit(_)) {
+        return Err(Fault::new(Exit::Usage, "PM0002", "-o csv is for `audit` alone")
+            .state("nothing was done")
+            .remedy("table, json or jsonl")
+            .into());
+    }
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
         Command::Check(args) => return local::check(args, output).await,
