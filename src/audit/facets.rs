@@ -28,7 +28,7 @@ impl Facets {
     }
 }
 
-fn via(via: Via) -> &'static str {
+pub(super) fn via(via: Via) -> &'static str {
     match via {
         Via::Cli => "cli",
         Via::Web => "web",

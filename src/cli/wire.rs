@@ -53,6 +53,22 @@ pub struct WhyDoc {
     pub left_out: u64,
 }
 
+/// A stored alert asked again.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReplayDoc {
+    pub occurrence: String,
+    pub record: Position,
+    pub verdicts: Vec<VerdictDoc>,
+    pub plan: Option<PlanDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct VerdictDoc {
+    pub playbook: Name,
+    pub matched: bool,
+    pub says: String,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct WhyRecordDoc {
     pub position: Position,
@@ -213,7 +229,7 @@ pub struct AttemptDoc {
     pub attempt: u32,
     #[serde(default)]
     pub undo: bool,
-    pub intended: Position,
+    pub position: Position,
     pub before: String,
     pub after: String,
     pub ended: Option<Position>,

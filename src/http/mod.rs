@@ -5,10 +5,12 @@ mod auth;
 mod detail;
 mod error;
 mod events;
+mod evidence;
 mod health;
 mod hooks;
 mod limits;
 mod plans;
+mod replays;
 mod runs;
 mod status;
 mod watches;
@@ -43,6 +45,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/plans", post(plans::create))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/report", get(evidence::show_report))
+        .route("/api/v1/runs/{id}/bundle", get(evidence::bundle))
+        .route("/api/v1/replays", post(replays::create))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/freeze", post(limits::freeze))

@@ -98,7 +98,7 @@ async fn service(app: &App, service: &Name) -> Result<Found, Problem> {
 }
 
 /// Everything that was said about occurrences of this alert.
-async fn alert(app: &App, of: &str) -> Result<Vec<Stamped>, Problem> {
+pub(super) async fn alert(app: &App, of: &str) -> Result<Vec<Stamped>, Problem> {
     let mut ids: Vec<OccurrenceId> = vec![];
     let mut found: Vec<Stamped> = vec![];
     let streams = app.journal.backend().summaries("alerts:", 1_000).await.map_err(Problem::store)?;

@@ -16,7 +16,7 @@ use crate::kernel::port::World;
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
-use crate::store::SqliteStore;
+use crate::store::{Checkpoints, SqliteStore};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -27,6 +27,8 @@ pub struct App {
     pub store: Arc<SqliteStore>,
     /// None: it could not be opened. Nothing but questions to the record depends on it.
     pub audit: Option<audit::Index>,
+    /// Signs where the chain ends.
+    pub checkpoints: Arc<Checkpoints>,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     pub playbooks: Playbooks,
@@ -111,6 +113,7 @@ impl From<Illegal> for CommandError {
 pub struct Parts {
     pub store: Arc<SqliteStore>,
     pub audit: Option<audit::Index>,
+    pub checkpoints: Checkpoints,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     pub playbooks: Playbooks,
@@ -126,6 +129,7 @@ impl App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
             audit: parts.audit,
+            checkpoints: Arc::new(parts.checkpoints),
             config: parts.config,
             registry: parts.registry,
             playbooks: parts.playbooks,

@@ -4,7 +4,8 @@ use super::App;
 use crate::audit::{Index, IndexError};
 use crate::kernel::domain::Span;
 use crate::kernel::journal::Backend as _;
-use crate::store::SqliteStore;
+use crate::kernel::journal::Head;
+use crate::store::{SqliteStore, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,21 @@ pub async fn open_index(store: Arc<SqliteStore>) -> Option<Index> {
             None
         }
     }
+}
+
+/// The head file first: it is what a start compares with.
+pub async fn write_head(app: &App) -> Result<(), StoreError> {
+    app.store.write_head().await?;
+    sign_head(app).await.map(|_| ())
+}
+
+/// Signs the journal's end as it is now.
+pub async fn sign_head(app: &App) -> Result<Head, StoreError> {
+    let head = app.store.end().await?;
+    let checkpoints = app.checkpoints.clone();
+    let written = tokio::task::spawn_blocking(move || checkpoints.write(head)).await;
+    written.expect("invariant: writing a file does not panic")?;
+    Ok(head)
 }
 
 pub async fn keep_index(app: Arc<App>, stop: CancellationToken) {

@@ -21,10 +21,12 @@ mod watch;
 mod world;
 
 pub use app::{App, CommandError, OpenError};
+pub use audit::sign_head;
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use limits::{Sick, Tripped};
 pub use metrics::Metrics;
 pub use playbooks::{Loaded, Playbooks, playbook_files};
+pub use triage::view as alert_view;
 pub use wakes::Wakes;
 pub use world::SystemWorld;

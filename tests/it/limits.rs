@@ -4,4 +4,4 @@
 mod budgets;
 mod freezes;
 mod locks;
-mod yard;
+pub mod yard;

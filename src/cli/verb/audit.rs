@@ -1,13 +1,17 @@
 //! `pointsman audit`: the record, listed, followed, or one of its records in full. `audit verify` is in
-//! `local`.
+//! `cli::verify`.
 
 use crate::audit::parse;
 use crate::cli::client::{read, typed};
 use crate::cli::options::{Global, Output};
 use crate::cli::wire::{AuditDoc, RecordDoc};
-use crate::cli::{Client, Exit, Fault, Talk, local, view};
+use crate::cli::{Client, Exit, Fault, Talk, verify, view};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -30,8 +34,16 @@ pub enum AuditVerb {
         /// Its position in the journal
         position: u64,
     },
+    /// The evidence of one run in one file that `audit verify --bundle` checks anywhere
+    Export {
+        #[arg(long, value_name = "ID")]
+        run: String,
+        /// A file that does not exist yet [default: pointsman-ID.bundle.json]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Check every hash and every cached row, offline; leaves with 22 when something does not verify
-    Verify(local::AuditVerifyArgs),
+    Verify(verify::AuditVerifyArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -82,9 +94,12 @@ const LOST_FOR_GOOD: Duration = Duration::from_secs(300);
 
 pub async fn run(args: &AuditArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let list = match &args.verb {
-        Some(AuditVerb::Verify(args)) => return local::audit_verify(args, global.output).await,
+        Some(AuditVerb::Verify(args)) => return verify::audit_verify(args, global.output).await,
         Some(AuditVerb::Show { position }) => {
             return Ok(show(*position, &super::client(global, talk)?, talk).await?.into());
+        }
+        Some(AuditVerb::Export { run, to }) => {
+            return Ok(export(run, to.as_deref(), &super::client(global, talk)?, talk).await?.into());
         }
         Some(AuditVerb::List(list)) => list,
         None => &args.list,
@@ -100,6 +115,33 @@ async fn show(position: u64, client: &Client, talk: &mut Talk) -> anyhow::Result
     }
     for line in view::audit::whole(&record(&document)?, &talk.look) {
         talk.print(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn export(run: &str, to: Option<&Path>, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let run = run.to_uppercase();
+    let bundle = client.get(&["runs", &run, "bundle"], &[]).await?;
+    let path = to.map_or_else(|| PathBuf::from(format!("pointsman-{run}.bundle.json")), Path::to_owned);
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(&serde_json::to_vec(&bundle)?)?;
+        file.sync_all()
+    };
+    write().map_err(|e| {
+        Fault::new(Exit::NotTalked, "PM0001", format!("{} cannot be written: {e}", path.display()))
+            .state("nothing was changed at the server")
+            .remedy("name a file that does not exist yet with --to")
+    })?;
+    let count = bundle["bodies"].as_object().map_or(0, serde_json::Map::len);
+    match talk.wants_json() {
+        true => talk.document(
+            &json!({ "schema": "pointsman.exported/v1", "run": run, "file": path, "records": count }),
+        )?,
+        false => talk.print(&format!(
+            "{} has {count} records of run {run}; `pointsman audit verify --bundle` checks it",
+            path.display()
+        ))?,
     }
     Ok(Exit::Done)
 }
@@ -138,7 +180,7 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
                 talk.print(&view::csv::row(record))?;
             }
         }
-        Some(Output::Table) | None => {
+        Some(Output::Table | Output::Md | Output::Html) | None => {
             for line in view::audit::rows(&page.records, &talk.look, true) {
                 talk.print(&line)?;
             }
@@ -184,7 +226,9 @@ async fn follow(
                     match talk.output {
                         Some(Output::Json | Output::Jsonl) => one_json(&event, talk)?,
                         Some(Output::Csv) => talk.print(&view::csv::row(&found))?,
-                        Some(Output::Table) | None => talk.print(&view::audit::row(&found, &talk.look))?,
+                        Some(Output::Table | Output::Md | Output::Html) | None => {
+                            talk.print(&view::audit::row(&found, &talk.look))?
+                        }
                     }
                 };
                 Fault::new(Exit::NotTalked, "PM0003", format!("following the record broke off: {why}"))

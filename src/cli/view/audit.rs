@@ -65,14 +65,14 @@ fn attempts(record: &RecordDoc, look: &Look) -> Vec<String> {
         let way = if call.undo { " back" } else { "" };
         let reply = match &call.reply {
             Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Null) | None => String::new(),
             Some(other) => other.to_string(),
-            None => String::new(),
         };
         table.row([
             cell(format!("{}{way}", call.attempt)),
             cell(&call.before),
             cell(&call.after),
-            cell(call.intended).right(),
+            cell(call.position).right(),
             cell(call.ended.map_or("-".to_owned(), |at| at.to_string())).right(),
             cell(call.result.as_deref().unwrap_or("no end on record")),
             cell(reply),

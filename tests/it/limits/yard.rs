@@ -217,6 +217,20 @@ impl Yard {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Killed; another server takes its place with the data directory of that name.
+    pub async fn restart_with(self, data: &str) -> Yard {
+        let Yard { server, world, url, folder, count } = self;
+        server.kill9();
+        let config = folder.path().join("pointsman.toml");
+        let more = ["--config", config.to_str().unwrap()];
+        let server = Server::start(&folder.path().join(data), &folder.path().join("playbooks"), &more).await;
+        Yard { server, world, url, folder, count }
+    }
+
     pub fn move_back(&self, service: &str) {
         std::fs::remove_file(self.folder.path().join(service)).unwrap();
     }
