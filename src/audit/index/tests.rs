@@ -19,7 +19,7 @@ fn record(n: u64) -> (Stream, Record) {
     let by = Actor {
         name: name.into(),
         roles: vec![Role::Operator],
-        via: if n % 2 == 0 { Via::Cli } else { Via::Api },
+        via: if n.is_multiple_of(2) { Via::Cli } else { Via::Api },
     };
     let reason = format!("power is back in hall {} <b>&\"{name}\"</b>", n % 7);
     match n % 4 {
@@ -44,7 +44,7 @@ fn record(n: u64) -> (Stream, Record) {
             Record::Loaded {
                 playbook: "shop".into(),
                 digest: Digest::of(name.as_bytes()),
-                active: n % 3 == 0,
+                active: n.is_multiple_of(3),
                 problems: vec![reason],
             },
         ),

@@ -113,7 +113,7 @@ pub async fn verify_checkpoints(
             // A power cut tears the last line; the next start ends it and goes on after the last good one.
             Err(e) => Some(Finding::Line { line: number, says: format!("it cannot be read: {e}") }),
             Ok(checkpoint) => {
-                let expected = std::mem::replace(&mut previous, Some(digest_of(&line)));
+                let expected = previous.replace(digest_of(&line));
                 one(&mut conn, number, &checkpoint, expected, &public, &mut report.signed_to).await?
             }
         };
