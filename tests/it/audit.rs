@@ -214,7 +214,7 @@ async fn a_run_is_reported_and_its_bundle_proves_it_anywhere() {
     // Each part changed by itself, with a manifest that fits again.
     let own = |link: &&Value| link["stream"] == format!("run:{run}") && link["kind"] == "ended";
     let some = good["links"].as_array().unwrap().iter().find(own).unwrap()["position"].to_string();
-    let spoilers: [(&str, Box<dyn Fn(&mut Value)>); 7] = [
+    let spoilers: [(&str, Spoil<'_>); 7] = [
         ("a body", Box::new(|b| b["bodies"][&some] = json!("{}"))),
         ("a body left out", Box::new(|b| drop(b["bodies"].as_object_mut().unwrap().remove(&some)))),
         ("a link", Box::new(|b| b["links"][2]["at"] = json!(7))),
@@ -242,6 +242,8 @@ async fn a_run_is_reported_and_its_bundle_proves_it_anywhere() {
     );
     yard.verified();
 }
+
+type Spoil<'a> = Box<dyn Fn(&mut Value) + 'a>;
 
 /// The manifest as somebody who knows the format would make it.
 fn refit(bundle: &mut Value) {
