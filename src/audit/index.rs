@@ -27,6 +27,8 @@ const FILE: &str = "audit.db";
 const VERSION: i64 = 1;
 const BUSY: Duration = Duration::from_secs(5);
 const READERS: u32 = 2;
+/// Before a record that is not readable yet is looked for again.
+const UNREAD: Duration = Duration::from_millis(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -90,7 +92,9 @@ impl Index {
             return Err(IndexError::Behind { at: 0, of: to });
         };
         while filler.at < to {
-            filler.take_page(&self.store).await?;
+            if !filler.take_page(&self.store).await? {
+                tokio::time::sleep(UNREAD).await;
+            }
             if filler.at < to && tokio::time::Instant::now() >= deadline {
                 return Err(IndexError::Behind { at: filler.at, of: to });
             }

@@ -75,6 +75,7 @@ impl CheckpointFiles {
 
 struct Last {
     position: Position,
+    hash: Digest,
     line: Option<Digest>,
 }
 
@@ -94,14 +95,14 @@ impl Checkpoints {
         std::fs::write(&public, key.public().as_pem()).map_err(|e| failed(&public, e))?;
         let path = files.file(dir);
         super::create_private(&path).map_err(|e| failed(&path, e))?;
-        let mut last = Last { position: 0, line: None };
+        let mut last = Last { position: 0, hash: Digest::ZERO, line: None };
         let mut torn = false;
         for line in lines(&path).map_err(|e| failed(&path, e))? {
             let line = line.map_err(|e| failed(&path, e))?;
             torn = !line.ends_with('\n');
             // What cannot be read is found by `audit verify`; the next line follows the last one that can.
             if let Ok(read) = serde_json::from_str::<Checkpoint>(&line) {
-                last = Last { position: read.position, line: Some(digest_of(&line)) };
+                last = Last { position: read.position, hash: read.hash, line: Some(digest_of(&line)) };
             }
         }
         if torn {
@@ -121,12 +122,30 @@ impl Checkpoints {
         made.signature = self.key.sign(made.message().as_bytes());
         let line = format!("{}\n", serde_json::to_string(&made).expect("invariant: plain data"));
         append(&self.path, &line).map_err(|e| unusable(&self.path, &e))?;
-        *last = Last { position: head.position, line: Some(digest_of(&line)) };
+        *last = Last { position: head.position, hash: head.hash, line: Some(digest_of(&line)) };
         tracing::info!(
             position = made.position, hash = %made.hash, at = made.at.0, key = made.key,
             previous = made.previous.map(|d| d.to_string()), signature = made.signature, "checkpoint"
         );
         Ok(Some(made))
+    }
+
+    /// What the last line signed.
+    pub fn last(&self) -> (Position, Digest) {
+        let last = self.last.lock().expect("invariant: no panic while holding the lock");
+        (last.position, last.hash)
+    }
+
+    /// A person has looked at a journal that is not the one that was signed, and goes on with it: the lines so far are
+    /// kept in a file of their own as evidence, and a new file begins.
+    pub fn begin_anew(&self) -> Result<PathBuf, StoreError> {
+        let mut last = self.last.lock().expect("invariant: no panic while holding the lock");
+        let aside = |n: u32| self.path.with_extension(format!("until-{}.{n}.jsonl", last.position));
+        let aside = (1..u32::MAX).map(aside).find(|path| !path.exists()).unwrap_or_else(|| aside(0));
+        std::fs::rename(&self.path, &aside).map_err(|e| unusable(&self.path, &e))?;
+        super::create_private(&self.path).map_err(|e| unusable(&self.path, &e))?;
+        *last = Last { position: 0, hash: Digest::ZERO, line: None };
+        Ok(aside)
     }
 
     /// A checkpoint that stands alone, for a bundle.

@@ -179,6 +179,11 @@ impl App {
     /// A person has looked at a journal behind its head: the record is written; now the head file, then runs may start.
     pub(super) async fn thaw_itself(&self) -> Result<(), CommandError> {
         self.store.accept_head().await.map_err(|e| CommandError::Store(e.to_string()))?;
+        let (position, signed) = self.checkpoints.last();
+        if position > 0 && self.store.hash_at(position).await? != Some(signed) {
+            let aside = self.checkpoints.begin_anew().map_err(|e| CommandError::Store(e.to_string()))?;
+            tracing::warn!(kept = %aside.display(), "checkpoints of a journal that is no more were put aside as evidence");
+        }
         *self.frozen_now() = None;
         Ok(())
     }

@@ -16,10 +16,11 @@ const TERMS_KEPT: usize = 50_000;
 const RUNS_KEPT: usize = 64;
 
 impl Filler {
-    pub(super) async fn take_page(&mut self, store: &SqliteStore) -> Result<(), IndexError> {
+    /// False: there is nothing to read yet. The end may be known a moment before its record can be read.
+    pub(super) async fn take_page(&mut self, store: &SqliteStore) -> Result<bool, IndexError> {
         let records = store.stamped(self.at + 1, PAGE).await?;
         let Some((last, hash)) = records.last().map(|(stamped, hash)| (stamped.position, *hash)) else {
-            return Err(IndexError::Broken(format!("the journal has no record after {}", self.at)));
+            return Ok(false);
         };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await?;
         let written = self.write(store, records, hash).await;
@@ -32,7 +33,7 @@ impl Filler {
         written?;
         ended?;
         self.at = last;
-        Ok(())
+        Ok(true)
     }
 
     async fn write(
