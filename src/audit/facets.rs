@@ -150,6 +150,12 @@ fn of_people(facets: &mut Facets, record: &Record) {
         Record::Told { by, .. } | Record::Acknowledged { by, .. } | Record::BreakerReset { by, .. } => {
             facets.by(by);
         }
+        Record::Overridden(lifted) => {
+            facets.by(&lifted.by).set(Word::Service, &lifted.service);
+        }
+        Record::OverrideEnded { by, service, .. } => {
+            facets.by(by).set(Word::Service, service);
+        }
         Record::Frozen { by, service, .. } => {
             facets.by(by);
             if let Some(service) = service {

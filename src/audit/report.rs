@@ -105,7 +105,7 @@ pub fn report(records: &[Stamped]) -> Result<Report, String> {
     let run = Run::fold(records).map_err(|e| e.to_string())?;
     let spec = run.spec.clone();
     let finished = records.iter().find_map(|r| match &r.record {
-        Record::Finished { outcome, rto, rpo, by_hand, says } => {
+        Record::Finished { outcome, rto, rpo, by_hand, says, .. } => {
             Some((r.at, *outcome, rto, rpo, by_hand, says))
         }
         _ => None,

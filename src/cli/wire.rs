@@ -17,6 +17,11 @@ pub struct StatusDoc {
     pub frozen: Option<Value>,
     #[serde(default)]
     pub freezes: Vec<SaysDoc>,
+    #[serde(default)]
+    pub overrides: Vec<SaysDoc>,
+    /// Of a server that counts them.
+    #[serde(default)]
+    pub changes: Option<ChangesDoc>,
     pub breaker: Option<SaysDoc>,
     #[serde(default)]
     pub held_back: Vec<HeldBackDoc>,
@@ -38,6 +43,13 @@ pub struct SaysDoc {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct ChangesDoc {
+    pub begun: u32,
+    pub reserved: u32,
+    pub most: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct HeldBackDoc {
     pub service: Name,
     pub why: Vec<Reason>,
@@ -50,7 +62,10 @@ pub struct WhyDoc {
     pub says: String,
     pub now: Vec<Reason>,
     pub records: Vec<WhyRecordDoc>,
-    pub left_out: u64,
+    pub left_out: usize,
+    /// There is more behind what was looked at.
+    #[serde(default)]
+    pub older: bool,
 }
 
 /// A stored alert asked again.
@@ -140,6 +155,9 @@ pub struct RunDoc {
     /// Phase and microseconds.
     pub rto: Vec<(String, u64)>,
     pub rpo: Option<Rpo>,
+    /// The sentence with which the run ended.
+    #[serde(default)]
+    pub end: Option<String>,
     pub by_hand: Vec<String>,
     pub outcome: Option<String>,
     pub parked: bool,

@@ -27,7 +27,7 @@ pub async fn create(
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
-    let records = super::why::alert(&app, wanted.of.trim()).await?;
+    let records = super::why::alert(&app, wanted.of.trim()).await?.records;
     let opened = records.iter().rev().find(|r| matches!(r.record, Record::OccurrenceOpened { .. }));
     let Some(Stamped { at, record, position, .. }) = opened else {
         return Err(Problem::no_such(format!("alert {:?} in the journal", wanted.of)));

@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::{Config, parse};
 use crate::kernel::domain::{
-    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, Resolved, Role, RunId, Span,
-    Spec, StepPlan, Time, Via,
+    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, OnFailure, Resolved, Role, RunId,
+    Span, Spec, StepPlan, Time, Via,
 };
 use crate::kernel::port::{Bound, Check, Ctx, ProviderError, Registry};
 use futures_util::future::BoxFuture;
@@ -297,6 +297,34 @@ fn rules_of_safety() {
 }
 
 #[test]
+fn what_a_step_does_when_it_fails_fits_the_step() {
+    let commit = "    commit_point: true\n";
+    let last = "    retry: { attempts: 5, backoff: 2s..30s }\n    timeout: 2m\n";
+    let cases: &[(&str, &str, &[&str])] = &[
+        (commit, "on_failure: pause", &[]),
+        (commit, "on_failure: undo", &[]),
+        (commit, "on_failure: continue", &["PM1250"]),
+        (commit, "on_failure: retreat", &["PM1206"]),
+        // After the commit point a run goes forward only.
+        (last, "on_failure: undo", &["PM1249"]),
+        (last, "on_failure: pause", &[]),
+        (last, "optional: true\n    on_failure: continue", &[]),
+        (last, "optional: true\n    on_failure: pause", &["PM1250"]),
+        (last, "optional: true\n    on_failure: undo", &["PM1250"]),
+    ];
+    for (place, line, wanted) in cases {
+        let problems = edited(place, &format!("{place}    {line}\n"));
+        assert_eq!(codes(&problems), *wanted, "{line:?}\n{}", rendered(&problems));
+    }
+    let text = PLAYBOOK.replace(commit, &format!("{commit}    on_failure: undo\n"));
+    let playbook = checked(&text).0.unwrap();
+    let resolved = resolve(&playbook, &config(), opening(None)).unwrap();
+    let undoes = |item: &&crate::kernel::domain::Item| item.on_failure == OnFailure::Undo;
+    let names: Vec<&str> = resolved.items.iter().filter(undoes).map(|item| item.name.as_str()).collect();
+    assert_eq!(names, ["promote standby"]);
+}
+
+#[test]
 fn auto_needs_guards_and_a_cooldown() {
     let text = PLAYBOOK.replace("mode: observe  ", "mode: auto  ").replace("cooldown: 1h, ", "");
     assert_eq!(codes(&checked(&text).1), ["PM1246", "PM1254"]);
@@ -462,4 +490,51 @@ proptest! {
         }
         prop_assert_eq!(playbook.is_none(), has_errors(&problems));
     }
+}
+
+#[test]
+fn a_name_is_led_only_where_something_before_proves_an_answer() {
+    let elsewhere = ("values: [\"${to.address}\"]", "values: [\"198.51.100.99\"]");
+    assert_eq!(codes(&edited(elsewhere.0, elsewhere.1)), ["PM1255"]);
+    let limits = "limits: { cooldown: 1h,";
+    let of = |least: u32| format!("limits: {{ min_live_targets: {least}, cooldown: 1h,");
+    assert_eq!(codes(&edited(limits, &of(2))), ["PM1255"], "one of two addresses is proven");
+    let asks_none = PLAYBOOK.replace(limits, &of(0)).replace(elsewhere.0, elsewhere.1);
+    assert_eq!(codes(&checked(&asks_none).1), [] as [&str; 0]);
+    let run = resolved(PLAYBOOK, None);
+    assert_eq!(run.limits.min_live_targets, 1);
+    let proves = |name: &str| -> Vec<Fact> {
+        run.items.iter().find(|item| item.name.as_str() == name).unwrap().rungs[0].proves.clone()
+    };
+    let live = |at: &str| Fact::Live { at: at.into() };
+    assert_eq!(proves("app writes at the new site"), [live("203.0.113.20")]);
+    assert!(proves("destination is healthy").contains(&live("203.0.113.20")));
+    assert_eq!(proves("origin is down, seen from outside"), [], "what is down proves nothing");
+}
+
+#[test]
+fn faults_on_purpose_stand_in_drills_that_no_alert_starts() {
+    let commit = "    commit_point: true\n";
+    let faulty = |fault: &str| PLAYBOOK.replace(commit, &format!("{commit}    inject: {fault}\n"));
+    assert_eq!(codes(&checked(&faulty("crash")).1), ["PM1256"]);
+    assert_eq!(codes(&checked(&faulty("crush")).1), ["PM1206"]);
+    let drill = faulty("crash").replace("kind: failover", "kind: drill");
+    assert_eq!(codes(&checked(&drill).1), ["PM1256"], "its triggers are still there");
+    let (from, to) = (drill.find("triggers:").unwrap(), drill.find("limits:").unwrap());
+    let drill = format!("{}{}", &drill[..from], &drill[to..]);
+    let alone = drill.replace(
+        "    still_firing: { or: \"origin is down, seen from outside\" }",
+        "    http.expect: { url: \"http://x.test\" }",
+    );
+    let (checked_drill, problems) = checked(&alone);
+    assert!(checked_drill.is_some(), "{}", rendered(&problems));
+    let run = resolved(&alone, None);
+    assert_eq!(spec(&run, "promote standby").fault(), Some("crash"));
+    assert!(run.items.iter().filter(|item| item.name.as_str() != "promote standby").all(|item| {
+        item.rungs.iter().filter_map(|rung| rung.form.spec()).all(|spec| spec.fault().is_none())
+    }));
+    let looks = "    with: { url: \"https://shop.example.com/healthz?deep=1\"";
+    let checks =
+        alone.replace("    inject: crash\n", "").replace(looks, &format!("    inject: fail\n{looks}"));
+    assert!(codes(&checked(&checks).1).contains(&"PM1256"), "a step that only looks");
 }

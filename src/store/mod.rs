@@ -201,6 +201,14 @@ impl Backend for SqliteStore {
     fn read<'a>(&'a self, stream: &'a Stream, from: Seq) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         Box::pin(read::stream(&self.readers, stream, from))
     }
+    fn newest<'a>(
+        &'a self,
+        stream: &'a Stream,
+        kinds: &'a [&'a str],
+        max: u32,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        Box::pin(read::newest(&self.readers, stream, kinds, max))
+    }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
         Box::pin(async move {
             match self.tail.scan(from, max) {

@@ -2,15 +2,16 @@
 //! it; this is its fold, and the verbs that write it. Triage asks before it opens a run; people call the verbs.
 
 mod history;
+mod ledger;
+mod overrides;
 mod standing;
 
 pub use history::{Own, Past, Sick};
+pub use ledger::Changes;
 pub use standing::{Standing, Tripped};
 
 use super::{App, CommandError};
-use crate::kernel::domain::{
-    Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stamped, Stream, Time,
-};
+use crate::kernel::domain::{Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stream, Time};
 use crate::kernel::engine::{Command, Freeze, Refused, Run, Summary, may_freeze};
 use crate::kernel::journal::{AppendError, Batch, ReadError};
 use crate::playbook::Playbook;
@@ -38,8 +39,10 @@ impl App {
         }
         self.metrics.breaker(standing.tripped.is_some());
         *self.standing() = standing;
+        self.load_changes().await?;
         for run in self.open_runs().await? {
             self.tell_freezes(&run.run).await?;
+            self.tell_overrides(&run.run).await?;
         }
         Ok(())
     }
@@ -217,9 +220,8 @@ impl App {
         if let Some(at) = self.standing().ends.get(&summary.run) {
             return Ok(*at);
         }
-        let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
-        let end = records.iter().find(|stamped| matches!(stamped.record, Record::Finished { .. }));
-        let at = end.map_or(summary.updated, |stamped| stamped.at);
+        let end = self.journal.newest(&Stream::Run(summary.run.clone()), &["finished"], 1).await?;
+        let at = end.last().map_or(summary.updated, |stamped| stamped.at);
         let mut standing = self.standing();
         if standing.ends.len() > 10 * LOOK_BACK as usize {
             standing.ends.clear();
@@ -230,9 +232,13 @@ impl App {
 
     /// When a person last acknowledged a run of this service.
     async fn seen(&self, service: &Name) -> Result<Option<Time>, ReadError> {
-        let records = self.journal.read(&Stream::Service(service.clone()), 1).await?;
-        let said = |stamped: &&Stamped| matches!(stamped.record, Record::Acknowledged { .. });
-        Ok(records.iter().rfind(said).map(|stamped| stamped.at))
+        if let Some(at) = self.standing().seen.get(service) {
+            return Ok(*at);
+        }
+        let said = self.journal.newest(&Stream::Service(service.clone()), &["acknowledged"], 1).await?;
+        let at = said.last().map(|stamped| stamped.at);
+        // One that was written meanwhile is newer.
+        Ok(*self.standing().seen.entry(service.clone()).or_insert(at))
     }
 
     /// A person's run that was not opened, on record.

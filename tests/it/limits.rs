@@ -4,4 +4,6 @@
 mod budgets;
 mod freezes;
 mod locks;
+mod rules;
+mod screens;
 pub mod yard;

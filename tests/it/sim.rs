@@ -2,10 +2,16 @@
 //! every fault at every step. Each schedule must end as the undisturbed run does with every change made exactly once,
 //! or stop for a person with nothing made twice; and at no moment may two servers take writes.
 
-mod judge;
+mod clocks;
+mod drivers;
+mod faults;
+mod freezes;
+mod generated;
+pub mod judge;
 mod mistakes;
+mod pair;
 pub mod plot;
-mod schedules;
+pub mod schedules;
 mod undo;
 
 use judge::{Verdict, judge};
@@ -75,8 +81,19 @@ fn some(bad: &[String]) -> String {
     bad.iter().take(12).cloned().collect::<Vec<_>>().join("\n")
 }
 
-fn calm(plot: &Plot) -> Story {
+pub fn calm(plot: &Plot) -> Story {
     plot.tell(&Life::default(), Mistake::None)
+}
+
+/// Each shipped playbook in both worlds in which it can go through without anybody.
+fn plots() -> Vec<(String, Plot)> {
+    let of = |(file, _): (String, String)| {
+        [
+            (format!("{file}, primary killed"), Plot::shipped(&file, KILLED)),
+            (format!("{file}, app dead"), Plot::app_only(&file, APP_DEAD)),
+        ]
+    };
+    plot::shipped().into_iter().flat_map(of).collect()
 }
 
 #[test]

@@ -224,7 +224,8 @@ pub fn ending(doc: &RunDoc, look: &Look) -> Vec<String> {
     let mut lines = vec![];
     let Some(outcome) = &doc.outcome else { return lines };
     let (_, paint) = state(&doc.summary);
-    let words = format!("{}   {}", outcome.to_uppercase(), doc.summary.says);
+    let says = doc.end.as_ref().unwrap_or(&doc.summary.says);
+    let words = format!("{}   {says}", outcome.to_uppercase());
     lines.push(look.paint(paint, &clean(&words)));
     let mut table = Table::new(0);
     if !doc.rto.is_empty() {

@@ -3,7 +3,7 @@
 use super::plan::mode;
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
-use crate::cli::wire::{FenceWatchDoc, PlaybookDoc, StatusDoc};
+use crate::cli::wire::{ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
 use crate::cli::{Fault, client};
 use crate::kernel::domain::FenceWatchState;
 use crate::kernel::engine::Summary;
@@ -37,19 +37,23 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
     for freeze in &doc.freezes {
-        let says = crate::cli::look::clean(&freeze.says);
-        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {says}")));
+        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {}", clean(&freeze.says))));
     }
     if let Some(breaker) = &doc.breaker {
-        let says = crate::cli::look::clean(&breaker.says);
+        let says = clean(&breaker.says);
         lines.push(
             look.paint(Paint::Bad, &format!("STORM: {says}. `pointsman breaker reset` when you have looked")),
         );
     }
+    for lifted in &doc.overrides {
+        let says = crate::cli::look::clean(&lifted.says);
+        lines.push(look.paint(Paint::Bad, &format!("OVERRIDE: {says}")));
+    }
+    lines.extend(doc.changes.as_ref().filter(|c| c.begun > 0).map(|c| changes(c, look)));
     for held in &doc.held_back {
-        let why: Vec<String> = held.why.iter().map(|r| crate::cli::look::clean(&r.says)).collect();
-        let says = format!("{} does not move by itself now: {}", held.service, why.join("; "));
+        let says = format!("{} does not move by itself now:", held.service);
         lines.push(look.paint(Paint::Asks, &says));
+        lines.extend(held.why.iter().map(|r| format!("    {}  {}", r.code, clean(&r.says))));
     }
     lines.push(String::new());
     lines.extend(match doc.runs.is_empty() {
@@ -65,7 +69,7 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     }
     for run in doc.runs.iter().filter(|run| !run.drifted.is_empty()) {
         let says = format!("DRIFTED after run {}: {}", run.run, run.drifted.join("; "));
-        lines.push(look.paint(Paint::Bad, &crate::cli::look::clean(&says)));
+        lines.push(look.paint(Paint::Bad, &clean(&says)));
     }
     lines.push(String::new());
     lines.extend(match doc.playbooks.is_empty() {
@@ -80,6 +84,18 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         &format!("pointsman {}   site: {site}   journal at {} ({hash})", doc.version, doc.head.position),
     ));
     lines
+}
+
+/// How much of `changes_per_hour` is used.
+fn changes(changes: &ChangesDoc, look: &Look) -> String {
+    let under_way = match changes.reserved {
+        0 => String::new(),
+        n => format!(", {n} more in plans under way"),
+    };
+    let says =
+        format!("{} changes begun within the hour{under_way}; the limit is {}", changes.begun, changes.most);
+    let full = u64::from(changes.begun) + u64::from(changes.reserved) >= u64::from(changes.most);
+    look.paint(if full { Paint::Bad } else { Paint::Quiet }, &says)
 }
 
 /// Text of several lines, or who froze it and why.
@@ -128,7 +144,7 @@ fn watches(watches: &[FenceWatchDoc], look: &Look) -> Vec<String> {
             cell(watch.rung),
             cell(word).paint(paint),
             cell(watch.since.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
-            cell(crate::cli::look::clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
+            cell(clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
             cell(&watch.run),
         ]);
         if watch.state == FenceWatchState::SeenWritable {

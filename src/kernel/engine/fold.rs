@@ -1,6 +1,7 @@
 //! The transition table: a record applied to what is known. Anything the table does not allow is `Illegal`.
 
 use super::back::Open;
+use super::overrides::is_word;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
     Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Record, Resolved, Rpo, Settle, Span, Stamped,
@@ -47,6 +48,8 @@ impl Run {
             closed: None,
             undoing: None,
             freezes: vec![],
+            lifted: Default::default(),
+            spent: None,
             look_anew: false,
             resolved: false,
             late: false,
@@ -55,6 +58,7 @@ impl Run {
             committed: None,
             rpo: None,
             loss_is_final: false,
+            end_says: None,
             finished: None,
             ended: None,
             watches: Default::default(),
@@ -120,12 +124,14 @@ impl Run {
                 self.on_held(Hold { why: why.clone(), until: *until });
                 Ok(())
             }
-            Record::Frozen { .. } | Record::Thawed { .. } => {
-                self.on_freeze(&stamped.record, at);
+            word if is_word(word) => {
+                self.on_freeze(word, at);
+                self.on_override(word, at);
                 Ok(())
             }
-            Record::Finished { outcome, .. } => {
+            Record::Finished { outcome, says, .. } => {
                 self.finished = Some(*outcome);
+                self.end_says = Some(says.clone());
                 self.ended = Some(at);
                 Ok(())
             }

@@ -93,7 +93,8 @@ impl Run {
     /// Reasons to end without going on: a person's word, or the alert's own end before the first change.
     fn called_off(&self) -> Option<(Outcome, String)> {
         if let Some((by, reason)) = &self.closed {
-            return Some((self.outcome_as_it_stands(), format!("closed by {by}: {reason}")));
+            let says = format!("closed by {by}: {reason}; {}", self.what_stands());
+            return Some((self.outcome_as_it_stands(), says));
         }
         if self.first_change.is_some() {
             return None;

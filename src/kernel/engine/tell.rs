@@ -26,7 +26,10 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
             let verb = if *yes { "approved" } else { "rejected" };
             let over = match accept_unfenced.is_empty() {
                 true => String::new(),
-                false => format!(", accepting that {accept_unfenced:?} is not fenced"),
+                false => {
+                    let names: Vec<&str> = accept_unfenced.iter().map(|name| name.as_str()).collect();
+                    format!(", accepting that {} is not proven to be fenced", names.join(", "))
+                }
             };
             format!("{by} {verb} plan {}{over}: {reason}", digest.short())
         }
@@ -84,6 +87,10 @@ fn tell_other(record: &Record) -> String {
         Record::Thawed { service, by, reason } => {
             let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
             format!("{} thawed{by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+        }
+        Record::Overridden(lifted) => lifted.says(),
+        Record::OverrideEnded { rule, service, by, reason } => {
+            format!("{rule} binds {service} again, by {by}: {reason}")
         }
         Record::NotOpened { playbook, by, why } => {
             format!("{by} asked for a run of {playbook}, which was not opened: {}", join(why))

@@ -1,7 +1,12 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod approval;
+mod faults;
 mod freeze;
+mod gates;
+mod rules;
+mod scene;
 mod two_drivers;
 
 use crate::domain::*;
@@ -34,6 +39,8 @@ pub(super) enum Wrong {
     Swallows,
     /// It happens, and nobody hears of it.
     LosesReplies,
+    /// Nobody hears of the first call, and it happens right before the second.
+    Late,
 }
 
 /// How the toy world differs from the plain one.
@@ -43,6 +50,10 @@ pub(super) struct Plot {
     /// Once a word was heard, the source says resolved, or says so and the probes say up.
     pub resolved: bool,
     pub well: bool,
+    /// As soon as the first register is set, somebody sets the second one by hand.
+    pub meddle: Option<(Name, Name)>,
+    /// Setting this register takes so long.
+    pub slow: Option<(Name, Span)>,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
@@ -91,7 +102,7 @@ impl Registry for Toy {
             freezer: self.freezer.clone(),
         };
         Ok(match spec.kind.as_str() {
-            "toy.set" => Bound::Action(Box::new(set)),
+            "toy.set" | "toy.promote" | "toy.unfence" | "dns.set" => Bound::Action(Box::new(set)),
             _ => Bound::Check(Box::new(set)),
         })
     }
@@ -108,10 +119,13 @@ impl Check for Set {
             let registers = self.registers.lock().unwrap();
             let from = if stale { &registers.before } else { &registers.now };
             let value = from.get(&self.spec.target).copied().unwrap_or(0);
+            // Another register that the plan's effects speak of.
+            let other = self.spec.with.get("watch").and_then(|name| name.as_str());
+            let other = other.map(|name| from.get(&Name::from(name)).copied().unwrap_or(0) == 1);
             Ok(Observation {
                 identity: json!(null),
                 state: json!(value),
-                evidence: json!(null),
+                evidence: json!(other),
                 at: ctx.now(),
             })
         })
@@ -143,6 +157,14 @@ impl Check for Set {
             None => Undo::To(Spec { with: json!({ "to": seen.state }), ..self.spec.clone() }),
         };
         change.settle = self.settle;
+        if let Some(effects) = self.spec.with.get("effects") {
+            change.effects = serde_json::from_value(effects.clone()).unwrap();
+        }
+        if let (Some(writes), Some(Effect::Writer { others, .. })) =
+            (seen.evidence.as_bool(), change.effects.first_mut())
+        {
+            others.iter_mut().for_each(|other| other.writes = Some(writes));
+        }
         if wanted == 1 {
             change.gives = vec![fenced];
         }
@@ -177,9 +199,19 @@ impl Action for Set {
             match wrong.map(|(_, _, wrong)| wrong) {
                 Some(Wrong::Rejects) => return CallEnd::rejected(false, "it always says no"),
                 Some(Wrong::Swallows) => return CallEnd::indeterminate("swallowed"),
+                Some(Wrong::Late) if permit.call().attempt == 1 => return CallEnd::indeterminate("late"),
+                Some(Wrong::Late) => {
+                    let mut registers = self.registers.lock().unwrap();
+                    registers.now.insert(self.spec.target.clone(), wanted);
+                    *registers.changes.entry(self.spec.target.clone()).or_default() += 1;
+                    return CallEnd::rejected(false, "somebody changed it");
+                }
                 Some(Wrong::LosesReplies) | None => {}
             }
             let lost = wrong.is_some();
+            if let Some((_, span)) = self.plot.slow.as_ref().filter(|(name, _)| *name == self.spec.target) {
+                ctx.sleep(*span).await;
+            }
             {
                 let mut registers = self.registers.lock().unwrap();
                 let target = &self.spec.target;
@@ -193,6 +225,9 @@ impl Action for Set {
                 *count.entry(target.clone()).or_default() += 1;
                 if wanted == 1 {
                     registers.order.push(target.clone());
+                }
+                if let Some((_, other)) = self.plot.meddle.as_ref().filter(|(first, _)| first == target) {
+                    registers.now.insert(other.clone(), 1);
                 }
                 let is = |name: &str| registers.now.get(&Name::from(name)).copied().unwrap_or(0);
                 registers.two_writers |= is("promote") == 1 && is("fence") == 0;
@@ -222,7 +257,8 @@ pub(super) fn item(
     with: serde_json::Value,
 ) -> Item {
     let spec = Spec { kind: kind.into(), target: name.into(), with };
-    let form = if kind == "toy.set" { Form::Act(spec) } else { Form::Check(spec) };
+    let acts = ["toy.set", "toy.promote", "toy.unfence", "dns.set"].contains(&kind);
+    let form = if acts { Form::Act(spec) } else { Form::Check(spec) };
     Item {
         name: name.into(),
         role,
@@ -274,6 +310,19 @@ pub(super) fn spec(mode: Mode) -> Resolved {
         owner: "life 0".into(),
         fold: 1,
     }
+}
+
+/// As with a name server that hung: the update was on its way all the time.
+#[test]
+fn what_takes_effect_late_is_seen_and_not_called_a_failure() {
+    let sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+    let registers = Arc::new(Mutex::new(Registers::default()));
+    let plot = Plot { wrong: Some(("dns".into(), 1, Wrong::Late)), ..Plot::default() };
+    let toy = Toy { plot, ..Toy::new(&sim, &registers) };
+    let run = sim.open(spec(Mode::Auto)).unwrap();
+    let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
+    assert_eq!(end, End::Finished(Outcome::Succeeded));
+    assert_eq!(registers.lock().unwrap().changes[&Name::from("dns")], 1);
 }
 
 struct Story {

@@ -169,7 +169,7 @@ fn every_undo_failing_stops_for_a_person_and_says_what_stands() {
             let told = tell(&spec, &plot, base.clone(), Settle::AtOnce, &[]);
             match wrong {
                 Wrong::LosesReplies => assert_eq!(told.end, Ok(End::Finished(Outcome::Undone))),
-                Wrong::Rejects | Wrong::Swallows => {
+                Wrong::Rejects | Wrong::Swallows | Wrong::Late => {
                     let parked = matches!(&told.end, Ok(End::Waits(says)) if says.starts_with("parked"));
                     assert!(parked, "{name} {wrong:?}: {:?}", told.end);
                     let hand = told.run.by_hand(Outcome::Partial).join("\n");
@@ -244,6 +244,9 @@ fn what_cannot_be_taken_back_by_a_call_is_listed_and_looked_at() {
     );
     let told = tell(&spec, &plot, Schedule::default(), Settle::AtOnce, &[Command::Close]);
     assert_eq!(told.end, Ok(End::Finished(Outcome::Partial)));
+    let says = told.run.end_says.unwrap_or_default();
+    let wanted = "it stands changed: pause jobs; taken back: fence; not done: promote";
+    assert!(says.starts_with("closed by") && says.contains(wanted), "{says}");
 }
 
 /// A promotion that may have been heard forbids to take its fence back, whoever says so.

@@ -7,6 +7,8 @@ mod backend;
 mod batch;
 mod chain;
 mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod permit;
 
 pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};
@@ -81,6 +83,11 @@ impl Journal {
     /// Records of one stream from sequence `from` on, oldest first.
     pub async fn read(&self, stream: &Stream, from: Seq) -> Result<Vec<Stamped>, ReadError> {
         self.backend.read(stream, from).await?.into_iter().map(decode).collect()
+    }
+
+    /// Up to `max` of the newest records of one stream that are of these kinds (none named: of any), oldest first.
+    pub async fn newest(&self, stream: &Stream, kinds: &[&str], max: u32) -> Result<Vec<Stamped>, ReadError> {
+        self.backend.newest(stream, kinds, max).await?.into_iter().map(decode).collect()
     }
 
     /// Up to `max` records of the whole journal from position `from` on, oldest first.

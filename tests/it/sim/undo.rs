@@ -3,7 +3,7 @@
 
 use super::plot::{Plot, Story, shipped};
 use super::schedules::{Life, Space};
-use super::{APP_DEAD, KILLED, calm, matrix};
+use super::{APP_DEAD, calm, matrix, plots};
 use pointsman::kernel::domain::{Form, OnFailure, Outcome};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::engine::Command;
@@ -33,16 +33,6 @@ fn disturbed(plot: &Plot, base: &Life) -> Vec<Life> {
 
 fn ended(told: &[(Life, Story)], outcome: Outcome) -> Vec<&(Life, Story)> {
     told.iter().filter(|(_, story)| story.end == Ok(End::Finished(outcome))).collect()
-}
-
-fn plots() -> Vec<(String, Plot)> {
-    let of = |(file, _): (String, String)| {
-        [
-            (format!("{file}, primary killed"), Plot::shipped(&file, KILLED)),
-            (format!("{file}, app dead"), Plot::app_only(&file, APP_DEAD)),
-        ]
-    };
-    shipped().into_iter().flat_map(of).collect()
 }
 
 #[test]
