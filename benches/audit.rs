@@ -44,6 +44,8 @@ fn record(n: u64) -> (Stream, Record) {
         name: format!("ana-{}", n % 1_000).into(),
         roles: vec![Role::Operator],
         via: if n.is_multiple_of(2) { Via::Cli } else { Via::Api },
+        person: false,
+        groups: vec![],
     };
     let reason = format!("power is back in hall {}, the standby has caught up and was looked at", n % 7);
     match n % 3 {

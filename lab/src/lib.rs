@@ -28,6 +28,7 @@ pub mod net;
 pub mod orders;
 pub mod pointsman;
 pub mod postgres;
+pub mod providers;
 pub mod proxy;
 pub mod resolver;
 pub mod site;

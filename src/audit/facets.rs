@@ -24,17 +24,7 @@ impl Facets {
     }
 
     fn by(&mut self, actor: &Actor) -> &mut Facets {
-        self.set(Word::Actor, &actor.name).set(Word::Via, via(actor.via))
-    }
-}
-
-pub(super) fn via(via: Via) -> &'static str {
-    match via {
-        Via::Cli => "cli",
-        Via::Web => "web",
-        Via::Slack => "slack",
-        Via::Api => "api",
-        Via::Internal => "internal",
+        self.set(Word::Actor, &actor.name).set(Word::Via, actor.via.as_str())
     }
 }
 
@@ -149,6 +139,12 @@ fn of_people(facets: &mut Facets, record: &Record) {
         }
         Record::Told { by, .. } | Record::Acknowledged { by, .. } | Record::BreakerReset { by, .. } => {
             facets.by(by);
+        }
+        Record::Passed { by, digest, .. } => {
+            facets.by(by).set(Word::Object, digest.short());
+        }
+        Record::SignedIn { person, .. } => {
+            facets.set(Word::Actor, person).set(Word::Via, Via::Web.as_str());
         }
         Record::Overridden(lifted) => {
             facets.by(&lifted.by).set(Word::Service, &lifted.service);

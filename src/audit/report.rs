@@ -167,7 +167,7 @@ fn decision(stamped: &Stamped) -> Option<Decision> {
         position: stamped.position,
         at: stamped.at,
         by: by.name.clone(),
-        via: super::facets::via(by.via).to_owned(),
+        via: by.via.as_str().to_owned(),
         yes: *yes,
         plan: *digest,
         reason: reason.clone(),

@@ -26,6 +26,9 @@ pub struct StatusDoc {
     #[serde(default)]
     pub held_back: Vec<HeldBackDoc>,
     pub runs: Vec<Summary>,
+    /// What waits for people.
+    #[serde(default)]
+    pub asks: Vec<AskDoc>,
     /// Clocks that differ, in words.
     #[serde(default)]
     pub clocks: Option<String>,
@@ -34,6 +37,21 @@ pub struct StatusDoc {
     pub playbooks: Vec<PlaybookDoc>,
     pub head: HeadDoc,
     pub says: String,
+}
+
+/// One thing that a person is asked for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AskDoc {
+    pub run: String,
+    pub service: Name,
+    pub from: Name,
+    pub to: Name,
+    pub wanted: String,
+    pub until: Option<Time>,
+    pub passed: Vec<Name>,
+    pub mine: bool,
+    pub says: String,
+    pub link: String,
 }
 
 /// A freeze by people, as one sentence.

@@ -2,7 +2,7 @@
 //! plan it changes and records nothing.
 
 use super::Problem;
-use super::auth::Operator;
+use super::auth::Viewer;
 use super::plans::{bad_json, planned};
 use crate::kernel::domain::{Cause, Record, Stamped};
 use crate::playbook::match_alert;
@@ -23,7 +23,7 @@ pub struct Wanted {
 
 pub async fn create(
     State(app): State<Arc<App>>,
-    Operator(_): Operator,
+    _: Viewer,
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;

@@ -89,7 +89,7 @@ fn alert(labels: &[(&str, &str)]) -> AlertView {
 }
 
 fn opening(alert: Option<AlertView>) -> Opening {
-    let by = Actor { name: "bo".into(), roles: vec![Role::Operator], via: Via::Cli };
+    let by = Actor::token("bo".into(), vec![Role::Operator], Via::Cli);
     Opening {
         run: RunId::from("7KQ4M2"),
         epoch: 3,
@@ -332,6 +332,28 @@ fn auto_needs_guards_and_a_cooldown() {
     let text = format!("{}{}", &text[..start], &text[end..]);
     let found = checked(&text).1;
     assert!(["PM1245", "PM1246", "PM1253"].iter().all(|code| codes(&found).contains(code)), "{found:?}");
+}
+
+#[test]
+fn an_approval_that_nobody_could_give_is_refused() {
+    let of = |approval: &str| {
+        let text = PLAYBOOK.replace("mode: observe  ", "mode: approve  ");
+        let edited = text.replace("approval: { need: 1, expires: 15m }", approval);
+        assert_ne!(edited, text);
+        codes(&checked(&edited).1).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (approval, wanted) in [
+        ("approval: { need: 1, from: [oncall] }", &[][..]),
+        ("approval: { on_expiry: reject, not_requester: false, via: [cli] }", &[]),
+        ("approval: { need: 2, from: [oncall] }", &["PM1257"]),
+        ("approval: { need: 2 }", &["PM1257"]),
+        ("approval: { from: [onkall] }", &["PM1210"]),
+        ("approval: { via: [web, slack] }", &["PM1207"]),
+        ("approval: { via: [link] }", &["PM1207"]),
+        ("approval: { via: [wob] }", &["PM1206"]),
+    ] {
+        assert_eq!(of(approval), wanted, "{approval}");
+    }
 }
 
 #[test]

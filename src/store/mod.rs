@@ -17,6 +17,7 @@ mod ledger;
 mod lock;
 mod neighbour;
 mod open;
+mod people;
 mod query;
 mod read;
 mod script;
@@ -35,7 +36,8 @@ pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use open::create_private;
-pub use token::{Token, create_token, list_tokens, revoke_token};
+pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
+pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify, verify_resuming};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};

@@ -45,6 +45,8 @@ pub struct App {
     pub board: super::watch::Board,
     pub metrics: Metrics,
     pub bodies: Bodies,
+    pub(super) doors: super::people::Doors,
+    pub(super) looks: super::looks::Looks,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -147,6 +149,8 @@ impl App {
             board: super::watch::Board::default(),
             metrics: Metrics::default(),
             bodies: Bodies::default(),
+            doors: Default::default(),
+            looks: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

@@ -100,10 +100,12 @@ impl App {
         reasoned(reason)?;
         let itself = service.is_none() && self.frozen().is_some();
         if !itself && !self.freezes().iter().any(|f| f.service == service) {
-            let what = service.as_ref().map_or("nothing as a whole".to_owned(), |s| format!("not {s}"));
+            let none = service
+                .as_ref()
+                .map_or("nothing is frozen as a whole".to_owned(), |s| format!("{s} is not frozen"));
             let left: Vec<String> = self.freezes().iter().map(Freeze::says).collect();
             let left = if left.is_empty() { String::new() } else { format!("; {}", left.join("; ")) };
-            return Err(CommandError::Refused(Refused::Conflict(format!("{what} is frozen{left}"))));
+            return Err(CommandError::Refused(Refused::Conflict(format!("{none}{left}"))));
         }
         let record =
             Record::Thawed { service: service.clone(), by: Some(by.clone()), reason: reason.to_owned() };
@@ -355,7 +357,7 @@ impl App {
     }
 
     /// Appends one record to a stream that others write to as well, and folds it.
-    async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
+    pub(super) async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
         for _ in 0..RACES {
             let (seq, now) = (self.seq(&stream).await?, self.world.now());
             match self.journal.write(now, stream.clone(), Some(seq), record.clone()).await {

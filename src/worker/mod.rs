@@ -2,6 +2,7 @@
 
 mod ahead;
 mod app;
+mod asks;
 mod audit;
 mod bodies;
 mod clocks;
@@ -10,8 +11,11 @@ mod dry;
 mod faults;
 mod instance;
 mod limits;
+mod links;
+mod looks;
 mod metrics;
 mod occurrence;
+mod people;
 mod playbooks;
 mod refusals;
 mod sampling;
@@ -22,11 +26,15 @@ mod watch;
 mod world;
 
 pub use app::{App, CommandError, OpenError};
+pub use asks::{Ask, Wanted};
 pub use audit::sign_head;
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use limits::{Sick, Tripped};
+pub use links::{approval_path, locates};
+pub use looks::Look;
 pub use metrics::Metrics;
+pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
 pub use triage::view as alert_view;
 pub use wakes::Wakes;

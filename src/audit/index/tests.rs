@@ -20,6 +20,8 @@ fn record(n: u64) -> (Stream, Record) {
         name: name.into(),
         roles: vec![Role::Operator],
         via: if n.is_multiple_of(2) { Via::Cli } else { Via::Api },
+        person: false,
+        groups: vec![],
     };
     let reason = format!("power is back in hall {} <b>&\"{name}\"</b>", n % 7);
     match n % 4 {

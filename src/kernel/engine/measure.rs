@@ -54,7 +54,7 @@ impl Run {
             (ItemRole::Guard, _) => None,
             _ if fences || kind.ends_with(".fence") => Some(Phase::Fence),
             _ if kind.ends_with(".promote") => Some(Phase::Promote),
-            (_, "dns.record") => Some(Phase::Dns),
+            _ if kind.ends_with(".record") => Some(Phase::Dns),
             (_, "http.expect" | "sql.write_probe") | (ItemRole::Verify, _) => Some(Phase::Verify),
             _ => Some(Phase::Config),
         }

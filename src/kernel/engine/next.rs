@@ -102,7 +102,7 @@ impl Run {
         if let Some((by, reason)) = &self.aborted {
             return Some((Outcome::Cancelled, format!("aborted by {by} before the first change: {reason}")));
         }
-        if let Consent::Denied { by, reason } = &self.consent {
+        if let Consent::Denied { by, reason, .. } = &self.consent {
             return Some((Outcome::Cancelled, format!("rejected by {by}: {reason}")));
         }
         self.resolved

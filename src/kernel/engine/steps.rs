@@ -155,7 +155,13 @@ impl Run {
         }
         if let Form::Manual { text } = self.form(id) {
             let digest = self.plan.as_ref().map_or(crate::domain::Digest::ZERO, |p| p.digest);
-            return next.record(Record::Asked { digest, item: Some(id), until: None, says: text.clone() });
+            return next.record(Record::Asked {
+                digest,
+                item: Some(id),
+                until: None,
+                says: text.clone(),
+                level: 0,
+            });
         }
         let fresh = state.seen.as_ref().filter(|s| {
             s.rung >= state.rung && now.since(s.at) <= self.spec.limits.fresh && s.at >= self.last_change()

@@ -2,6 +2,7 @@
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
 mod approval;
+mod approvals;
 mod faults;
 mod freeze;
 mod gates;
@@ -298,7 +299,7 @@ pub(super) fn spec(mode: Mode) -> Resolved {
             item("probe", "toy.set", Verify, vec![], none()),
         ],
         locks: vec![],
-        approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
+        approval: ApprovalRule::simple(Span::mins(15), Role::Approver),
         limits: Limits::default(),
         objective: Objective::default(),
         afterwards: Afterwards {

@@ -41,7 +41,7 @@ fn tell(spec: &Resolved, plot: &Plot, schedule: Schedule, settle: Settle, last: 
     let sim = Sim::new(schedule, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
     let toy = Toy { settle, plot: plot.clone(), ..Toy::new(&sim, &registers) };
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     let samples = || Arc::new(NoSamples);
     let mut end = sim.open(spec.clone()).and_then(|run| sim.finish(&run, &toy, samples()));
     for command in last {
@@ -307,7 +307,7 @@ fn a_step_is_left_out_only_by_a_person_and_never_the_fence_nor_the_promotion() {
 fn a_late_resume_asks_again_before_the_commit_point() {
     let mut spec = going_back(Mode::Approve);
     spec.limits.deadline = Span::mins(600);
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     let (mut asked_again, mut tried) = (0, 0);
     for death in 0..70 {
         let mut sim =
@@ -331,7 +331,7 @@ fn a_late_resume_asks_again_before_the_commit_point() {
             }
             let told = read(&sim);
             let digest = told.plan.as_ref().unwrap().digest;
-            sim.say(&run, &by, &Command::Approve { digest, accept_unfenced: vec![] }).unwrap();
+            sim.say(&run, &by, &Command::Approve { digest, accept_unfenced: vec![], solo: false }).unwrap();
             approvals += 1;
         };
         tried += 1;
@@ -382,7 +382,7 @@ fn a_parked_run_blocks_nobody_but_by_its_locks() {
     let locked = finish(of("RUN003", "wiki", "pg"));
     assert!(locked.as_ref().is_err_and(|why| why.contains("pg") && why.contains("RUN001")), "{locked:?}");
     // Closed, its locks are free.
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     sim.say(&"RUN001".into(), &by, &Command::Close).unwrap();
     sim.finish(&"RUN001".into(), &toy, Arc::new(NoSamples)).unwrap();
     assert_eq!(finish(of("RUN004", "wiki", "pg")), Ok(End::Finished(Outcome::Succeeded)));

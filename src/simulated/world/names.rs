@@ -5,7 +5,7 @@ use crate::kernel::domain::{Form, Name, Resolved, Spec};
 use crate::provider::dns::{Question, RrSet, RrType, normal_name};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// TTL of the records as they stand at the beginning: another than the playbook's.
 const OLD_TTL: u32 = 300;
@@ -49,6 +49,8 @@ pub struct Names {
     pub new_site: BTreeSet<IpAddr>,
     /// `address:port` of each database.
     pub databases: BTreeMap<String, Name>,
+    /// The server of the zone that takes updates.
+    pub primary_server: Option<SocketAddr>,
     /// Labels that are asked for at the alert's source.
     pub labels: Vec<BTreeMap<String, String>>,
 }
@@ -99,12 +101,15 @@ impl Names {
             old_site: BTreeSet::new(),
             new_site: BTreeSet::new(),
             databases: databases.collect(),
+            primary_server: None,
             labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
             old,
         };
         names.pins(config, &of("quorum"));
         for spec in of("dns.record") {
             names.records(spec)?;
+            let zone = config.zone(&spec.target);
+            names.primary_server = zone.and_then(|zone| zone.servers.first().copied());
         }
         Ok(names)
     }

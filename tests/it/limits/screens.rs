@@ -34,6 +34,8 @@ fn plain(text: &str) -> String {
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z| ?\+00:00)?", "[time]"),
         (r"\b(run|runs|RUN) [0-9A-Z]{6}\b", "$1 [run]"),
         (r"(?m)^[0-9A-Z]{6}(\s)", "[run]$1"),
+        (r"why [0-9A-Z]{6}\n", "why [run]\n"),
+        (r"/\S*/playbooks/", "[folder]/playbooks/"),
         (r"(?m)^ *\d+  \[time\]", "   [n]  [time]"),
         (r"\(record \d+\)", "(record [n])"),
         (r"\d+(\.\d+)? (ms|s) ago", "[ago] ago"),
@@ -73,7 +75,8 @@ async fn what_people_read_while_automation_is_held_back() {
     let mut said = String::new();
     for line in [
         "freeze --service s0 --for 2h --reason 'database upgrade'",
-        "freeze --for 32d --reason 'the whole winter'",
+        "freeze --for 32 --reason 'no unit'",
+        "freeze --for 800h --reason 'the whole winter'",
         "freeze --for 30m --reason 'who did that?'",
         "status",
         "why s1",
