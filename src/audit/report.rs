@@ -39,6 +39,8 @@ pub struct Decision {
     pub reason: String,
     /// Targets whose missing fence was accepted by name.
     pub accepted_unfenced: Vec<Name>,
+    /// By the one who asked for the run, alone.
+    pub solo: bool,
 }
 
 /// A guard in the last plan that was shown.
@@ -162,7 +164,9 @@ fn line(stamped: &Stamped, spec: &Resolved) -> Line {
 }
 
 fn decision(stamped: &Stamped) -> Option<Decision> {
-    let Record::Decided { digest, by, yes, reason, accept_unfenced } = &stamped.record else { return None };
+    let Record::Decided { digest, by, yes, reason, accept_unfenced, solo } = &stamped.record else {
+        return None;
+    };
     Some(Decision {
         position: stamped.position,
         at: stamped.at,
@@ -172,6 +176,7 @@ fn decision(stamped: &Stamped) -> Option<Decision> {
         plan: *digest,
         reason: reason.clone(),
         accepted_unfenced: accept_unfenced.clone(),
+        solo: *solo,
     })
 }
 

@@ -35,7 +35,7 @@ pub async fn follow(
         headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Position>().ok());
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let from = last_seen.map(|p| p + 1).or(query.from).unwrap_or(head.position + 1).max(1);
-    let bell = app.wakes.follow();
+    let bell = app.store.follow();
     let filter = query.q.as_deref().map(audit::filter).transpose()?;
     let follower = Follower { app, from, bell, filter };
     let pages = stream::unfold(follower, |mut follower| async move {
@@ -76,7 +76,7 @@ impl Follower {
                 return Some(told);
             }
             if self.app.journal.backend().head().await.ok()?.position < self.from {
-                // A look every second also finds what was written without a bell.
+                // A look every second, in case that a bell was missed.
                 let bounded =
                     tokio::time::timeout(std::time::Duration::from_secs(1), self.bell.changed()).await;
                 if matches!(bounded, Ok(Err(_))) {

@@ -44,7 +44,7 @@ pub async fn sign_head(app: &App) -> Result<Head, StoreError> {
 
 pub async fn keep_index(app: Arc<App>, stop: CancellationToken) {
     let Some(index) = &app.audit else { return };
-    let mut bell = app.wakes.follow();
+    let mut bell = app.store.follow();
     while !stop.is_cancelled() {
         bell.mark_unchanged();
         let pause = match round(&app, index).await {
@@ -62,7 +62,7 @@ pub async fn keep_index(app: Arc<App>, stop: CancellationToken) {
         if pause == TOGETHER {
             tokio::select! {
                 () = stop.cancelled() => break,
-                // Some records are written without a bell.
+                // In case that a bell was missed.
                 () = app.world.sleep_until(app.world.now() + AGAIN) => {}
                 _ = bell.changed() => {}
             }

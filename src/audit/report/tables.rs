@@ -62,7 +62,11 @@ fn json(value: &Value) -> String {
 }
 
 fn decision(d: &Decision) -> Vec<String> {
-    let what = if d.yes { "approved" } else { "rejected" };
+    let what = match (d.yes, d.solo) {
+        (true, true) => "approved ALONE, by who asked for the run",
+        (true, false) => "approved",
+        (false, _) => "rejected",
+    };
     let over: Vec<&str> = d.accepted_unfenced.iter().map(Name::as_str).collect();
     let cells =
         [d.at.to_string(), d.by.to_string(), d.via.clone(), what.into(), d.plan.short(), over.join(" ")];
