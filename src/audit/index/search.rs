@@ -1,5 +1,6 @@
 //! A filter to SQL. The text of every statement is ours; what people typed is bound. How many records have each value
-//! is known, so the most selective condition leads and the others only test; `docs/PERFORMANCE.md` has the plans.
+//! is known, so the most selective condition leads and the others only test; `index/tests`
+//! holds every plan to an index.
 
 use super::{Index, IndexError};
 use crate::audit::{Filter, Text, Word};
