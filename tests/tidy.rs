@@ -61,16 +61,19 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "provider" => &["kernel", "units", "config"],
         "notify" => &["kernel", "units", "config", "store", "provider"],
         "simulated" => &["kernel", "units", "config", "provider"],
+        "audit" => &["kernel", "units", "store"],
         "worker" => &[
-            "kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "notify", "http",
+            "kernel", "units", "config", "playbook", "expr", "intake", "store", "audit", "provider",
+            "notify", "http",
         ],
-        "http" => {
-            &["kernel", "units", "config", "playbook", "intake", "store", "provider", "notify", "worker"]
-        }
+        "http" => &[
+            "kernel", "units", "config", "playbook", "intake", "store", "audit", "provider", "notify",
+            "worker",
+        ],
         "codes" => &[],
         "cli" => &[
-            "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",
-            "http", "codes",
+            "kernel", "units", "document", "config", "expr", "playbook", "store", "audit", "provider",
+            "worker", "http", "codes",
         ],
         _ => return None,
     })

@@ -2,15 +2,19 @@
 
 mod audit;
 mod auth;
+mod body;
 mod channels;
+mod detail;
 mod error;
 mod events;
+mod evidence;
 mod health;
 mod hooks;
 mod limits;
 pub mod listen;
 mod pages;
 mod plans;
+mod replays;
 mod runs;
 mod slack;
 mod status;
@@ -40,9 +44,7 @@ const FORM_MAX: usize = 8 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn router(app: Arc<App>) -> Router {
-    let hooks = Router::new()
-        .route("/hooks/{source}", post(hooks::receive))
-        .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let hooks = Router::new().route("/hooks/{source}", post(hooks::receive));
     let slack = Router::new()
         .route("/slack/interactions", get(slack::there).post(slack::interact))
         .layer(DefaultBodyLimit::max(API_BODY_MAX));
@@ -51,6 +53,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/plans", post(plans::create))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/report", get(evidence::show_report))
+        .route("/api/v1/runs/{id}/bundle", get(evidence::bundle))
+        .route("/api/v1/replays", post(replays::create))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/freeze", post(limits::freeze))

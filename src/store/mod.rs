@@ -6,6 +6,8 @@
 //!                                                      └─ error from COMMIT ─▶ doubt: open again, look, answer
 //! ```
 
+mod care;
+mod checkpoint;
 mod doubt;
 mod error;
 mod fault;
@@ -17,6 +19,7 @@ mod neighbour;
 mod notices;
 mod open;
 mod people;
+mod query;
 mod read;
 mod script;
 mod slack;
@@ -25,15 +28,21 @@ mod token;
 mod verify;
 mod writer;
 
+pub use care::{DatabaseCheck, backup, check_database};
+pub use checkpoint::{
+    Checkpoint, CheckpointFiles, CheckpointReport, Checkpoints, Finding, PublicKey, SigningKey,
+    check_checkpoint, verify_checkpoints,
+};
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use notices::Told;
+pub use open::create_private;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
 pub use slack::Posted;
 pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
-pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
+pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify, verify_resuming};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};
 use crate::kernel::journal::{AppendError, Backend, Entry, Head, RawBatch, ReadError, Summarised, Written};

@@ -3,6 +3,7 @@
 mod ahead;
 mod app;
 mod asks;
+mod audit;
 mod bodies;
 mod clocks;
 mod confirm;
@@ -29,6 +30,7 @@ mod world;
 
 pub use app::{App, CommandError, OpenError};
 pub use asks::{Ask, Wanted};
+pub use audit::sign_head;
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use limits::{Sick, Tripped};
@@ -39,5 +41,6 @@ pub use outbox::{ChannelState, TestError};
 pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
 pub use slack::Click;
+pub use triage::view as alert_view;
 pub use wakes::Wakes;
 pub use world::SystemWorld;
