@@ -87,7 +87,7 @@ fn thread(stream: &Stream) -> String {
 fn in_hand(of: &str, before: &[Stamped], alert: bool) -> bool {
     let pulls = before.iter().filter(|s| key(&s.stream, &s.record, s.position) == of);
     let pulls = pulls.filter_map(|s| matter(&s.stream, &s.record, alert)).map(|matter| matter.pull);
-    pulls.filter(|pull| *pull != Pull::Tell).last() == Some(Pull::Take)
+    pulls.rev().find(|pull| *pull != Pull::Tell) == Some(Pull::Take)
 }
 
 fn title(record: &Record, run: Option<&Run>) -> String {

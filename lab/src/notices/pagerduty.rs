@@ -96,7 +96,7 @@ fn mistakes(event: &Value, key: &str) -> Vec<String> {
         if !payload["summary"].as_str().is_some_and(|text| (1..=1024).contains(&text.chars().count())) {
             errors.push("'payload.summary' is missing, blank or too long".to_owned());
         }
-        if !payload["source"].as_str().is_some_and(|text| !text.is_empty()) {
+        if payload["source"].as_str().is_none_or(str::is_empty) {
             errors.push("'payload.source' is missing or blank".to_owned());
         }
         let severity = payload["severity"].as_str().unwrap_or_default();

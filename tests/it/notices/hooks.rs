@@ -3,7 +3,7 @@
 use super::scene::Keys;
 use crate::limits::yard::{Plot, Yard};
 use crate::people::desk::{ONE, approve, asked, decide, person_token, plot};
-use crate::serve::rig::{free_port, pointsman};
+use crate::serve::rig::pointsman;
 use lab::notices::{Got, Mood, Receiver};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -155,15 +155,17 @@ async fn took(config: &str) -> Vec<i64> {
 async fn dead_channels_delay_no_run() {
     let (keys, slow) = (Keys::new(), Receiver::start().await.unwrap());
     slow.desk.mood(Mood::Slow(Duration::from_secs(60)));
+    // Nobody listens there as long as they are ours.
+    let ports = lab::net::PortBlock::reserve().unwrap();
     let secret = keys.file("gone", lab::notices::SECRET);
     let config = format!(
         "{}[channel.gone]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{}/x\"\nsecret = {secret}\n\
          [channel.mail]\nkind = \"email\"\nsmtp = \"127.0.0.1:{}\"\ntls = \"none\"\nfrom = \"a@b.test\"\nto = [\"c@d.test\"]\n\
          [channel.unread]\nkind = \"pagerduty\"\napi = \"http://127.0.0.1:{}\"\nrouting_key = {{ file = \"/nonexistent\" }}\n",
         keys.hook(&slow, ""),
-        free_port(),
-        free_port(),
-        free_port(),
+        ports.spare(0),
+        ports.spare(1),
+        ports.spare(2),
     );
     // In turns, so that whatever else this machine does falls on both.
     let (mut without, mut with) = (vec![], vec![]);
