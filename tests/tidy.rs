@@ -60,12 +60,13 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
         "simulated" => &["kernel", "units", "config", "provider"],
+        "trial" => &["kernel", "units", "document", "config", "playbook", "intake", "provider", "simulated"],
         "worker" => &["kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "http"],
         "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
         "codes" => &[],
         "cli" => &[
             "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",
-            "http", "codes",
+            "http", "codes", "trial",
         ],
         _ => return None,
     })

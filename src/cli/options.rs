@@ -8,7 +8,7 @@ use std::process::ExitCode;
 const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch
                      freeze  thaw  ack  breaker
-Before the outage    check
+Before the outage    check  test
 Afterwards           audit  why
 Setting up           serve  token  explain  version";
 
@@ -122,6 +122,8 @@ pub enum Command {
     Why(verb::why::WhyArgs),
     /// Validate playbooks and configuration, offline
     Check(local::CheckArgs),
+    /// Try playbooks against a simulated world, offline: their tests, and one fault at every place
+    Test(verb::test::TestArgs),
     /// Query, follow and verify the record
     Audit(verb::audit::AuditArgs),
     /// Run the server

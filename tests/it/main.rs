@@ -15,3 +15,4 @@ mod remote;
 mod serve;
 mod sim;
 mod store;
+mod trial;

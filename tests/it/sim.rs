@@ -2,19 +2,16 @@
 //! every fault at every step. Each schedule must end as the undisturbed run does with every change made exactly once,
 //! or stop for a person with nothing made twice; and at no moment may two servers take writes.
 
-mod judge;
 mod mistakes;
 pub mod plot;
-mod schedules;
 mod undo;
 
-use judge::{Verdict, judge};
-use plot::{Answer, Plot, Story};
+use plot::{Answer, Life, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
 use pointsman::simulated::world::{Hand, Start};
-use schedules::{Life, Space};
+use pointsman::trial::{Space, Verdict, judge};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -25,6 +22,11 @@ pub const KILLED: Start = Start {
     app_dead: false,
     ssh_cut: false,
     orders: false,
+    behind: 0,
+    standby_down: false,
+    new_app_dead: false,
+    source_silent: false,
+    dns_silent: false,
     promote_looks: 2,
     dns_lag: 2,
     latency: Span::millis(2),

@@ -18,6 +18,7 @@ pub mod retry;
 pub mod run;
 pub mod skip;
 pub mod status;
+pub mod test;
 pub mod thaw;
 pub mod token;
 mod version;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Check(args) => return local::check(args, output).await,
         Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
+        Command::Test(args) => test::run(args, talk)?,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,
         Command::Status => status::run(&client(global, talk)?, talk).await?,

@@ -1,9 +1,11 @@
 //! What verbs show, made of the server's documents alone: no network, no clock, no terminal.
 
 pub mod audit;
+pub mod junit;
 pub mod plan;
 pub mod run;
 pub mod status;
+pub mod test;
 pub mod why;
 
 use crate::kernel::domain::Digest;

@@ -79,6 +79,12 @@ impl Fuse {
         Box::pin(ready(()))
     }
 
+    /// Whatever the schedule says: the process dies here. Never returns.
+    pub fn die(&self) -> BoxFuture<'_, ()> {
+        self.lock().dead = true;
+        Box::pin(pending())
+    }
+
     /// Whether the next call of a model is struck, and how.
     pub fn strike(&self) -> Option<Strike> {
         let mut state = self.lock();

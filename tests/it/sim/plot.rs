@@ -1,62 +1,21 @@
-//! One scenario: a shipped playbook, resolved, in a world; and the telling of one life in it.
+//! One scenario: a shipped playbook, resolved, in a world; with mistakes planted where a test says so.
 
-use super::schedules::Life;
-use pointsman::config::Config;
-use pointsman::kernel::domain::{
-    Actor, Cause, Digest, Mode, Record, Resolved, Role, Rpo, RunId, Span, Time, Via,
-};
+use pointsman::kernel::domain::{Cause, Mode};
 use pointsman::kernel::drive::Mistake;
-use pointsman::kernel::engine::Command;
-use pointsman::kernel::sim::{End, Sim};
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
-use pointsman::simulated::world::{Standing, Start, TwoSites, Watch};
+use pointsman::simulated::world::Start;
+pub use pointsman::trial::NOW;
+pub use pointsman::trial::{Answer, Life, Plot, Story};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-pub const NOW: Time = Time(1_750_000_000_000_000);
-/// Longer than any step may take.
-const PATIENCE: Span = Span::mins(8);
-/// Five looks.
-const HOLD: Span = Span::secs(75);
-
-/// What the person says whom a run asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// They power the old primary off, and confirm it.
-    PowerOff,
-    /// They accept by name that it is not fenced.
-    AcceptUnfenced,
-}
-
-pub struct Plot {
-    pub config: Arc<Config>,
-    pub spec: Resolved,
-    pub start: Start,
-    pub answer: Option<Answer>,
-}
-
-pub struct Story {
-    pub end: Result<End, String>,
-    pub effects: BTreeMap<String, u32>,
-    pub standing: Standing,
-    /// How things stood before the run.
-    pub before: Standing,
-    pub watch: Watch,
-    /// Bytes that the old primary had accepted and the new one never got: when we promoted it, else until now.
-    pub lost: Option<u64>,
-    /// What the run itself says of that.
-    pub rpo: Option<Rpo>,
-    /// Boundaries, calls, appends.
-    pub counted: (u32, u32, u32),
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks")
 }
 
-/// Name and text of every playbook that is shipped.
+/// Name and text of every playbook that is shipped and promotes a database.
 pub fn shipped() -> Vec<(String, String)> {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let playbook = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml");
@@ -67,19 +26,27 @@ pub fn shipped() -> Vec<(String, String)> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, std::fs::read_to_string(&path).unwrap())
         })
+        .filter(|(_, text)| text.contains("postgres.promote"))
         .collect();
     found.sort();
     assert!(!found.is_empty(), "nothing is shipped");
     found
 }
 
-impl Plot {
-    pub fn shipped(file: &str, start: Start) -> Plot {
+pub trait Staged: Sized {
+    fn shipped(file: &str, start: Start) -> Self;
+    /// The origin guard asks the application alone: a site whose users are not served is down.
+    fn app_only(file: &str, start: Start) -> Self;
+    fn of(file: &str, start: Start, change: impl Fn(String) -> String) -> Self;
+    fn tell(&self, life: &Life, mistake: Mistake) -> Story;
+}
+
+impl Staged for Plot {
+    fn shipped(file: &str, start: Start) -> Plot {
         Plot::of(file, start, |text| text)
     }
 
-    /// The origin guard asks the application alone: a site whose users are not served is down.
-    pub fn app_only(file: &str, start: Start) -> Plot {
+    fn app_only(file: &str, start: Start) -> Plot {
         Plot::of(file, start, |text| {
             let changed = text.replace("probes: [gra-app, gra-db]", "probes: [gra-app]");
             assert_ne!(changed, text, "the guard is not written as this test knows it");
@@ -122,61 +89,9 @@ impl Plot {
         Plot { config, spec, start, answer: None }
     }
 
-    pub fn tell(&self, life: &Life, mistake: Mistake) -> Story {
-        let mut sim = Sim::new(life.schedule.clone(), NOW);
+    fn tell(&self, life: &Life, mistake: Mistake) -> Story {
+        let mut sim = self.sim(life);
         sim.mistake = mistake;
-        let gaps = if life.schedule.gap { life.schedule.deaths.len() as u64 } else { 0 };
-        sim.patience = Span(PATIENCE.0 + Span::mins(60 * gaps).0);
-        sim.hold_patience = HOLD;
-        let sites =
-            TwoSites::new(&self.config, &self.spec, sim.fuse.clone(), self.start, life.hand, &sim.world)
-                .unwrap();
-        let registry = ProviderRegistry { config: self.config.clone(), ports: sites.ports() };
-        let samples = sites.samples(&sim.world);
-        let before = sites.standing();
-        let end = sim.open(self.spec.clone()).and_then(|run| {
-            let end = sim.finish(&run, &registry, samples.clone())?;
-            match (&end, self.answer) {
-                (End::Waits(says), Some(answer)) if says.starts_with("waits for a person") => {
-                    self.say(answer, &sim, &sites, &run)?;
-                    sim.finish(&run, &registry, samples)
-                }
-                _ => Ok(end),
-            }
-        });
-        Story {
-            end,
-            effects: sites.effects(),
-            standing: sites.standing(),
-            before,
-            watch: sites.watch(),
-            lost: sites.watch().lost.or(sites.lost()),
-            rpo: rpo(&sim),
-            counted: sim.fuse.counted(),
-        }
-    }
-
-    fn say(&self, answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), String> {
-        let by = Actor { name: "bo".into(), roles: vec![Role::IncidentLead, Role::Operator], via: Via::Cli };
-        match answer {
-            Answer::PowerOff => {
-                sites.power_off_old();
-                sim.say(run, &by, &Command::Confirm { item: None })
-            }
-            Answer::AcceptUnfenced => {
-                sites.accept_unfenced();
-                let accept_unfenced = vec![sites.names.old.clone()];
-                sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced })
-            }
-        }
-    }
-}
-
-/// From the run's last record.
-fn rpo(sim: &Sim) -> Option<Rpo> {
-    let last = sim.backend.inner.entries().pop()?;
-    match Record::decode(&last.kind, last.version, &last.body) {
-        Ok(Record::Finished { rpo, .. }) => rpo,
-        _ => None,
+        self.live_in(&sim, life).unwrap()
     }
 }

@@ -1,14 +1,14 @@
 //! Going back, with the shipped playbook: called off at every point, a drain that never ends, and every fault on the way
 //! back. A run ends as undisturbed, or exactly as before it, or stopped for a person with nothing made twice.
 
-use super::plot::{Plot, Story, shipped};
-use super::schedules::{Life, Space};
+use super::plot::{Life, Plot, Staged as _, Story, shipped};
 use super::{APP_DEAD, KILLED, calm, matrix};
 use pointsman::kernel::domain::{Form, OnFailure, Outcome};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::engine::Command;
 use pointsman::kernel::sim::{End, Schedule};
 use pointsman::simulated::world::{Hand, Start};
+use pointsman::trial::Space;
 
 fn said(command: &Command, at: u32) -> Life {
     Schedule { said: vec![(at, command.clone())], ..Schedule::default() }.into()

@@ -1,8 +1,8 @@
-//! The space of lives: what can go wrong, at every place where it can.
+//! The space of lives: what can go wrong, at every place where it can. Called by the crash matrix.
 
-use super::plot::Story;
-use pointsman::kernel::sim::{Schedule, Strike};
-use pointsman::simulated::world::Hand;
+use super::life::Story;
+use crate::kernel::sim::{Schedule, Strike};
+use crate::simulated::world::Hand;
 
 /// One life: where it is struck, and what somebody does by hand when `Strike::ByHand` comes.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,66 @@
+//! The shipped playbooks against their own tests, and the matrix of those that promote nothing; through the program,
+//! as a build server would run it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks")
+}
+
+fn pointsman(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pointsman")).args(arguments).output().unwrap()
+}
+
+/// Every shipped playbook has tests, they pass, and they have seen most of it.
+#[test]
+fn shipped_playbooks_pass_their_tests() {
+    let xml = tempfile::NamedTempFile::new().unwrap();
+    let folder = folder();
+    let out = pointsman(&[
+        "test",
+        folder.to_str().unwrap(),
+        "--no-matrix",
+        "--coverage=60",
+        "--junit",
+        xml.path().to_str().unwrap(),
+        "-o",
+        "json",
+    ]);
+    let told = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{told}");
+    let document: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let playbooks = document["playbooks"].as_array().unwrap();
+    assert!(playbooks.len() >= 2 && playbooks.iter().all(|p| p["cases"].as_u64() >= Some(5)), "{told}");
+    let junit = std::fs::read_to_string(xml.path()).unwrap();
+    assert!(junit.contains("failures=\"0\"") && junit.contains("the name moves"), "{junit}");
+}
+
+#[test]
+fn a_failing_test_leaves_with_3_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["dns-only.yaml", "pointsman.example.toml"] {
+        std::fs::copy(folder().join(file), dir.path().join(file)).unwrap();
+    }
+    let text = std::fs::read_to_string(folder().join("dns-only.test.yaml")).unwrap();
+    let wrong = text.replacen("outcome: succeeded", "outcome: undone", 1);
+    assert_ne!(text, wrong);
+    std::fs::write(dir.path().join("dns-only.test.yaml"), wrong).unwrap();
+    let out = pointsman(&["test", dir.path().to_str().unwrap(), "--no-matrix", "--diff"]);
+    let told = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(3), "{told}");
+    assert!(told.contains("FAIL") && told.contains("expected undone, but it came to succeeded"), "{told}");
+    assert!(told.contains("dns-only.test.yaml:") && told.contains("- undone"), "{told}");
+}
+
+/// With no test written.
+#[test]
+fn the_matrix_of_a_playbook_that_promotes_nothing() {
+    let (playbook, config) = (folder().join("dns-only.yaml"), folder().join("pointsman.example.toml"));
+    let out =
+        pointsman(&["test", playbook.to_str().unwrap(), "--config", config.to_str().unwrap(), "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{document:#}");
+    let worlds = document["playbooks"][0]["matrix"]["worlds"].as_array().unwrap();
+    assert!(worlds.iter().all(|w| w["wrong"] == 0 && w["finished"].as_u64() > Some(100)), "{document:#}");
+}
