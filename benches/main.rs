@@ -1,11 +1,12 @@
 //! Figures of docs/PERFORMANCE.md. `cargo bench` runs all; `cargo bench -- NAME` one of `intake`, `startup`, `alarm`,
-//! `failover`, or those of criterion whose name contains NAME.
+//! `failover`, `books`, or those of criterion whose name contains NAME.
 //!
 //! What is compared with peers runs in interleaved rounds, with all peers up and the disk measured in the same
 //! minute: on a shared machine only ratios inside a round mean something. Criterion measures the parts alone.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod alarm;
+mod books;
 mod disk;
 mod failover;
 mod figures;
@@ -49,6 +50,10 @@ fn main() -> anyhow::Result<()> {
     }
     let mut criterion = criterion::Criterion::default().configure_from_args();
     parts::run(&mut criterion);
+    // 10,000 playbooks are checked to begin with.
+    if words.iter().any(|word| word == "--bench") && wanted("books") {
+        books::run(&mut criterion);
+    }
     criterion.final_summary();
     Ok(())
 }

@@ -65,8 +65,8 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
         "codes" => &[],
         "cli" => &[
-            "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",
-            "http", "codes", "trial",
+            "kernel", "units", "document", "config", "expr", "playbook", "intake", "store", "provider",
+            "worker", "http", "codes", "trial",
         ],
         _ => return None,
     })

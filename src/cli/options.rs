@@ -8,9 +8,9 @@ use std::process::ExitCode;
 const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch
                      freeze  thaw  ack  breaker
-Before the outage    check  test
+Before the outage    check  test  match
 Afterwards           audit  why
-Setting up           serve  token  explain  version";
+Setting up           serve  token  schema  explain  version";
 
 const CODES: &str = "\
 Exit codes
@@ -74,6 +74,8 @@ pub enum Output {
     Json,
     /// One document per line
     Jsonl,
+    /// Annotations of a GitHub workflow; only `check`
+    Github,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,9 +123,13 @@ pub enum Command {
     /// What was decided about a run, a service or an alert, and why
     Why(verb::why::WhyArgs),
     /// Validate playbooks and configuration, offline
-    Check(local::CheckArgs),
+    Check(verb::check::CheckArgs),
     /// Try playbooks against a simulated world, offline: their tests, and one fault at every place
     Test(verb::test::TestArgs),
+    /// Which playbook an alert would start, and why not the others; with --against, for alerts on record
+    Match(verb::match_alert::MatchArgs),
+    /// JSON Schema of playbooks and of test files, for editors; or the list of actions
+    Schema(verb::schema::SchemaArgs),
     /// Query, follow and verify the record
     Audit(verb::audit::AuditArgs),
     /// Run the server

@@ -64,3 +64,42 @@ fn the_matrix_of_a_playbook_that_promotes_nothing() {
     let worlds = document["playbooks"][0]["matrix"]["worlds"].as_array().unwrap();
     assert!(worlds.iter().all(|w| w["wrong"] == 0 && w["finished"].as_u64() > Some(100)), "{document:#}");
 }
+
+/// Warnings let a file be used; a build server may want none.
+#[test]
+fn check_speaks_to_people_scripts_and_pull_requests() {
+    let (playbook, config) = (folder().join("dns-only.yaml"), folder().join("pointsman.example.toml"));
+    let dir = tempfile::tempdir().unwrap();
+    let auto = dir.path().join("auto.yaml");
+    let text = std::fs::read_to_string(&playbook).unwrap();
+    std::fs::write(&auto, text.replace("mode: observe", "mode: auto")).unwrap();
+    let (auto, config) = (auto.to_str().unwrap(), config.to_str().unwrap());
+    let check = |more: &[&str]| pointsman(&[&["check", auto, "--config", config], more].concat());
+    let (plain, strict, github) = (check(&[]), check(&["--strict"]), check(&["-o", "github"]));
+    assert_eq!((plain.status.code(), strict.status.code()), (Some(0), Some(3)));
+    let told = String::from_utf8_lossy(&github.stdout).into_owned();
+    assert!(told.starts_with("::warning file=") && told.contains("title=PM1254::"), "{told}");
+    let json: serde_json::Value = serde_json::from_slice(&check(&["-o", "json"]).stdout).unwrap();
+    assert!(json["problems"][0]["column"].as_u64() > Some(0) && json["warnings"] == 1, "{json:#}");
+    assert_eq!(pointsman(&["explain", "PM1254", "-o", "github"]).status.code(), Some(2));
+}
+
+#[test]
+fn match_tells_which_playbook_would_start_and_why_not_the_others() {
+    let (folder, config) = (folder(), folder().join("pointsman.example.toml"));
+    let base = ["match", "--config", config.to_str().unwrap(), "--playbooks", folder.to_str().unwrap()];
+    let ask = |more: &[&str]| pointsman(&[&base[..], more].concat());
+    let labels = ["-l", "alertname=SiteDown", "-l", "site=gra", "-l"];
+    let out = ask(&[&labels[..], &["severity=critical"]].concat());
+    assert_eq!(out.status.code(), Some(0));
+    insta::assert_snapshot!("match_starts", String::from_utf8_lossy(&out.stdout));
+    let out = ask(&[&labels[..], &["severity=warning"]].concat());
+    assert_eq!(out.status.code(), Some(5), "nothing would start");
+    let told = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(told.contains("severity is \"warning\"") && told.contains("nothing would start"), "{told}");
+    let payload =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-001.body.json");
+    let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 2, "{json:#}");
+}

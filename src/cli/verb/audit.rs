@@ -94,7 +94,7 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
                 one_json(record, talk)?;
             }
         }
-        Some(Output::Table) | None => {
+        Some(Output::Table | Output::Github) | None => {
             for line in view::audit::rows(&page.records, &talk.look, true) {
                 talk.print(&line)?;
             }

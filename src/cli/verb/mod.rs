@@ -5,6 +5,7 @@ pub mod ack;
 pub mod approve;
 pub mod audit;
 pub mod breaker;
+pub mod check;
 pub mod close;
 pub mod close_watch;
 pub mod confirm;
@@ -12,10 +13,12 @@ mod decision;
 pub mod explain;
 pub(super) mod follow;
 pub mod freeze;
+pub mod match_alert;
 pub mod plan;
 pub mod reject;
 pub mod retry;
 pub mod run;
+pub mod schema;
 pub mod skip;
 pub mod status;
 pub mod test;
@@ -25,19 +28,27 @@ mod version;
 pub mod watch;
 pub mod why;
 
-use super::options::{Cli, Command, Global};
-use super::{Client, Fault, Talk, local};
+use super::options::{Cli, Command, Global, Output};
+use super::{Client, Exit, Fault, Talk, local};
 use crate::kernel::domain::Secret;
 use std::process::ExitCode;
 
 pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
-    let output = global.output;
+    if global.output == Some(Output::Github) && !matches!(cli.command, Command::Check(_)) {
+        let says = "-o github is for `check` alone";
+        return Err(Fault::new(Exit::Usage, "PM0002", says)
+            .state("nothing was done")
+            .remedy("-o json")
+            .into());
+    }
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
-        Command::Check(args) => return local::check(args, output).await,
         Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
+        Command::Check(args) => check::run(args, talk)?,
+        Command::Schema(args) => schema::run(args, talk)?,
+        Command::Match(args) => match_alert::run(args, global, talk).await?,
         Command::Test(args) => test::run(args, talk)?,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,

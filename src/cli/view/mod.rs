@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod junit;
+pub mod matched;
 pub mod plan;
 pub mod run;
 pub mod status;

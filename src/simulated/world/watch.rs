@@ -89,7 +89,7 @@ impl TwoSites {
         if self.start.orders {
             self.postgres.by_hand(|pair| {
                 pair.server(self.names.new.as_str()).stalled =
-                    self.start.cut_replication || !call.is_multiple_of(STUMBLE);
+                    self.start.cut_replication || self.start.behind > 0 || !call.is_multiple_of(STUMBLE);
                 pair.write(self.names.old.as_str(), ORDER);
             });
         }
