@@ -27,29 +27,8 @@ pub fn schema() -> Value {
             ("from", text("the site that is lost: a name, or an expression over the alert")),
             ("to", text("the site that takes over")),
             ("triggers", list(trigger())),
-            (
-                "limits",
-                object(
-                    &[],
-                    [
-                        ("cooldown", span()),
-                        ("per_day", json!({ "type": "integer", "minimum": 1 })),
-                        ("unconfirmed_after", span()),
-                        ("resume_within", span()),
-                    ],
-                ),
-            ),
-            (
-                "windows",
-                object(
-                    &["zone"],
-                    [
-                        ("zone", text("Europe/Berlin, UTC")),
-                        ("allow", list(text("Mon-Fri 08:00-18:00"))),
-                        ("block", list(text("Fri 16:00-24:00"))),
-                    ],
-                ),
-            ),
+            ("limits", limits()),
+            ("windows", windows()),
             ("objective", object(&[], [("rto", span()), ("rpo", span())])),
             ("guards", list(guard())),
             (
@@ -78,6 +57,28 @@ pub fn schema() -> Value {
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("Pointsman playbook");
     root
+}
+
+fn limits() -> Value {
+    let span = || json!({ "type": "string", "description": SPAN });
+    let per_day = json!({ "type": "integer", "minimum": 1 });
+    let keys = [
+        ("cooldown", span()),
+        ("per_day", per_day),
+        ("unconfirmed_after", span()),
+        ("resume_within", span()),
+    ];
+    object(&[], keys)
+}
+
+fn windows() -> Value {
+    let text = |says: &str| json!({ "type": "string", "description": says });
+    let keys = [
+        ("zone", text("Europe/Berlin, UTC")),
+        ("allow", list(text("Mon-Fri 08:00-18:00"))),
+        ("block", list(text("Fri 16:00-24:00"))),
+    ];
+    object(&["zone"], keys)
 }
 
 /// A table that knows its keys. What begins with `x-` is the user's own.

@@ -116,7 +116,8 @@ fn every_shipped_playbook_checks_with_warnings_at_most() {
     let mut seen = 0;
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/playbooks")).unwrap() {
         let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
+        let test = path.to_string_lossy().ends_with(".test.yaml");
+        if !test && path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
             let (playbook, problems) = checked(&text);
             assert!(playbook.is_some(), "{}", rendered(&problems));
