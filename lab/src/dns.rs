@@ -23,11 +23,13 @@ const BIND_IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
 #[derive(Clone, Debug)]
 pub struct DnsOptions {
     pub ttl: u32,
+    /// The primary tells nobody that the zone has changed, as if each of its NOTIFY were lost.
+    pub silent: bool,
 }
 
 impl Default for DnsOptions {
     fn default() -> DnsOptions {
-        DnsOptions { ttl: 60 }
+        DnsOptions { ttl: 60, silent: false }
     }
 }
 
@@ -78,9 +80,12 @@ impl Dns {
         std::fs::write(dir.join(format!("knot/{ZONE}.zone")), zone_file(options.ttl))?;
         std::fs::write(
             dir.join("knot/knot.conf"),
-            knot_conf(&dir, primary, secondary, [&update_key, &transfer_key]),
+            knot_conf(&dir, primary, secondary, [&update_key, &transfer_key], options.silent),
         )?;
-        std::fs::write(dir.join("bind/named.conf"), named_conf(&dir, primary, secondary, &transfer_key))?;
+        std::fs::write(
+            dir.join("bind/named.conf"),
+            named_conf(&dir, primary, secondary, [&update_key, &transfer_key]),
+        )?;
         std::fs::write(dir.join("update.key"), key_clause(&update_key))?;
         let log = lab.join("log");
         let mut dns = Dns { primary, secondary, update_key, dir, log, knot: None, bind: None };
@@ -177,7 +182,14 @@ fn zone_file(ttl: u32) -> String {
     )
 }
 
-fn knot_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&TsigKey; 2]) -> String {
+fn knot_conf(
+    dir: &Path,
+    primary: SocketAddr,
+    secondary: SocketAddr,
+    keys: [&TsigKey; 2],
+    silent: bool,
+) -> String {
+    let notify = if silent { "" } else { "    notify: second\n" };
     let keys_text: String = keys
         .iter()
         .map(|key| {
@@ -196,7 +208,7 @@ fn knot_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&Tsi
          action: transfer\n\
          template:\n  - id: default\n    storage: \"{k}\"\n    file: \"%s.zone\"\n    zonefile-sync: -1\n    \
          journal-content: all\n    zonefile-load: difference-no-serial\n    serial-policy: increment\n\
-         zone:\n  - domain: {ZONE}\n    notify: second\n    acl: [updates, transfers]\n",
+         zone:\n  - domain: {ZONE}\n{notify}    acl: [updates, transfers]\n",
         k = knot.display(),
         ip = primary.ip(),
         port = primary.port(),
@@ -209,16 +221,19 @@ fn key_clause(key: &TsigKey) -> String {
     format!("key \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n", key.name, key.secret)
 }
 
-fn named_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, key: &TsigKey) -> String {
+/// Either key may say that the zone has changed.
+fn named_conf(dir: &Path, primary: SocketAddr, secondary: SocketAddr, keys: [&TsigKey; 2]) -> String {
     let bind = dir.join("bind");
-    let (name, clause) = (key.name, key_clause(key));
+    let clauses: String = keys.iter().map(|key| key_clause(key)).collect();
+    let [update, transfer] = keys.map(|key| key.name);
     format!(
         "options {{ directory \"{d}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; pid-file none;\n\
          session-keyfile \"{d}/session.key\"; recursion no; allow-transfer {{ none; }}; dnssec-validation no;\n\
          managed-keys-directory \"{d}\"; empty-zones-enable no; transfer-source {ip}; notify no; }};\n\
-         controls {{ }};\n{clause}\
+         controls {{ }};\n{clauses}\
          zone \"{ZONE}\" {{ type secondary; file \"{d}/zone\"; masterfile-format text;\n\
-         primaries {{ {pip} port {pport} key \"{name}\"; }}; allow-notify {{ key \"{name}\"; }}; }};\n",
+         primaries {{ {pip} port {pport} key \"{transfer}\"; }};\n\
+         allow-notify {{ key \"{transfer}\"; key \"{update}\"; }}; }};\n",
         d = bind.display(),
         ip = secondary.ip(),
         port = secondary.port(),

@@ -97,6 +97,8 @@ pub struct Rfc2136Target {
     pub tsig: Tsig,
     /// Whether an owner record is left beside what is changed.
     pub claim: bool,
+    /// Whether we tell the other servers of an update, beside what the first does.
+    pub notify: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -231,5 +233,6 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
     });
     let zone = table.need_text("zone");
     let claim = table.boolean("claim").unwrap_or(true);
-    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig?, claim })
+    let notify = table.boolean("notify").unwrap_or(true);
+    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig?, claim, notify })
 }

@@ -17,6 +17,7 @@ mod neighbour;
 mod open;
 mod read;
 mod script;
+mod tail;
 mod token;
 mod verify;
 mod writer;
@@ -36,6 +37,7 @@ use sqlx::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tail::Tail;
 use token::TokenCache;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -51,6 +53,7 @@ pub struct SqliteStore {
     jobs: mpsc::Sender<Job>,
     buffer: Arc<Buffer>,
     cache: Arc<TokenCache>,
+    tail: Arc<Tail>,
     /// The journal ended behind its head file, and nobody has accepted that yet.
     behind: Mutex<Option<HeadBehind>>,
     /// Taken by `close`; held until then.
@@ -82,12 +85,13 @@ impl SqliteStore {
         let position = ledger.head.position;
         let (jobs, received) = mpsc::channel(QUEUE);
         let buffer = Arc::new(Buffer::default());
-        let cache = Arc::new(TokenCache::default());
+        let (cache, tail) = (Arc::new(TokenCache::default()), Arc::new(Tail::default()));
         let writer = Writer {
             dir: dir.to_owned(),
             open: Some((conn, ledger)),
             buffer: buffer.clone(),
             cache: cache.clone(),
+            tail: tail.clone(),
             seen_version: 0,
             jobs: received,
         };
@@ -104,7 +108,7 @@ impl SqliteStore {
         let behind =
             Mutex::new(if let HeadState::Behind(behind) = &head { Some(behind.clone()) } else { None });
         let dir = dir.to_owned();
-        let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, behind, running });
+        let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, running });
         Ok(Opened { store, head })
     }
 
@@ -189,7 +193,12 @@ impl Backend for SqliteStore {
         Box::pin(read::stream(&self.readers, stream, from))
     }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
-        Box::pin(read::scan(&self.readers, from, max))
+        Box::pin(async move {
+            match self.tail.scan(from, max) {
+                Some(entries) => Ok(entries),
+                None => read::scan(&self.readers, from, max).await,
+            }
+        })
     }
     fn epoch<'a>(&'a self, service: &'a Name) -> BoxFuture<'a, Result<Epoch, ReadError>> {
         Box::pin(read::epoch(&self.readers, service))

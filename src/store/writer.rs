@@ -7,6 +7,7 @@ use super::group::{GroupError, write_group};
 use super::ledger::{Admitted, Ledger};
 use super::neighbour::{Buffer, flush};
 use super::open::{load_ledger, writer as connect};
+use super::tail::Tail;
 use super::token::{TokenCache, TokenDeed, TokenReply, carry_out};
 use crate::kernel::journal::{AppendError, RawBatch, Written};
 use sqlx::{Connection, SqliteConnection};
@@ -45,6 +46,7 @@ pub(super) struct Writer {
     pub open: Option<(SqliteConnection, Ledger)>,
     pub buffer: Arc<Buffer>,
     pub cache: Arc<TokenCache>,
+    pub tail: Arc<Tail>,
     /// SQLite's count of what other connections have written.
     pub seen_version: i64,
     pub jobs: mpsc::Receiver<Job>,
@@ -229,6 +231,11 @@ impl Writer {
                 self.settle(&admitted, why).await
             }
         };
+        match &ended {
+            Ended::Kept => self.tail.push(admitted.iter().flat_map(|a| &a.records)),
+            Ended::Not(_) | Ended::NotAfterAll(_) => {}
+            Ended::Doubt(_) => self.tail.clear(),
+        }
         (verdicts, ended)
     }
 

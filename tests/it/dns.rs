@@ -1,7 +1,7 @@
 //! `dns.record` against a real Knot that takes updates and a real BIND that follows it.
 
 use crate::remote::{Remote, is_nothing, is_unknown, said, why};
-use lab::Lab;
+use lab::{DnsOptions, Lab};
 use pointsman::kernel::domain::*;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -19,7 +19,11 @@ const NAME: &str = "shop.example.test";
 
 impl Zone {
     async fn new() -> Zone {
-        let lab = Lab::builder().dns().start().await.expect("a zone");
+        Zone::with(DnsOptions::default()).await
+    }
+
+    async fn with(options: DnsOptions) -> Zone {
+        let lab = Lab::builder().dns_with(options).start().await.expect("a zone");
         let secrets = tempfile::tempdir().unwrap();
         let (dns, secret) = (lab.dns(), &lab.dns().update_key.secret);
         let zone = |name: &str, servers: &[SocketAddr], key: &str, secret: &str| {
@@ -38,6 +42,7 @@ impl Zone {
             zone("forged", &both, "pointsman", wrong),
             zone("unknown-key", &both, "nobody", secret),
             zone("no-base64", &both, "pointsman", "%%%"),
+            zone("mute", &both, "pointsman", secret) + "notify = false\n",
             zone("to-secondary", &[dns.secondary, dns.primary], "pointsman", secret),
         ]
         .concat();
@@ -249,4 +254,32 @@ async fn the_name_that_one_pointsman_moved_is_refused_to_another() {
     let refused = zone.other.plan(&two).await;
     assert!(why(&refused).contains("PM5505") || format!("{refused:?}").contains("PM5505"), "{refused:?}");
     assert_eq!(zone.values(dns.primary, "A").await, ["127.0.1.80"], "the stranger wrote");
+}
+
+/// Its refresh is an hour away: a follower that nobody tells keeps the old address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_whose_primary_stays_silent_is_told_by_us() {
+    let zone = Zone::with(DnsOptions { silent: true, ..DnsOptions::default() }).await;
+    let (remote, dns) = (&zone.remote, zone.lab.dns());
+    let mute = remote.bind("dns.record", "mute", swap());
+    let change = remote.change(&mute).await;
+    let Undo::To(back) = change.undo.clone() else { panic!("{:?}", change.undo) };
+    assert_eq!(remote.apply(&mute, change, 10).await.result, CallResult::Applied);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(why(&remote.plan(&mute).await).contains("waiting for it to follow"));
+    assert_eq!(zone.values(dns.secondary, "A").await, ["127.0.1.80"], "nobody has told it");
+
+    // The next change is told, and brings the first one along.
+    let telling = json!({ "ttl": 30, "stale_values": [], "records": [
+        { "name": format!("other.{NAME}"), "type": "A", "values": ["127.0.2.81"] } ] });
+    let telling = remote.bind("dns.record", "zone", telling);
+    let change = remote.change(&telling).await;
+    assert_eq!(remote.apply(&telling, change, 11).await.result, CallResult::Applied);
+    remote.settled(&telling).await;
+    remote.settled(&mute).await;
+    let undo = remote.bind("dns.record", "zone", back.with);
+    let change = remote.change(&undo).await;
+    assert_eq!(remote.apply(&undo, change, 12).await.result, CallResult::Applied);
+    remote.settled(&undo).await;
+    assert_eq!(zone.values(dns.secondary, "A").await, ["127.0.1.80"]);
 }

@@ -33,6 +33,16 @@ pub(super) fn query(owner: &Name, kind: RecordType) -> Message {
     message
 }
 
+/// "This zone has changed" (RFC 1996).
+pub(super) fn notify(zone: &str) -> Result<Message, String> {
+    let mut message = Message::query();
+    message.metadata.op_code = OpCode::Notify;
+    message.metadata.recursion_desired = false;
+    message.metadata.authoritative = true;
+    message.add_query(Query::query(name(zone)?, RecordType::SOA));
+    Ok(message)
+}
+
 /// The conditional update of RFC 2136: every old set exactly as it was seen, every new one whole.
 pub(super) fn update(zone: &str, update: &Update) -> Result<Message, String> {
     let mut message = Message::query();

@@ -2,6 +2,7 @@
 
 mod claim;
 mod message;
+mod notify;
 mod params;
 mod port;
 mod record;

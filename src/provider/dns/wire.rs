@@ -2,6 +2,7 @@
 //! exchange has a deadline; nothing is sent twice except a question.
 
 use super::message;
+use super::notify;
 use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet};
 use crate::config::Rfc2136Target;
@@ -62,7 +63,14 @@ impl Port for Wire {
         now: Time,
         within: Span,
     ) -> BoxFuture<'a, Updated> {
-        send_update(zone, update, now, within.as_duration()).boxed()
+        async move {
+            let updated = send_update(zone, update, now, within.as_duration()).await;
+            if updated == Updated::Done && zone.notify {
+                notify::followers(zone, now).await;
+            }
+            updated
+        }
+        .boxed()
     }
 }
 
@@ -94,7 +102,7 @@ async fn ask(zone: &Rfc2136Target, server: SocketAddr, questions: &[Question]) -
 }
 
 /// One question, one answer: UDP first, TCP when the answer does not fit.
-async fn exchange(server: SocketAddr, question: Message) -> Result<Message, NoAnswer> {
+pub(super) async fn exchange(server: SocketAddr, question: Message) -> Result<Message, NoAnswer> {
     let bytes = question.to_vec().map_err(|e| unusable(e.to_string()))?;
     let any: SocketAddr =
         if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
@@ -165,7 +173,7 @@ async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 /// Reads the key now; it is nowhere kept.
-fn signer(zone: &Rfc2136Target) -> Result<TSigner, String> {
+pub(super) fn signer(zone: &Rfc2136Target) -> Result<TSigner, String> {
     let key = zone.tsig.secret.read().map_err(|e| e.to_string())?;
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(key.expose().trim())
@@ -174,7 +182,7 @@ fn signer(zone: &Rfc2136Target) -> Result<TSigner, String> {
     TSigner::new(bytes, TsigAlgorithm::HmacSha256, name, 300).map_err(|e| format!("TSIG: {e}"))
 }
 
-fn seconds(now: Time) -> u64 {
+pub(super) fn seconds(now: Time) -> u64 {
     u64::try_from(now.0 / 1_000_000).unwrap_or(0)
 }
 
