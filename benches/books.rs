@@ -14,12 +14,12 @@ fn shipped(file: &str) -> String {
 }
 
 fn alert() -> AlertView {
-    let pairs = [("alertname", "SiteDown"), ("severity", "critical"), ("site", "site-9999"), ("env", "prod")];
+    let pairs = [("alertname", "WebDown"), ("severity", "critical"), ("site", "site-9999"), ("env", "prod")];
     let labels: BTreeMap<String, String> = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     AlertView {
         source: "alertmanager".into(),
         format: "alertmanager".into(),
-        name: "SiteDown".into(),
+        name: "WebDown".into(),
         labels,
         annotations: BTreeMap::new(),
     }

@@ -29,6 +29,10 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     if let Some((what, count)) = story.effects.iter().find(|(what, count)| **count > most(what)) {
         return Some(format!("{what}: {count} times"));
     }
+    let made: u32 = story.effects.values().sum();
+    if made > story.intended {
+        return Some(format!("{made} changes were made, and {} are on record", story.intended));
+    }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
         // Users are served, and a person accepted that something was left out.

@@ -48,6 +48,8 @@ pub struct Story {
     pub rpo: Option<Rpo>,
     /// Boundaries, calls, appends.
     pub counted: (u32, u32, u32),
+    /// Intents in the journal.
+    pub intended: u32,
 }
 
 impl Plot {
@@ -95,6 +97,7 @@ impl Plot {
             lost: sites.watch().lost.or(sites.lost()),
             rpo: rpo(sim),
             counted: sim.fuse.counted(),
+            intended: intended(sim),
         })
     }
 }
@@ -112,6 +115,11 @@ fn say(answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), S
             sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced })
         }
     }
+}
+
+fn intended(sim: &Sim) -> u32 {
+    let entries = sim.backend.inner.entries();
+    u32::try_from(entries.iter().filter(|entry| entry.kind == "intended").count()).unwrap_or(u32::MAX)
 }
 
 /// From the run's last record.

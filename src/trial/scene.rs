@@ -263,6 +263,12 @@ impl Play<'_> {
         }
         let watch = self.sites.watch();
         let mut violations: Vec<String> = watch.violations.iter().map(|(_, what)| what.clone()).collect();
+        let records = self.records()?;
+        let intended = records.iter().filter(|s| matches!(s.record, Record::Intended { .. })).count();
+        let made: u32 = self.sites.effects().values().sum();
+        if made as usize > intended {
+            violations.push(format!("{made} changes were made, and {intended} are on record"));
+        }
         if !self.somebody_meddled() {
             violations.extend(twice(&self.sites.effects(), &spec));
         }
@@ -270,7 +276,7 @@ impl Play<'_> {
             ending,
             run: Some(self.folded()?),
             spec: Some(spec),
-            records: self.records()?,
+            records,
             effects: self.sites.effects(),
             violations,
             standing: Some(self.sites.standing()),

@@ -21,7 +21,7 @@ fn stage(file: &str) -> Stage {
 }
 
 const HEAD: &str = "playbook: dns-only.yaml\nmode: auto\ncases:\n  - name: one\n";
-const ALERT: &str = "    alerts: [ { labels: { alertname: SiteDown, site: gra, severity: critical } } ]\n";
+const ALERT: &str = "    alerts: [ { labels: { alertname: WebDown, site: gra, severity: critical } } ]\n";
 
 /// What was not met when this case of the DNS-only playbook was told.
 fn unmet(case: &str) -> Vec<String> {
