@@ -113,7 +113,7 @@ impl Coverage {
     /// Rounded down: 100 only when nothing is missing.
     pub fn percent(&self) -> u32 {
         let (seen, all) = self.counts();
-        u32::try_from(if all == 0 { 100 } else { seen * 100 / all }).unwrap_or(0)
+        u32::try_from((seen * 100).checked_div(all).unwrap_or(100)).unwrap_or(0)
     }
 
     pub fn missed(&self) -> Vec<Missed> {
