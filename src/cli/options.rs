@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch
-                     freeze  thaw  ack  breaker
+                     freeze  thaw  override  ack  breaker
 Before the outage    check  test  match
 Afterwards           audit  why
 Setting up           serve  token  schema  explain  version";
@@ -113,6 +113,8 @@ pub enum Command {
     Freeze(verb::freeze::FreezeArgs),
     /// End a freeze before its time, or that of an instance that froze itself
     Thaw(verb::thaw::ThawArgs),
+    /// Lift one rule for one service, for a while; needs the role incident-lead
+    Override(verb::lift::OverrideArgs),
     /// Say that an old primary was dealt with; nothing watches it any more
     #[command(name = "close-watch")]
     CloseWatch(verb::close_watch::CloseWatchArgs),

@@ -16,6 +16,11 @@ pub struct StatusDoc {
     pub frozen: Option<Value>,
     #[serde(default)]
     pub freezes: Vec<SaysDoc>,
+    #[serde(default)]
+    pub overrides: Vec<SaysDoc>,
+    /// Of a server that counts them.
+    #[serde(default)]
+    pub changes: Option<ChangesDoc>,
     pub breaker: Option<SaysDoc>,
     #[serde(default)]
     pub held_back: Vec<HeldBackDoc>,
@@ -34,6 +39,13 @@ pub struct StatusDoc {
 #[derive(Clone, Debug, Deserialize)]
 pub struct SaysDoc {
     pub says: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChangesDoc {
+    pub begun: u32,
+    pub reserved: u32,
+    pub most: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,5 +1,5 @@
-//! `[limits.storm]`: how much may happen by itself, over all services of this instance. Read by the worker before it
-//! opens an automatic run.
+//! `[limits]`: how much may happen at all within an hour, and `[limits.storm]`: how much by itself, over all services of
+//! this instance. Read by the worker before a run opens and before each change.
 
 use crate::document::{Table, code};
 
@@ -20,9 +20,13 @@ impl Default for Storm {
     }
 }
 
-pub(super) fn storm(top: &Table<'_>) -> Storm {
+/// Several failovers of large services; a loop gets there within minutes.
+pub const CHANGES_PER_HOUR: u32 = 200;
+
+pub(super) fn read(top: &Table<'_>) -> (Storm, u32) {
     let mut storm = Storm::default();
-    let Some(limits) = top.table("limits") else { return storm };
+    let Some(limits) = top.table("limits") else { return (storm, CHANGES_PER_HOUR) };
+    let changes = limits.integer("changes_per_hour", 1, 100_000).and_then(|n| u32::try_from(n).ok());
     if let Some(table) = limits.table("storm") {
         let count = |key, default| {
             table.integer(key, 1, 1_000).and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
@@ -42,5 +46,5 @@ pub(super) fn storm(top: &Table<'_>) -> Storm {
         table.finish();
     }
     limits.finish();
-    storm
+    (storm, changes.unwrap_or(CHANGES_PER_HOUR))
 }

@@ -22,7 +22,7 @@ use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
 
 /// The whole configuration. Every table may be missing; an unknown key is an error.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where this instance runs; never a playbook's `from`. Without it only `mode: observe` is allowed.
     pub site: Option<Name>,
@@ -33,6 +33,24 @@ pub struct Config {
     pub people: BTreeMap<Name, Person>,
     /// `[limits.storm]`
     pub storm: Storm,
+    /// `[limits]`: changes begun within an hour, over all runs.
+    pub changes_per_hour: u32,
+}
+
+/// Without a configuration there is nothing to change; the limit is there all the same.
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            site: None,
+            targets: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            vantages: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            people: BTreeMap::new(),
+            storm: Storm::default(),
+            changes_per_hour: limit::CHANGES_PER_HOUR,
+        }
+    }
 }
 
 impl Config {

@@ -32,7 +32,7 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.vantages = named(&top, "vantages", read_vantage);
     config.sources = named(&top, "sources", read_source);
     config.people = named(&top, "people", read_person);
-    config.storm = limit::storm(&top);
+    (config.storm, config.changes_per_hour) = limit::read(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
     top.not_yet("notifiers", "the log and the command line tell");
     top.finish();

@@ -121,6 +121,9 @@ fn limits_of_a_storm_have_safe_defaults_and_are_read() {
     assert_eq!(for_test("").storm, Storm { concurrent: 1, per_hour: 3, sick_share: 30 });
     let text = "[limits.storm]\nconcurrent = 4\nper_hour = 9\nsick_share = \"50%\"\n";
     assert_eq!(for_test(text).storm, Storm { concurrent: 4, per_hour: 9, sick_share: 50 });
+    assert_eq!((for_test(text).changes_per_hour, Config::default().changes_per_hour), (200, 200));
+    assert_eq!(for_test("[limits]\nchanges_per_hour = 7\n").changes_per_hour, 7);
+    assert!(parse("[limits]\nchanges_per_hour = 0\n", "x.toml").0.is_none(), "no way to switch it off");
     for wrong in
         ["sick_share = \"0%\"", "sick_share = \"101%\"", "per_hour = 0", "per_day = 3", "sick_share = 0.3"]
     {

@@ -48,6 +48,8 @@ pub mod code {
     pub const SITES: &str = "PM1252";
     pub const ALIVE_REFUSES: &str = "PM1253";
     pub const NO_DRILL: &str = "PM1254";
+    pub const NOT_LIVE: &str = "PM1255";
+    pub const FAULT: &str = "PM1256";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use super::Problem;
 use super::auth::Decider;
 use super::plans::bad_json;
 use super::runs::refused;
-use crate::kernel::domain::{Name, Position};
+use crate::kernel::domain::{Name, Position, Rule};
 use crate::units::parse_span;
 use crate::worker::{App, CommandError};
 use axum::Json;
@@ -36,6 +36,25 @@ pub struct Thaw {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Lift {
+    rule: Rule,
+    service: Name,
+    reason: String,
+    /// `15m`: an override without an end would be a setting.
+    #[serde(rename = "for")]
+    lasts: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enforce {
+    rule: Rule,
+    service: Name,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Why {
     reason: String,
 }
@@ -46,11 +65,34 @@ pub async fn freeze(
     wanted: Result<Json<Freeze>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
-    let lasts = parse_span(&wanted.lasts).map_err(|says| {
+    let lasts = span(&wanted.lasts)?;
+    answer(app.freeze(wanted.service, &by, &wanted.reason, lasts).await)
+}
+
+fn span(text: &str) -> Result<crate::kernel::domain::Span, Problem> {
+    parse_span(text).map_err(|says| {
         let remedy = "send \"for\" with its unit, like \"2h\" or \"30m\"";
         Problem::new(StatusCode::BAD_REQUEST, "PM4011", says, "nothing was changed", remedy)
-    })?;
-    answer(app.freeze(wanted.service, &by, &wanted.reason, lasts).await)
+    })
+}
+
+pub async fn lift(
+    State(app): State<Arc<App>>,
+    Decider(by): Decider,
+    wanted: Result<Json<Lift>, JsonRejection>,
+) -> Answer {
+    let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let lasts = span(&wanted.lasts)?;
+    answer(app.lift((wanted.rule, wanted.service), &by, &wanted.reason, lasts).await)
+}
+
+pub async fn enforce(
+    State(app): State<Arc<App>>,
+    Decider(by): Decider,
+    wanted: Result<Json<Enforce>, JsonRejection>,
+) -> Answer {
+    let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    answer(app.enforce((wanted.rule, wanted.service), &by, &wanted.reason).await)
 }
 
 pub async fn thaw(

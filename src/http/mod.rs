@@ -46,6 +46,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/freeze", post(limits::freeze))
         .route("/api/v1/thaw", post(limits::thaw))
+        .route("/api/v1/overrides", post(limits::lift))
+        .route("/api/v1/overrides/end", post(limits::enforce))
         .route("/api/v1/services/{service}/ack", post(limits::acknowledge))
         .route("/api/v1/breaker/reset", post(limits::reset_breaker))
         .route("/api/v1/why", get(why::show))

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::auth::Viewer;
-use crate::kernel::domain::Mode;
+use crate::kernel::domain::{Mode, Override};
 use crate::kernel::engine::Freeze;
 use crate::units::counted;
 use crate::worker::App;
@@ -36,6 +36,8 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
     let freezes = app.freezes();
     let whole = freezes.iter().find(|f| f.service.is_none()).map(Freeze::says);
     let tripped = app.tripped();
+    let (now, spent) = (app.world.now(), app.changes.now(app.world.now()));
+    let overrides: Vec<Value> = app.overrides(now).iter().map(lifted).collect();
     let says = match (frozen.as_ref().or(whole.as_ref()), open, active) {
         // The whole of it is in `frozen`; this is one sentence.
         (Some(why), _, _) => format!("FROZEN: {}", why.lines().next().unwrap_or_default()),
@@ -53,6 +55,8 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
         "frozen": frozen, "freezes": freezes.iter().map(freeze).collect::<Vec<_>>(),
         "breaker": tripped.map(|t| json!({ "since": t.at, "says": t.reason().says })),
+        "overrides": overrides,
+        "changes": { "begun": spent.begun, "reserved": spent.reserved, "most": spent.most },
         "held_back": held_back(&app).await?, "runs": runs, "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
@@ -76,6 +80,13 @@ async fn fence_watches(app: &App) -> Result<Vec<Value>, Problem> {
         }
     }
     Ok(shown)
+}
+
+fn lifted(lifted: &Override) -> Value {
+    json!({
+        "rule": lifted.rule, "service": lifted.service, "by": lifted.by.name, "reason": lifted.reason,
+        "until": lifted.until, "says": lifted.says(),
+    })
 }
 
 fn freeze(freeze: &Freeze) -> Value {

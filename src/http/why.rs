@@ -30,7 +30,7 @@ pub async fn show(
     let run = app.run(&RunId::from(of.to_uppercase().as_str())).await.map_err(Problem::store)?;
     let (kind, says, now, records) = if let Some(run) = run {
         let records = app.journal.read(&Stream::Run(run.id().clone()), 1).await.map_err(Problem::store)?;
-        let (says, now) = (run.next(app.world.now()).says, run.blockers());
+        let (says, now) = (run.next(app.world.now()).says, run.blockers(app.world.now()));
         ("run", says, now, records.into_iter().filter(|r| decides(&r.record)).collect())
     } else if app.services().contains(&Name::from(of)) {
         service(&app, &Name::from(of)).await?
@@ -90,6 +90,8 @@ async fn service(app: &App, service: &Name) -> Result<Found, Problem> {
         Record::Frozen { service: of, .. } | Record::Thawed { service: of, .. } => {
             of.as_ref().is_none_or(|of| of == service)
         }
+        Record::Overridden(lifted) => lifted.service == *service,
+        Record::OverrideEnded { service: of, .. } => of == service,
         Record::BreakerTripped { .. } | Record::BreakerReset { .. } => true,
         _ => false,
     }));
@@ -144,6 +146,7 @@ fn reasons(record: &Record) -> Vec<Reason> {
         Record::Held { why, .. }
         | Record::Parked { why, .. }
         | Record::NotOpened { why, .. }
+        | Record::Finished { why, .. }
         | Record::BreakerTripped { why } => why.clone(),
         Record::NotStarted { why, .. } => {
             why.iter().map(|v| Reason::new(&v.why.code, format!("{}: {}", v.playbook, v.why.says))).collect()

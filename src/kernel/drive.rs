@@ -3,6 +3,7 @@
 //!
 //! The worker calls it for due runs; `plan` calls it over a memory backend; the simulator calls it everywhere.
 
+mod ledger;
 #[cfg(any(test, feature = "planted"))]
 mod mistake;
 mod open;
@@ -17,7 +18,7 @@ use crate::domain::{
 };
 use crate::engine::{Act, Illegal, Run};
 use crate::journal::{AppendError, Batch, Journal, Permit, ReadError, Row};
-use crate::port::{Bound, Ctx, ProviderError, Registry, Samples, World};
+use crate::port::{Bound, Ctx, Ledger, ProviderError, Registry, Samples, World};
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashSet;
@@ -57,6 +58,7 @@ pub struct Driver<'a> {
     world: Arc<dyn World>,
     samples: Arc<dyn Samples>,
     owner: String,
+    ledger: Option<Arc<dyn Ledger>>,
     #[cfg(any(test, feature = "planted"))]
     mistake: Mistake,
 }
@@ -88,6 +90,8 @@ struct Passing<'a> {
     looks: Vec<Look>,
     busy: HashSet<ItemId>,
     flying: FuturesUnordered<BoxFuture<'a, Done>>,
+    /// Another run took what was left of the instance's changes between the decision and the booking.
+    outspent: bool,
     /// Items at which a planted mistake was made; once each.
     #[cfg(any(test, feature = "planted"))]
     mistaken: HashSet<ItemId>,
@@ -108,9 +112,16 @@ impl<'a> Driver<'a> {
             world,
             samples,
             owner: owner.into(),
+            ledger: None,
             #[cfg(any(test, feature = "planted"))]
             mistake: Mistake::None,
         }
+    }
+
+    /// The instance's limit of changes binds what this driver begins. Without a ledger there is none.
+    pub fn within(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
     }
 
     /// Drives the run until it waits, ends, or the store refuses.
@@ -125,6 +136,7 @@ impl<'a> Driver<'a> {
             looks: vec![],
             busy: HashSet::new(),
             flying: FuturesUnordered::new(),
+            outspent: false,
             #[cfg(any(test, feature = "planted"))]
             mistaken: HashSet::new(),
         };
@@ -138,6 +150,7 @@ impl<'a> Driver<'a> {
 impl<'a> Passing<'a> {
     async fn go(&mut self) -> Result<Pass, DriveError> {
         loop {
+            self.look_at_ledger();
             let next = self.run.next(self.driver.world.now());
             let (wake, says) = (next.wake, next.says);
             let applies = self.carry_out(next.acts)?;
@@ -145,6 +158,9 @@ impl<'a> Passing<'a> {
                 if !self.flush(applies).await? {
                     self.reload().await?;
                 }
+                continue;
+            }
+            if std::mem::take(&mut self.outspent) {
                 continue;
             }
             if self.flying.is_empty() {
@@ -257,6 +273,9 @@ impl<'a> Passing<'a> {
                     if self.calls_too_early(&call, &spec, &change) {
                         continue;
                     }
+                    if !self.book(&call) {
+                        continue;
+                    }
                     self.pend(Record::Intended { call, spec, change });
                     calls.push(call);
                 }
@@ -332,7 +351,9 @@ impl<'a> Passing<'a> {
         if finished {
             batch = batch.row(Row::Unlock { run: self.id.clone() });
         }
-        match self.driver.journal.append(batch).await {
+        let appended = self.driver.journal.append(batch).await;
+        self.settle_ledger(&appended, calls.len(), finished);
+        match appended {
             Ok(receipt) => {
                 for stamped in &receipt.stamped {
                     self.stored.apply(stamped)?;

@@ -8,6 +8,7 @@
 pub mod domain;
 pub mod drive;
 pub mod engine;
+pub mod inject;
 pub mod journal;
 pub mod port;
 pub mod sim;

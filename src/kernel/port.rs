@@ -1,6 +1,6 @@
 //! What the shell implements and the kernel calls: checks, actions, the registry that binds them, the world.
 
-use crate::domain::{CallEnd, Epoch, Fact, Lsn, Name, Observation, RunId, Span, Spec, StepPlan, Time};
+use crate::domain::{CallEnd, Epoch, Fact, Lsn, Name, Observation, RunId, Span, Spec, Spent, StepPlan, Time};
 use crate::journal::Permit;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -31,6 +31,19 @@ pub struct Sample {
 pub trait Samples: Send + Sync {
     /// Newest last, at most the ring's size; `target` is the standby's name.
     fn recent(&self, target: &Name) -> Vec<Sample>;
+}
+
+/// Changes begun by every run of the instance, for the limit that is common to all of them.
+pub trait Ledger: Send + Sync {
+    /// What was begun within the hour before `now`. `Err`: it is not known.
+    fn spent(&self, run: &RunId, now: Time) -> Result<Spent, String>;
+    /// Books one change, right before its intent is written, and for a run's first one what is left of its plan as well.
+    /// Nothing is booked, and it answers false, where `room` says no to what stands there at that moment.
+    fn begin(&self, run: &RunId, now: Time, left: u32, room: &dyn Fn(&Spent) -> bool) -> bool;
+    /// The intents of this many changes were not written.
+    fn take_back(&self, run: &RunId, calls: usize);
+    /// The run is finished: it needs nothing more.
+    fn release(&self, run: &RunId);
 }
 
 /// What a check or an action may use besides its own remote. Time inside actions comes from here only.

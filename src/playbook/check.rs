@@ -4,7 +4,7 @@
 use super::expand::{Expanded, Scene, expand};
 use super::matching::stand_in;
 use super::model::{Args, Playbook};
-use super::{Problem, order, quorum, read, safety, sites, times};
+use super::{Problem, live, order, quorum, read, safety, sites, times};
 use crate::config::Config;
 use crate::document::{At, Sink, code, has_errors};
 use crate::expr::Expr;
@@ -55,6 +55,7 @@ fn rules(sink: &Sink, playbook: &Playbook, config: &Config, registry: &dyn Regis
         // Each step became something: nothing is missing because it could not be evaluated.
         if whole && (0..playbook.steps.len()).all(|step| items.iter().any(|item| item.step == step)) {
             safety::check(sink, playbook, config, &scene, &items);
+            live::check(sink, playbook, &items);
         }
     }
 }
@@ -108,7 +109,7 @@ fn names(sink: &Sink, playbook: &Playbook, config: &Config, item: &Expanded, reg
         if !fits {
             continue;
         }
-        if let Err(complaints) = registry.bind(spec) {
+        if let Err(complaints) = registry.bind(&spec.without_fault()) {
             // Refused without a word is refused all the same.
             if complaints.is_empty() {
                 sink.error(code::PARAMETERS, args.at.clone(), format!("{}: refused", spec.kind));

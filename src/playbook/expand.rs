@@ -2,7 +2,7 @@
 //! which tries each pair of sites that may come, and by `resolve`, which has the one that came.
 
 use super::model::{Playbook, Step, Way, WayForm};
-use super::{AlertView, inject, order};
+use super::{AlertView, inject, live, order};
 use crate::config::Config;
 use crate::document::{At, Sink, code};
 use crate::expr::{Template, TemplateError, Vars};
@@ -70,6 +70,7 @@ pub(super) fn expand(sink: &Sink, playbook: &Playbook, config: &Config, scene: &
         }
     }
     inject::fill(playbook, scene, &mut items);
+    live::prove(config, &mut items);
     items
 }
 
@@ -193,7 +194,10 @@ fn rung(sink: &Sink, step: &Step, way: &Way, vars: &Vars, sample: bool) -> Optio
                 [] => thing(kind.kind, &with, step),
                 _ => Name::from(text_of(sink, &with, "target", &args.value_at("target"))?),
             };
-            let spec = Spec { kind: Name::from(kind.kind), target, with };
+            let mut spec = Spec { kind: Name::from(kind.kind), target, with };
+            if let Some((fault, _)) = step.inject.as_ref().filter(|_| kind.acts) {
+                fault.write(&mut spec);
+            }
             if kind.acts { Form::Act(spec) } else { Form::Check(spec) }
         }
     };

@@ -12,6 +12,7 @@ mod check;
 mod expand;
 mod fields;
 mod inject;
+mod live;
 mod matching;
 mod model;
 mod order;

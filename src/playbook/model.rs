@@ -6,6 +6,7 @@ use crate::expr::{Expr, Matcher, Template};
 use crate::kernel::domain::{
     Digest, FenceRung, ItemRole, Mode, Name, Objective, OnFailure, Retry, Role, RunKind, Span,
 };
+use crate::kernel::inject::Inject;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub struct Playbook {
     /// An alert not confirmed as still firing for that long is not acted upon.
     pub unconfirmed_after: Option<Span>,
     pub resume_within: Option<Span>,
+    /// Addresses known to answer that a name must lead to.
+    pub min_live_targets: Option<u32>,
     pub objective: Objective,
     pub approval_expires: Span,
     /// The old primary is watched after a promotion until it is seen as a standby; unless the playbook says `none`.
@@ -82,6 +85,8 @@ pub(super) struct Step {
     pub on_failure: OnFailure,
     /// Where a word other than `pause` stands.
     pub on_failure_at: Option<At>,
+    /// A fault on purpose, and where it stands.
+    pub inject: Option<(Inject, At)>,
     pub retry: Retry,
     pub timeout: Option<Span>,
     pub at: At,

@@ -33,6 +33,7 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
         windows: super::windows::read(&top),
         unconfirmed_after: None,
         resume_within: None,
+        min_live_targets: None,
         objective: read_objective(&top),
         approval_expires: read_approval(&top),
         fence_watch: true,
@@ -188,6 +189,8 @@ fn read_limits(top: &Table<'_>, playbook: &mut Playbook) {
     playbook.per_day = limits.integer("per_day", 1, 1_000).and_then(|n| u32::try_from(n).ok());
     playbook.unconfirmed_after = limits.span("unconfirmed_after");
     playbook.resume_within = limits.span("resume_within");
+    playbook.min_live_targets =
+        limits.integer("min_live_targets", 0, 100).and_then(|n| u32::try_from(n).ok());
     limits.finish();
 }
 

@@ -56,6 +56,7 @@ pub fn resolve(playbook: &Playbook, config: &Config, opening: Opening) -> Result
         items,
         approval: ApprovalRule { expires: playbook.approval_expires, role: Role::Approver },
         limits: Limits {
+            min_live_targets: playbook.min_live_targets.unwrap_or(super::live::LEAST),
             resume_within: playbook.resume_within.unwrap_or(defaults.resume_within),
             ..defaults
         },

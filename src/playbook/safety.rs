@@ -48,6 +48,7 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         let hint = "leave the kind out, and add a guard that sees the origin down";
         sink.error_hint(code::NOT_YET, step.at.clone(), says, hint);
     }
+    faults(sink, playbook);
     commit_point(sink, playbook);
     undo_before_commit(sink, playbook);
     for (_, step) in playbook.of_role(ItemRole::Step) {
@@ -62,6 +63,25 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         }
         if step.ways.len() > 1 && step.way("postgres.promote").is_some() {
             sink.error(code::BAD_VALUE, step.at.clone(), "a promote cannot be one rung of several");
+        }
+    }
+}
+
+/// Faults on purpose are for drills, which a person starts.
+fn faults(sink: &Sink, playbook: &Playbook) {
+    for step in &playbook.steps {
+        let Some((fault, at)) = &step.inject else { continue };
+        let fault = fault.as_str();
+        if playbook.kind != RunKind::Drill {
+            let says = format!("inject: {fault} would break a real failover");
+            sink.error_hint(code::FAULT, at.clone(), says, "faults stand in playbooks of kind: drill only");
+        } else if !playbook.triggers.is_empty() || playbook.mode == Mode::Auto {
+            let says = format!("inject: {fault} in a playbook that an alert could start");
+            let hint = "take the triggers away; mode: approve, or a person's run, starts a drill";
+            sink.error_hint(code::FAULT, at.clone(), says, hint);
+        } else if !step.ways.iter().any(|way| way.action().is_some_and(|(info, ..)| info.acts)) {
+            let says = format!("inject: {fault} belongs to a step that changes something");
+            sink.error(code::FAULT, at.clone(), says);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::ActionInfo;
 use crate::kernel::domain::ItemRole;
+use crate::kernel::inject::Inject;
 use serde_json::{Map, Value, json};
 
 const SPAN: &str = "a length of time with its unit: 30s, 5m, 1h 30m";
@@ -67,6 +68,7 @@ fn limits() -> Value {
         ("per_day", per_day),
         ("unconfirmed_after", span()),
         ("resume_within", span()),
+        ("min_live_targets", json!({ "type": "integer", "minimum": 0, "maximum": 100 })),
     ];
     object(&[], keys)
 }
@@ -160,6 +162,7 @@ fn step() -> Value {
             ("optional", json!({ "type": "boolean" })),
             ("commit_point", json!({ "type": "boolean", "description": "from here on only forward" })),
             ("accept_unfenced", object(&["role"], [("role", roles)])),
+            ("inject", words(&Inject::ALL.map(Inject::as_str))),
             ("on_failure", words(&["pause", "undo", "continue"])),
             (
                 "retry",

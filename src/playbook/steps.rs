@@ -5,6 +5,7 @@ use super::read::compile;
 use super::{actions, fields};
 use crate::document::{At, Kind, Node, Sink, Table, code};
 use crate::kernel::domain::{ItemRole, Name, OnFailure, Retry};
+use crate::kernel::inject::Inject;
 use serde_json::Value;
 
 /// Most guards, steps and verifications of each kind.
@@ -32,6 +33,7 @@ fn step(name: Name, role: ItemRole, ways: Vec<Way>, at: At) -> Step {
         accept_unfenced: None,
         on_failure: OnFailure::Pause,
         on_failure_at: None,
+        inject: None,
         retry: Retry::default(),
         timeout: None,
         at,
@@ -132,6 +134,9 @@ fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
     table.not_yet("wait", "use a check as a step: it is asked until it holds or its time is up");
     table.not_yet("use", "copy the steps");
     on_failure(&table, &mut step);
+    let faults = Inject::ALL.map(Inject::as_str);
+    let fault = table.word("inject", &faults).and_then(Inject::parse);
+    step.inject = fault.map(|fault| (fault, table.key_at("inject")));
     table.finish();
     Some(step)
 }

@@ -465,3 +465,50 @@ proptest! {
         prop_assert_eq!(playbook.is_none(), has_errors(&problems));
     }
 }
+
+#[test]
+fn a_name_is_led_only_where_something_before_proves_an_answer() {
+    let elsewhere = ("values: [\"${to.address}\"]", "values: [\"198.51.100.99\"]");
+    assert_eq!(codes(&edited(elsewhere.0, elsewhere.1)), ["PM1255"]);
+    let limits = "limits: { cooldown: 1h,";
+    let of = |least: u32| format!("limits: {{ min_live_targets: {least}, cooldown: 1h,");
+    assert_eq!(codes(&edited(limits, &of(2))), ["PM1255"], "one of two addresses is proven");
+    let asks_none = PLAYBOOK.replace(limits, &of(0)).replace(elsewhere.0, elsewhere.1);
+    assert_eq!(codes(&checked(&asks_none).1), [] as [&str; 0]);
+    let run = resolved(PLAYBOOK, None);
+    assert_eq!(run.limits.min_live_targets, 1);
+    let proves = |name: &str| -> Vec<Fact> {
+        run.items.iter().find(|item| item.name.as_str() == name).unwrap().rungs[0].proves.clone()
+    };
+    let live = |at: &str| Fact::Live { at: at.into() };
+    assert_eq!(proves("app writes at the new site"), [live("203.0.113.20")]);
+    assert!(proves("destination is healthy").contains(&live("203.0.113.20")));
+    assert_eq!(proves("origin is down, seen from outside"), [], "what is down proves nothing");
+}
+
+#[test]
+fn faults_on_purpose_stand_in_drills_that_no_alert_starts() {
+    let commit = "    commit_point: true\n";
+    let faulty = |fault: &str| PLAYBOOK.replace(commit, &format!("{commit}    inject: {fault}\n"));
+    assert_eq!(codes(&checked(&faulty("crash")).1), ["PM1256"]);
+    assert_eq!(codes(&checked(&faulty("crush")).1), ["PM1206"]);
+    let drill = faulty("crash").replace("kind: failover", "kind: drill");
+    assert_eq!(codes(&checked(&drill).1), ["PM1256"], "its triggers are still there");
+    let (from, to) = (drill.find("triggers:").unwrap(), drill.find("limits:").unwrap());
+    let drill = format!("{}{}", &drill[..from], &drill[to..]);
+    let alone = drill.replace(
+        "    still_firing: { or: \"origin is down, seen from outside\" }",
+        "    http.expect: { url: \"http://x.test\" }",
+    );
+    let (checked_drill, problems) = checked(&alone);
+    assert!(checked_drill.is_some(), "{}", rendered(&problems));
+    let run = resolved(&alone, None);
+    assert_eq!(spec(&run, "promote standby").fault(), Some("crash"));
+    assert!(run.items.iter().filter(|item| item.name.as_str() != "promote standby").all(|item| {
+        item.rungs.iter().filter_map(|rung| rung.form.spec()).all(|spec| spec.fault().is_none())
+    }));
+    let looks = "    with: { url: \"https://shop.example.com/healthz?deep=1\"";
+    let checks =
+        alone.replace("    inject: crash\n", "").replace(looks, &format!("    inject: fail\n{looks}"));
+    assert!(codes(&checked(&checks).1).contains(&"PM1256"), "a step that only looks");
+}

@@ -3,12 +3,12 @@
 
 use super::model::{Fault, FaultKind};
 use crate::kernel::domain::{CallEnd, Fact, Form, Item, Observation, Resolved, Span, Spec, StepPlan, Time};
+use crate::kernel::inject::Injector;
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Bound, Check, Ctx, ProviderError, Registry};
 use crate::kernel::sim::Fuse;
-use crate::provider::ProviderRegistry;
 use crate::simulated::world::TwoSites;
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::{BoxFuture, FutureExt as _, pending};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A reply that does not come is waited for that long.
@@ -38,13 +38,13 @@ struct Shared {
 
 /// The real registry with this case's faults around it.
 pub struct FaultyRegistry {
-    inner: ProviderRegistry,
+    inner: Injector,
     shared: Arc<Shared>,
 }
 
 impl FaultyRegistry {
     pub fn new(
-        inner: ProviderRegistry,
+        inner: Injector,
         faults: &[Fault],
         run: &Resolved,
         fuse: Arc<Fuse>,
@@ -160,13 +160,13 @@ impl Action for FaultyAction {
                     CallEnd::indeterminate("no reply, as the test says")
                 }
                 Some(FaultKind::Crash) => {
-                    self.shared.fuse.die().await;
-                    CallEnd::indeterminate("the process died, as the test says")
+                    self.shared.fuse.burn();
+                    pending().await
                 }
                 Some(FaultKind::CrashAfterApplied | FaultKind::Gap) => {
                     self.action.apply(ctx, permit).await;
-                    self.shared.fuse.die().await;
-                    CallEnd::indeterminate("the process died, as the test says")
+                    self.shared.fuse.burn();
+                    pending().await
                 }
                 Some(FaultKind::ByHand(hand)) => {
                     self.shared.sites.by_hand(hand);

@@ -5,6 +5,7 @@ use super::life::Story;
 use super::space::Life;
 use crate::kernel::domain::Outcome;
 use crate::kernel::sim::End;
+use crate::simulated::world::Watch;
 use std::collections::BTreeSet;
 
 pub enum Verdict {
@@ -29,9 +30,8 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     if let Some((what, count)) = story.effects.iter().find(|(what, count)| **count > most(what)) {
         return Some(format!("{what}: {count} times"));
     }
-    let made: u32 = story.effects.values().sum();
-    if made > story.intended {
-        return Some(format!("{made} changes were made, and {} are on record", story.intended));
+    if let Some(what) = story.effects.keys().find(|what| !is_on_record(story, what)) {
+        return Some(format!("{what}, and no intent of it is on record"));
     }
     match &story.end {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
@@ -52,15 +52,24 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
     }
 }
 
+/// What was done was written down before, and still is.
+fn is_on_record(story: &Story, effect: &str) -> bool {
+    let at = effect.split(' ').next().unwrap_or_default();
+    story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind == "dns.record"))
+}
+
 /// PostgreSQL has no compare-and-set between two servers: what somebody does after the last look at the old primary,
 /// right before the signal, cannot be seen in time. Anything that was done before that look must be.
 pub fn in_the_window(story: &Story, violation: usize) -> bool {
-    let last = |verb: &str, before: usize| {
-        story.watch.calls.iter().take(before).rposition(|(called, _)| called == verb)
-    };
+    in_the_window_of(&story.watch, violation)
+}
+
+pub fn in_the_window_of(watch: &Watch, violation: usize) -> bool {
+    let last =
+        |verb: &str, before: usize| watch.calls.iter().take(before).rposition(|(called, _)| called == verb);
     let signal = last("postgres.signal_promote", violation + 1);
     let look = signal.and_then(|signal| last("postgres.node", signal));
-    matches!((story.watch.touched, look), (Some(touched), Some(look)) if touched > look)
+    matches!((watch.touched, look), (Some(touched), Some(look)) if touched > look)
 }
 
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,

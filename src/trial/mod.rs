@@ -27,8 +27,8 @@ mod words;
 
 pub use coverage::{Coverage, Missed};
 pub use diff::diff;
-pub use judge::{Verdict, in_the_window, judge};
-pub use life::{Answer, NOW, Plot, Story};
+pub use judge::{Verdict, in_the_window, in_the_window_of, judge};
+pub use life::{Answer, HOLD, NOW, PATIENCE, Plot, Set, Story, intents};
 pub use matrix::{Matrix, matrix};
 pub use model::{Case, TestFile};
 pub use read::read;

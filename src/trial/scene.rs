@@ -2,12 +2,13 @@
 //! more would happen.
 
 use super::faults::FaultyRegistry;
-use super::life::NOW;
+use super::life::{Burn, NOW};
 use super::model::{Case, Deed, FaultKind, Word, WorldDeed};
 use super::people;
 use super::stage::{Began, Stage};
 use crate::kernel::domain::{Actor, Outcome, Reason, Record, Resolved, RunId, Span, Stamped, Stream, Time};
 use crate::kernel::engine::{Command, Run};
+use crate::kernel::inject::Injector;
 use crate::kernel::port::{Samples, World as _};
 use crate::kernel::sim::{Schedule, Sim, Went};
 use crate::provider::ProviderRegistry;
@@ -88,7 +89,8 @@ pub fn tell(stage: &Stage, case: &Case) -> Result<Told, String> {
     sim.world.advance_to(NOW + confirmed_for);
     let sites = TwoSites::new(&stage.config, &spec, sim.fuse.clone(), case.start, None, &sim.world)
         .map_err(|why| format!("this playbook cannot be simulated: {}", why.join("; ")))?;
-    let inner = ProviderRegistry { config: stage.config.clone(), ports: sites.ports() };
+    let real = ProviderRegistry { config: stage.config.clone(), ports: sites.ports() };
+    let inner = Injector::new(Arc::new(real), Arc::new(Burn(sim.fuse.clone())));
     let registry = FaultyRegistry::new(inner, &case.faults, &spec, sim.fuse.clone(), sites.clone());
     let samples = sites.samples(&sim.world);
     let run = sim.open(spec.clone())?;

@@ -1,7 +1,8 @@
 //! The space of lives: what can go wrong, at every place where it can. Called by the crash matrix.
 
 use super::life::Story;
-use crate::kernel::sim::{Schedule, Strike};
+use crate::kernel::domain::Span;
+use crate::kernel::sim::{Leap, Schedule, Strike};
 use crate::simulated::world::Hand;
 
 /// One life: where it is struck, and what somebody does by hand when `Strike::ByHand` comes.
@@ -93,6 +94,42 @@ impl Space {
         let one =
             |(call, at)| Schedule { strikes: vec![(call, Strike::LoseReply)], ..death(vec![at]) }.into();
         spread(pairs.collect(), most).into_iter().map(one).collect()
+    }
+
+    /// The wall clock is set at every place, and nobody dies.
+    pub fn leaps(&self, leap: Leap) -> Vec<Life> {
+        let one = |at| Schedule { leaps: vec![(at, leap)], ..Schedule::default() }.into();
+        (0..self.boundaries).map(one).collect()
+    }
+
+    /// The process is gone, the clock is set, a new process starts.
+    pub fn deaths_with_a_leap(&self, leap: Leap) -> Vec<Life> {
+        let one = |at| Schedule { leaps: vec![(at, leap)], ..death(vec![at]) }.into();
+        (0..self.boundaries).map(one).collect()
+    }
+
+    /// The clock is set ahead, and set right again while no process runs: the journal is ahead of it by then. At most `most`.
+    pub fn leaps_set_right(&self, by: Span, most: usize) -> Vec<Life> {
+        let end = self.boundaries + MORE;
+        let pairs = (0..self.boundaries).flat_map(|wrong| (wrong + 1..end).map(move |right| (wrong, right)));
+        let one = |(wrong, right)| {
+            let leaps = vec![(wrong, Leap::Ahead(by)), (right, Leap::Back(by))];
+            Schedule { leaps, ..death(vec![right]) }.into()
+        };
+        spread(pairs.collect(), most).into_iter().map(one).collect()
+    }
+
+    /// Two places of the undisturbed run, the second later; at most `most`, evenly spread, and how many there are.
+    pub fn pairs(&self, most: usize) -> (Vec<(u32, u32)>, usize) {
+        let end = self.boundaries;
+        let pairs: Vec<_> =
+            (2..end).flat_map(|first| (first + 1..end).map(move |then| (first, then))).collect();
+        let all = pairs.len();
+        (spread(pairs, most), all)
+    }
+
+    pub fn boundaries(&self) -> u32 {
+        self.boundaries
     }
 
     /// Three reads in a row that show the world before its last change.

@@ -1,6 +1,6 @@
 //! A checked playbook with its configuration: what every case of a test file, and the crash matrix, begin with.
 
-use super::life::{NOW, Plot};
+use super::life::{HOLD, NOW, PATIENCE, Plot};
 use super::model::{Case, Incoming};
 use crate::config::Config;
 use crate::document::Problem;
@@ -78,7 +78,8 @@ impl Stage {
         let stand_in = self.playbook.stand_in();
         let mut spec = self.resolved(caused_by(&stand_in), Some(stand_in)).map_err(says)?;
         spec.mode = Mode::Auto;
-        let plot = Plot { config: self.config.clone(), spec, start, answer: None };
+        let plot =
+            Plot { config: self.config.clone(), spec, start, answer: None, patience: PATIENCE, hold: HOLD };
         plot.can_be_told()?;
         Ok(plot)
     }

@@ -1,7 +1,8 @@
 //! What every surface and task of one instance shares, and the three verbs that write: open, command, record.
 
 use super::bodies::Bodies;
-use super::limits::Standing;
+use super::faults::ProcessDeath;
+use super::limits::{Changes, Standing};
 use super::{Metrics, Playbooks, Wakes};
 use crate::config::Config;
 use crate::kernel::domain::{
@@ -10,8 +11,9 @@ use crate::kernel::domain::{
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
+use crate::kernel::inject::Injector;
 use crate::kernel::journal::{AppendError, Batch, Journal, ReadError};
-use crate::kernel::port::World;
+use crate::kernel::port::{Ledger as _, World};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
@@ -26,6 +28,10 @@ pub struct App {
     pub store: Arc<SqliteStore>,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
+    /// The registry as runs use it: with the faults that a drill asks for.
+    pub faults: Injector,
+    /// What `changes_per_hour` counts.
+    pub changes: Arc<Changes>,
     pub playbooks: Playbooks,
     pub world: Arc<dyn World>,
     pub samples: Arc<Ring>,
@@ -121,7 +127,9 @@ impl App {
         App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
+            changes: Arc::new(Changes::new(parts.config.changes_per_hour)),
             config: parts.config,
+            faults: Injector::new(parts.registry.clone(), Arc::new(ProcessDeath)),
             registry: parts.registry,
             playbooks: parts.playbooks,
             world: parts.world,
@@ -178,7 +186,11 @@ impl App {
         let records = self.journal.read(&Stream::Run(id.clone()), 1).await?;
         match records.is_empty() {
             true => Ok(None),
-            false => Ok(Some(Run::fold(&records)?)),
+            false => {
+                let mut run = Run::fold(&records)?;
+                run.spent = Some(self.changes.spent(id, self.world.now()));
+                Ok(Some(run))
+            }
         }
     }
 

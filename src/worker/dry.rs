@@ -7,6 +7,7 @@ use crate::kernel::domain::{Actor, Cause, Mode, PlanSheet, Reason, Record, Resol
 use crate::kernel::drive::{DriveError, Driver};
 use crate::kernel::engine::Run;
 use crate::kernel::journal::{Batch, Journal, MemoryBackend, Row};
+use crate::kernel::port::Ledger as _;
 use std::sync::Arc;
 
 pub struct DryPlan {
@@ -30,21 +31,24 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     spec.owner = app.owner.clone();
     let journal = Journal::new(Arc::new(MemoryBackend::new()));
     let (run, service) = (spec.run.clone(), spec.service.clone());
+    let lifted = app.overrides_told(&service);
     let opened = Batch::new(app.world.now()).row(Row::RaiseEpoch { service, to: epoch }).part(
         Stream::Run(run.clone()),
         Some(0),
-        vec![Record::Opened(Box::new(spec))],
+        std::iter::once(Record::Opened(Box::new(spec))).chain(lifted).collect(),
     );
     journal.append(opened).await?;
     let (world, samples) = (app.world.clone(), app.samples.clone());
-    let driver = Driver::new(&journal, app.registry.as_ref(), world, samples, app.owner.as_str());
+    let driver = Driver::new(&journal, &app.faults, world, samples, app.owner.as_str());
+    let driver = driver.within(app.changes.clone());
     driver.drive(&run).await?;
     let records = journal.read(&Stream::Run(run), 1).await?;
     // A held plan clears its verdicts for the next look; the look before that is the one to show.
     let shown: Vec<_> = records.into_iter().filter(|r| !matches!(r.record, Record::Held { .. })).collect();
     let shown = renumber(shown);
-    let run = Run::fold(&shown)?;
-    Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers() })
+    let mut run = Run::fold(&shown)?;
+    run.spent = Some(app.changes.spent(run.id(), app.world.now()));
+    Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers(app.world.now()) })
 }
 
 fn renumber(mut records: Vec<crate::kernel::domain::Stamped>) -> Vec<crate::kernel::domain::Stamped> {

@@ -2,9 +2,12 @@
 //! it; this is its fold, and the verbs that write it. Triage asks before it opens a run; people call the verbs.
 
 mod history;
+mod ledger;
+mod overrides;
 mod standing;
 
 pub use history::{Own, Past, Sick};
+pub use ledger::Changes;
 pub use standing::{Standing, Tripped};
 
 use super::{App, CommandError};
@@ -38,8 +41,10 @@ impl App {
         }
         self.metrics.breaker(standing.tripped.is_some());
         *self.standing() = standing;
+        self.load_changes().await?;
         for run in self.open_runs().await? {
             self.tell_freezes(&run.run).await?;
+            self.tell_overrides(&run.run).await?;
         }
         Ok(())
     }

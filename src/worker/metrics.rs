@@ -10,8 +10,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// Reasons that rules of alerting wait for.
-const REFUSALS: [&str; 10] =
-    ["PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416"];
+const REFUSALS: [&str; 14] = [
+    "PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416",
+    "PM5601", "PM5602", "PM5603", "PM5604",
+];
 
 type Labels = [(&'static str, &'static str); 1];
 
@@ -28,6 +30,8 @@ pub struct Metrics {
     drifted: Counter,
     refusals: Family<[(&'static str, String); 1], Counter>,
     breaker: Gauge,
+    overrides: Gauge,
+    changes: Gauge,
 }
 
 impl Default for Metrics {
@@ -70,6 +74,13 @@ impl Default for Metrics {
             "1: no automatic run starts until a person resets it",
             breaker.clone(),
         );
+        let (overrides, changes) = (Gauge::default(), Gauge::default());
+        registry.register("overrides", "Rules that people have lifted at the moment", overrides.clone());
+        registry.register(
+            "changes_within_hour",
+            "Changes begun within the hour, over all runs",
+            changes.clone(),
+        );
         let metrics = Metrics {
             registry,
             deliveries,
@@ -83,6 +94,8 @@ impl Default for Metrics {
             drifted,
             refusals,
             breaker,
+            overrides,
+            changes,
         };
         metrics.show_zeros();
         metrics
@@ -135,6 +148,12 @@ impl Metrics {
 
     pub fn breaker(&self, tripped: bool) {
         self.breaker.set(i64::from(tripped));
+    }
+
+    /// Set when they are asked for: both change by time alone.
+    pub fn rules(&self, overrides: usize, changes: u32) {
+        self.overrides.set(i64::try_from(overrides).unwrap_or(i64::MAX));
+        self.changes.set(i64::from(changes));
     }
 
     pub fn run_finished(&self, outcome: Outcome) {

@@ -6,6 +6,7 @@ mod bodies;
 mod clocks;
 mod confirm;
 mod dry;
+mod faults;
 mod instance;
 mod limits;
 mod metrics;

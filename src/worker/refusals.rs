@@ -50,6 +50,7 @@ fn codes(record: &Record) -> Vec<&str> {
         Record::Held { why, .. }
         | Record::Parked { why, .. }
         | Record::NotOpened { why, .. }
+        | Record::Finished { why, .. }
         | Record::BreakerTripped { why } => why.iter().map(|r| r.code.as_str()).collect(),
         Record::NotStarted { why, .. } => {
             let matched: Vec<&str> = why.iter().filter(|v| v.matched).map(|v| v.why.code.as_str()).collect();

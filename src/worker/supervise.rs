@@ -81,6 +81,9 @@ async fn hear(app: &App, run: &RunId) -> Result<(), CommandError> {
     if !app.freezes().is_empty() {
         app.tell_freezes(run).await?;
     }
+    if !app.overrides(app.world.now()).is_empty() {
+        app.tell_overrides(run).await?;
+    }
     app.keep_window(run).await
 }
 
@@ -91,7 +94,8 @@ async fn pass(app: Arc<App>, run: RunId) -> Ended {
         return Ended { run, result: Err(error) };
     }
     let (world, samples) = (app.world.clone(), app.samples.clone());
-    let driver = Driver::new(&app.journal, app.registry.as_ref(), world, samples, app.owner.as_str());
+    let driver = Driver::new(&app.journal, &app.faults, world, samples, app.owner.as_str());
+    let driver = driver.within(app.changes.clone());
     let result = driver.drive(&run).await;
     if app.frozen().is_none()
         && let Err(error) = freeze_if_ahead(&app, &run).await

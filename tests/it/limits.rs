@@ -4,4 +4,5 @@
 mod budgets;
 mod freezes;
 mod locks;
+mod rules;
 mod yard;

@@ -2,16 +2,25 @@
 //! every fault at every step. Each schedule must end as the undisturbed run does with every change made exactly once,
 //! or stop for a person with nothing made twice; and at no moment may two servers take writes.
 
+mod clocks;
+mod drivers;
+mod faults;
+mod freezes;
+mod generated;
+pub mod judge;
 mod mistakes;
+mod pair;
 pub mod plot;
+pub mod schedules;
 mod undo;
 
-use plot::{Answer, Life, Plot, Staged as _, Story};
+use judge::{Verdict, judge};
+use plot::{Answer, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
 use pointsman::simulated::world::{Hand, Start};
-use pointsman::trial::{Space, Verdict, judge};
+use schedules::{Life, Space};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -77,8 +86,19 @@ fn some(bad: &[String]) -> String {
     bad.iter().take(12).cloned().collect::<Vec<_>>().join("\n")
 }
 
-fn calm(plot: &Plot) -> Story {
+pub fn calm(plot: &Plot) -> Story {
     plot.tell(&Life::default(), Mistake::None)
+}
+
+/// Each shipped playbook in both worlds in which it can go through without anybody.
+fn plots() -> Vec<(String, Plot)> {
+    let of = |(file, _): (String, String)| {
+        [
+            (format!("{file}, primary killed"), Plot::shipped(&file, KILLED)),
+            (format!("{file}, app dead"), Plot::app_only(&file, APP_DEAD)),
+        ]
+    };
+    plot::shipped().into_iter().flat_map(of).collect()
 }
 
 #[test]

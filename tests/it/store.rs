@@ -7,6 +7,7 @@ mod helper;
 mod model;
 mod neighbours;
 mod tamper;
+mod trouble;
 
 use pointsman::kernel::domain::{Name, RunId, Stream, Time};
 use pointsman::kernel::journal::{NewEntry, RawBatch, RawPart, Row};

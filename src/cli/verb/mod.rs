@@ -13,6 +13,7 @@ mod decision;
 pub mod explain;
 pub(super) mod follow;
 pub mod freeze;
+pub mod lift;
 pub mod match_alert;
 pub mod plan;
 pub mod reject;
@@ -66,6 +67,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::CloseWatch(args) => close_watch::run(args, &client(global, talk)?, talk).await?,
         Command::Freeze(args) => freeze::run(args, &client(global, talk)?, talk).await?,
         Command::Thaw(args) => thaw::run(args, &client(global, talk)?, talk).await?,
+        Command::Override(args) => lift::run(args, &client(global, talk)?, talk).await?,
         Command::Ack(args) => ack::run(args, &client(global, talk)?, talk).await?,
         Command::Breaker(args) => breaker::run(args, &client(global, talk)?, talk).await?,
         Command::Why(args) => why::run(args, &client(global, talk)?, talk).await?,

@@ -3,7 +3,7 @@
 use super::plan::mode;
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
-use crate::cli::wire::{FenceWatchDoc, PlaybookDoc, StatusDoc};
+use crate::cli::wire::{ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
 use crate::cli::{Fault, client};
 use crate::kernel::domain::FenceWatchState;
 use crate::kernel::engine::Summary;
@@ -46,6 +46,11 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
             look.paint(Paint::Bad, &format!("STORM: {says}. `pointsman breaker reset` when you have looked")),
         );
     }
+    for lifted in &doc.overrides {
+        let says = crate::cli::look::clean(&lifted.says);
+        lines.push(look.paint(Paint::Bad, &format!("OVERRIDE: {says}")));
+    }
+    lines.extend(doc.changes.as_ref().filter(|c| c.begun > 0).map(|c| changes(c, look)));
     for held in &doc.held_back {
         let why: Vec<String> = held.why.iter().map(|r| crate::cli::look::clean(&r.says)).collect();
         let says = format!("{} does not move by itself now: {}", held.service, why.join("; "));
@@ -80,6 +85,18 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         &format!("pointsman {}   site: {site}   journal at {} ({hash})", doc.version, doc.head.position),
     ));
     lines
+}
+
+/// How much of `changes_per_hour` is used.
+fn changes(changes: &ChangesDoc, look: &Look) -> String {
+    let under_way = match changes.reserved {
+        0 => String::new(),
+        n => format!(", {n} more in plans under way"),
+    };
+    let says =
+        format!("{} changes begun within the hour{under_way}; the limit is {}", changes.begun, changes.most);
+    let full = u64::from(changes.begun) + u64::from(changes.reserved) >= u64::from(changes.most);
+    look.paint(if full { Paint::Bad } else { Paint::Quiet }, &says)
 }
 
 /// Text of several lines, or who froze it and why.

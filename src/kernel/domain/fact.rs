@@ -91,6 +91,8 @@ pub enum Fact {
     Down { site: Name },
     /// `by` is a writable primary of the same data on a newer timeline: whatever `target` accepts is lost work.
     Superseded { target: Name, by: Name },
+    /// What stands at this address, or has this name, answers as it should: users may be sent there.
+    Live { at: String },
     /// Users are served at `site`.
     Serves { site: Name },
     /// An earlier step will rewrite `file` on `target`, and has not yet: what reads it will not be current.
@@ -130,6 +132,7 @@ impl fmt::Display for Fact {
             Fact::Primary { target, .. } => write!(f, "{target} is the primary"),
             Fact::Down { site } => write!(f, "{site} is down by a majority of vantages"),
             Fact::Superseded { target, by } => write!(f, "{target} is superseded by {by}"),
+            Fact::Live { at } => write!(f, "{at} answers"),
             Fact::Serves { site } => write!(f, "{site} serves users"),
             Fact::Rendered { target, file } => write!(f, "{file} on {target} is rewritten"),
             Fact::Ours { target, .. } => write!(f, "this run intended the change of {target}"),

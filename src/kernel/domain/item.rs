@@ -14,6 +14,20 @@ pub struct Spec {
     pub with: Value,
 }
 
+impl Spec {
+    /// The parameter that asks for a fault on purpose; see the room `inject`.
+    pub const FAULT: &str = "inject";
+
+    pub fn fault(&self) -> Option<&str> {
+        self.with.get(Spec::FAULT)?.as_str()
+    }
+    pub fn without_fault(&self) -> Spec {
+        let mut spec = self.clone();
+        spec.with.as_object_mut().map(|with| with.remove(Spec::FAULT));
+        spec
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemRole {
@@ -145,6 +159,9 @@ pub struct Limits {
     pub fresh: Span,
     /// How long a held run waits before it looks again.
     pub look_again: Span,
+    /// Addresses known to answer that a name must lead to, at least; 0 in runs of versions that did not ask.
+    #[serde(default)]
+    pub min_live_targets: u32,
 }
 
 impl Default for Limits {
@@ -154,6 +171,7 @@ impl Default for Limits {
             deadline: Span::mins(30),
             fresh: Span::secs(2),
             look_again: Span::secs(15),
+            min_live_targets: 0,
         }
     }
 }

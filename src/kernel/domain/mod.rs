@@ -2,6 +2,7 @@
 
 mod actor;
 mod digest;
+mod effect;
 mod fact;
 mod id;
 mod item;
@@ -13,6 +14,7 @@ mod time;
 
 pub use actor::{Actor, Role, Via};
 pub use digest::{Digest, canonical};
+pub use effect::{Effect, Other, Override, Rule, Spent, place};
 pub use fact::{Fact, FenceRung, Lsn};
 pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};
 pub use item::{

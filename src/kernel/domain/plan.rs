@@ -1,6 +1,6 @@
 //! What was seen, what is wanted, and the difference between the two that a person can approve.
 
-use super::{Digest, Fact, ItemId, ItemRole, Name, Spec, Time};
+use super::{Digest, Effect, Fact, ItemId, ItemRole, Name, Spec, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -61,6 +61,9 @@ pub struct Change {
     pub to: Value,
     pub needs: Vec<Fact>,
     pub gives: Vec<Fact>,
+    /// What it leaves behind, for the rules of the instance. No part of consent: `from` and `to` are, and tell more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
     /// Limits on numbers that matter to consent, rounded up; drift is a bound broken.
     pub bounds: BTreeMap<String, u64>,
     pub undo: Undo,
@@ -89,6 +92,7 @@ impl Change {
             to,
             needs: vec![],
             gives: vec![],
+            effects: vec![],
             bounds: BTreeMap::new(),
             undo: Undo::None,
             before_undo: None,

@@ -2,7 +2,7 @@
 
 use super::{
     Actor, Change, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome, PlanSheet,
-    Position, Reason, Resolved, RunId, Seq, Span, Spec, StepPlan, Stream, Time,
+    Position, Reason, Resolved, Rule, RunId, Seq, Span, Spec, StepPlan, Stream, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -214,6 +214,9 @@ pub enum Record {
         says: String,
         rto: Vec<(Phase, Span)>,
         rpo: Option<Rpo>,
+        /// Of a run that was refused: every reason with its code.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        why: Vec<Reason>,
         /// Commands or deeds left to a person.
         by_hand: Vec<String>,
     },
@@ -255,6 +258,15 @@ pub enum Record {
     Thawed {
         service: Option<Name>,
         by: Option<Actor>,
+        reason: String,
+    },
+    /// In the instance's stream; and in each run of the service that was told of it.
+    Overridden(super::Override),
+    /// Before its time; the end by time is in `Overridden`.
+    OverrideEnded {
+        rule: Rule,
+        service: Name,
+        by: Actor,
         reason: String,
     },
     // ── a source's stream ──
@@ -342,6 +354,8 @@ impl Record {
             Record::Claimed { .. } => "claimed",
             Record::Frozen { .. } => "frozen",
             Record::Thawed { .. } => "thawed",
+            Record::Overridden(_) => "overridden",
+            Record::OverrideEnded { .. } => "override_ended",
             Record::Delivered(_) => "delivered",
             Record::NotStarted { .. } => "not_started",
             Record::OccurrenceOpened { .. } => "occurrence_opened",

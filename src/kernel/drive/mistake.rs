@@ -2,7 +2,7 @@
 //! is on, which no shipped program has. The simulator asks for one.
 
 use super::{Driver, Passing};
-use crate::domain::{Call, Change, ItemId, Spec, StepPlan, WhyObserved};
+use crate::domain::{Call, Change, Effect, ItemId, Spec, StepPlan, WhyObserved};
 use crate::journal::Permit;
 
 /// `None` is the real thing.
@@ -60,6 +60,11 @@ impl Passing<'_> {
         match plan {
             StepPlan::Change(mut change) if self.driver.mistake == Mistake::UnprovenNeed => {
                 change.needs.clear();
+                for effect in &mut change.effects {
+                    if let Effect::Writer { others, .. } = effect {
+                        others.clear();
+                    }
+                }
                 StepPlan::Change(change)
             }
             plan => plan,

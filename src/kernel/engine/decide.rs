@@ -1,7 +1,7 @@
 //! What people, and triage, may say to a run. Pure: the surface loads, asks here, appends, and tries again on `Moved`.
 
 use super::{Consent, Freeze, ItemPhase, Run};
-use crate::domain::{Actor, Digest, Fact, ItemId, Mode, Name, Record, Role, Time, Told};
+use crate::domain::{Actor, Digest, Fact, ItemId, Mode, Name, Override, Record, Role, Rule, Time, Told};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -32,6 +32,9 @@ pub enum Command {
     Thaw {
         service: Option<Name>,
     },
+    /// A rule does not bind this service for a while. Said by the worker, which has asked who may.
+    Override(Override),
+    Enforce(Rule),
 }
 
 /// Why a command cannot be taken now.
@@ -99,6 +102,8 @@ impl Run {
                 self.decide_freeze(Freeze { service, by, reason, until: *until }, now)
             }
             Command::Thaw { service } => self.decide_thaw(service, by, reason),
+            Command::Override(lifted) => self.decide_override(lifted, now),
+            Command::Enforce(rule) => self.decide_enforce(*rule, by, reason),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The transition table: a record applied to what is known. Anything the table does not allow is `Illegal`.
 
 use super::back::Open;
+use super::overrides::is_word;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
     Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Record, Resolved, Rpo, Settle, Span, Stamped,
@@ -47,6 +48,8 @@ impl Run {
             closed: None,
             undoing: None,
             freezes: vec![],
+            lifted: Default::default(),
+            spent: None,
             look_anew: false,
             resolved: false,
             late: false,
@@ -120,8 +123,9 @@ impl Run {
                 self.on_held(Hold { why: why.clone(), until: *until });
                 Ok(())
             }
-            Record::Frozen { .. } | Record::Thawed { .. } => {
-                self.on_freeze(&stamped.record, at);
+            word if is_word(word) => {
+                self.on_freeze(word, at);
+                self.on_override(word, at);
                 Ok(())
             }
             Record::Finished { outcome, .. } => {

@@ -53,7 +53,9 @@ impl Run {
         self.ids_of(ItemRole::Guard)
             .filter(|guard| *guard != id)
             .filter_map(|guard| match &self.state(guard).seen.as_ref()?.plan {
-                StepPlan::Nothing { gives, .. } => Some(gives.clone()),
+                StepPlan::Nothing { gives, .. } => {
+                    Some(gives.iter().chain(&self.rung(guard, 0).proves).cloned().collect::<Vec<_>>())
+                }
                 StepPlan::Change(_) | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
             })
             .flatten()

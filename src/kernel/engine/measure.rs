@@ -11,6 +11,7 @@ impl Run {
             says,
             rto: self.rto(),
             rpo: self.rpo.clone(),
+            why: vec![],
             by_hand: self.by_hand(outcome),
         }
     }

@@ -4,6 +4,7 @@
 //! surface says records in the words of [`tell`]. No clock, randomness, I/O or logging in here.
 
 mod back;
+mod budget;
 mod consent;
 mod decide;
 mod fold;
@@ -11,8 +12,10 @@ mod freeze;
 mod given;
 mod measure;
 mod next;
+mod overrides;
 mod pace;
 mod planning;
+mod rules;
 mod state;
 mod steps;
 mod summary;
@@ -26,6 +29,7 @@ pub use decide::{Command, Refused};
 pub use fold::Illegal;
 pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
+pub use overrides::may_override;
 pub use pace::backoff;
 pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Seen, Window};
 pub use summary::{Summary, WatchLine, alerts_cached};

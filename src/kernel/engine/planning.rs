@@ -1,9 +1,10 @@
 //! The plan: every guard and every step that can be planned ahead, observed, judged, and put on one sheet.
 
+use super::rules::Ahead;
 use super::{Next, Run, next::Act};
 use crate::domain::{
-    Cause, Digest, Fact, FenceRung, Form, ItemId, ItemRole, PlanLine, PlanSheet, Reason, Record, Span,
-    StepPlan, Time, Undo, Verdict, WhyObserved,
+    Cause, Digest, Fact, FenceRung, Form, ItemId, ItemRole, Override, PlanLine, PlanSheet, Reason, Record,
+    Span, StepPlan, Time, Undo, Verdict, WhyObserved,
 };
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ impl Run {
         if !next.acts.is_empty() {
             return next.says("observing for the plan");
         }
-        let blockers = self.blockers();
+        let blockers = self.blockers(now);
         if blockers.is_empty() {
             let sheet = self.sheet(now);
             next.record(Record::Planned(Box::new(sheet)));
@@ -39,7 +40,13 @@ impl Run {
                 let until = now + self.spec.limits.look_again;
                 next.record(Record::Held { why: blockers, occurrence: None, playbook: None, until });
             }
-            Cause::Person { .. } => next.record(self.finish(crate::domain::Outcome::Refused, says.clone())),
+            Cause::Person { .. } => {
+                let mut end = self.finish(crate::domain::Outcome::Refused, says.clone());
+                if let Record::Finished { why, .. } = &mut end {
+                    *why = blockers;
+                }
+                next.record(end);
+            }
         }
         next.says(format!("held: {says}"))
     }
@@ -64,11 +71,12 @@ impl Run {
     }
 
     /// Everything that stands against the plan, all at once.
-    pub fn blockers(&self) -> Vec<Reason> {
-        self.ids().filter(|id| !self.state(*id).is_over()).flat_map(|id| self.blockers_of(id)).collect()
+    pub fn blockers(&self, now: Time) -> Vec<Reason> {
+        let open = self.ids().filter(|id| !self.state(*id).is_over());
+        open.flat_map(|id| self.blockers_of(id, now)).chain(self.over_budget(now)).collect()
     }
 
-    fn blockers_of(&self, id: ItemId) -> Vec<Reason> {
+    fn blockers_of(&self, id: ItemId, now: Time) -> Vec<Reason> {
         let (item, state) = (self.item(id), self.state(id));
         let asks = item.accept_unfenced.is_some();
         let Some(planned) = &state.planned else { return vec![] };
@@ -93,13 +101,18 @@ impl Run {
                     _ => false,
                 };
                 let say = |n: &Fact| Reason::new("PM5102", format!("{}: no step proves that {n}", item.name));
-                unmet.into_iter().filter(|n| !askable(n)).map(say).collect()
+                let broken = self.broken((id, planned.rung), change, &given, Ahead::Plan);
+                let broken = self.standing(broken, now);
+                let mut why: Vec<Reason> = unmet.into_iter().filter(|n| !askable(n)).map(say).collect();
+                // An optional step that may not be is given up in its turn.
+                why.extend(prefixed(&broken).into_iter().filter(|_| !item.optional));
+                why
             }
         }
     }
 
     /// Whether some step's missing fence of `target` may be accepted by a named person when its turn comes.
-    fn asks_about(&self, target: &crate::domain::Name) -> bool {
+    pub(super) fn asks_about(&self, target: &crate::domain::Name) -> bool {
         self.spec.items.iter().any(|i| i.accept_unfenced.as_ref().is_some_and(|rule| rule.target == *target))
     }
 
@@ -115,14 +128,24 @@ impl Run {
 
     /// The plan as shown. Its digest covers decisions and normalised facts, never a measurement.
     pub fn sheet(&self, now: Time) -> PlanSheet {
-        let lines: Vec<PlanLine> = self.ids().map(|id| self.line(id)).collect();
-        let contract: Vec<Value> = self.ids().map(|id| self.contract_of(id)).collect();
+        let mut lines: Vec<PlanLine> = self.ids().map(|id| self.line(id, now)).collect();
+        let first = lines.iter_mut().find(|line| line.role == ItemRole::Step);
+        if let (Some(lifted), Some(line)) = (self.budget_lifted(now), first) {
+            line.notes.push(lifted.says());
+        }
+        let items: Vec<Value> = self.ids().map(|id| self.contract_of(id)).collect();
         let spec = &self.spec;
-        let digest = Digest::of_json(&json!({
+        let mut contract = json!({
             "playbook": spec.playbook_digest, "service": spec.service, "from": spec.from, "to": spec.to,
-            "kind": spec.kind, "items": contract,
+            "kind": spec.kind, "items": items,
             "overrides": self.overrides.keys().collect::<Vec<_>>(),
-        }));
+        });
+        // Only where a rule is in fact broken: what binds nobody is no part of what is agreed to.
+        let used = self.rules_lifted(now);
+        if !used.is_empty() {
+            contract["rules_lifted"] = json!(used);
+        }
+        let digest = Digest::of_json(&contract);
         PlanSheet { lines, at_risk: self.at_risk(), digest, at: now, until: now + PLAN_VALID }
     }
 
@@ -139,7 +162,7 @@ impl Run {
         json!({ "name": item.name, "rung": rung, "form": self.rung(id, rung).form, "verdict": verdict })
     }
 
-    fn line(&self, id: ItemId) -> PlanLine {
+    fn line(&self, id: ItemId, now: Time) -> PlanLine {
         let (item, state) = (self.item(id), self.state(id));
         let rung = state.planned.as_ref().map_or(state.plan_rung, |p| p.rung);
         let form = &self.rung(id, rung).form;
@@ -155,6 +178,8 @@ impl Run {
             no_undo: false,
             notes: vec![],
         };
+        let fault = form.spec().and_then(|spec| spec.fault());
+        line.notes.extend(fault.map(|fault| format!("a fault is injected here on purpose: {fault}")));
         match state.planned.as_ref().map(|p| &p.plan) {
             None => {
                 if let Form::Manual { text } = form {
@@ -171,7 +196,8 @@ impl Run {
                 line.now = change.now.clone();
                 line.after = change.after.clone();
                 line.no_undo = matches!(change.undo, Undo::None);
-                line.notes = change.warnings.clone();
+                line.notes.extend(change.warnings.iter().cloned());
+                line.notes.extend(self.lifted_for((id, rung), change, now).map(Override::says));
             }
             Some(StepPlan::Refuse(why)) => {
                 line.verdict = Verdict::Refused;

@@ -3,7 +3,7 @@
 use super::back::{Back, Made};
 use crate::domain::{
     Actor, Call, Change, Digest, Epoch, Fact, FenceRung, FenceWatchState, Form, Item, ItemId, ItemRole, Name,
-    Outcome, PlanSheet, Reason, Resolved, Rpo, Rung, Seq, StepPlan, Time,
+    Outcome, Override, PlanSheet, Reason, Resolved, Rpo, Rule, Rung, Seq, Spent, StepPlan, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,10 @@ pub struct Run {
     pub undoing: Option<Vec<Reason>>,
     /// Freezes by people that this run was told of, at most one for each scope.
     pub freezes: Vec<super::Freeze>,
+    /// Rules that people lifted for this service, as the run was told.
+    pub lifted: BTreeMap<Rule, Override>,
+    /// What the ledger of the instance says right now; no part of the fold. `None`: there is no ledger.
+    pub spent: Option<Result<Spent, String>>,
     /// A freeze is over: guards are taken again before whatever comes next.
     pub look_anew: bool,
     /// Every occurrence that caused the run is resolved.

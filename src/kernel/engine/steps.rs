@@ -1,5 +1,6 @@
 //! Acting: each step a small reconciler, in the order that `after` gives, behind two gates.
 
+use super::rules::Ahead;
 use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
 use crate::domain::{
     Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time, WhyObserved,
@@ -209,7 +210,14 @@ impl Run {
                 unmet.iter().map(|n| Reason::new("PM5102", format!("it is not proven that {n}"))).collect();
             return next.record(Record::Parked { item: Some(id), doubt: false, why });
         }
-        let gated = self.first_change.is_none() || self.item(id).commit_point || self.late || self.look_anew;
+        let mut broken = self.standing(self.broken((id, rung), change, &given, Ahead::Write), now);
+        broken.extend(self.over_budget(now));
+        if !broken.is_empty() {
+            return self.stop(id, broken, now, next);
+        }
+        // Past the commit point guards speak of a world that is gone: the standby, for one, is the primary now.
+        let anew = self.committed.is_none() && (self.late || self.look_anew);
+        let gated = self.first_change.is_none() || self.item(id).commit_point || anew;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);

@@ -119,7 +119,8 @@ impl Run {
             to: self.spec.to.clone(),
             state: state.to_owned(),
             // Not as of its last record, whose time the store decides: the words must be the same in every fold.
-            says: self.next(self.opened).says,
+            // Of the records alone: what a ledger says right now is not in them.
+            says: Run { spent: None, ..self.clone() }.next(self.opened).says,
             outcome: self.finished,
             opened: self.opened,
             updated: self.at,

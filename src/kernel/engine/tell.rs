@@ -85,6 +85,10 @@ fn tell_other(record: &Record) -> String {
             let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
             format!("{} thawed{by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
         }
+        Record::Overridden(lifted) => lifted.says(),
+        Record::OverrideEnded { rule, service, by, reason } => {
+            format!("{rule} binds {service} again, by {by}: {reason}")
+        }
         Record::NotOpened { playbook, by, why } => {
             format!("{by} asked for a run of {playbook}, which was not opened: {}", join(why))
         }

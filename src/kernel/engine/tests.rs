@@ -1,7 +1,12 @@
 //! The crash matrix over a toy world: registers that are set one after the other, with a fence before the point of
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
+mod approval;
+mod faults;
 mod freeze;
+mod gates;
+mod rules;
+mod scene;
 mod two_drivers;
 
 use crate::domain::*;
@@ -43,6 +48,10 @@ pub(super) struct Plot {
     /// Once a word was heard, the source says resolved, or says so and the probes say up.
     pub resolved: bool,
     pub well: bool,
+    /// As soon as the first register is set, somebody sets the second one by hand.
+    pub meddle: Option<(Name, Name)>,
+    /// Setting this register takes so long.
+    pub slow: Option<(Name, Span)>,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
@@ -91,7 +100,7 @@ impl Registry for Toy {
             freezer: self.freezer.clone(),
         };
         Ok(match spec.kind.as_str() {
-            "toy.set" => Bound::Action(Box::new(set)),
+            "toy.set" | "toy.promote" | "toy.unfence" | "dns.set" => Bound::Action(Box::new(set)),
             _ => Bound::Check(Box::new(set)),
         })
     }
@@ -108,10 +117,13 @@ impl Check for Set {
             let registers = self.registers.lock().unwrap();
             let from = if stale { &registers.before } else { &registers.now };
             let value = from.get(&self.spec.target).copied().unwrap_or(0);
+            // Another register that the plan's effects speak of.
+            let other = self.spec.with.get("watch").and_then(|name| name.as_str());
+            let other = other.map(|name| from.get(&Name::from(name)).copied().unwrap_or(0) == 1);
             Ok(Observation {
                 identity: json!(null),
                 state: json!(value),
-                evidence: json!(null),
+                evidence: json!(other),
                 at: ctx.now(),
             })
         })
@@ -143,6 +155,14 @@ impl Check for Set {
             None => Undo::To(Spec { with: json!({ "to": seen.state }), ..self.spec.clone() }),
         };
         change.settle = self.settle;
+        if let Some(effects) = self.spec.with.get("effects") {
+            change.effects = serde_json::from_value(effects.clone()).unwrap();
+        }
+        if let (Some(writes), Some(Effect::Writer { others, .. })) =
+            (seen.evidence.as_bool(), change.effects.first_mut())
+        {
+            others.iter_mut().for_each(|other| other.writes = Some(writes));
+        }
         if wanted == 1 {
             change.gives = vec![fenced];
         }
@@ -180,6 +200,9 @@ impl Action for Set {
                 Some(Wrong::LosesReplies) | None => {}
             }
             let lost = wrong.is_some();
+            if let Some((_, span)) = self.plot.slow.as_ref().filter(|(name, _)| *name == self.spec.target) {
+                ctx.sleep(*span).await;
+            }
             {
                 let mut registers = self.registers.lock().unwrap();
                 let target = &self.spec.target;
@@ -193,6 +216,9 @@ impl Action for Set {
                 *count.entry(target.clone()).or_default() += 1;
                 if wanted == 1 {
                     registers.order.push(target.clone());
+                }
+                if let Some((_, other)) = self.plot.meddle.as_ref().filter(|(first, _)| first == target) {
+                    registers.now.insert(other.clone(), 1);
                 }
                 let is = |name: &str| registers.now.get(&Name::from(name)).copied().unwrap_or(0);
                 registers.two_writers |= is("promote") == 1 && is("fence") == 0;
@@ -222,7 +248,8 @@ pub(super) fn item(
     with: serde_json::Value,
 ) -> Item {
     let spec = Spec { kind: kind.into(), target: name.into(), with };
-    let form = if kind == "toy.set" { Form::Act(spec) } else { Form::Check(spec) };
+    let acts = ["toy.set", "toy.promote", "toy.unfence", "dns.set"].contains(&kind);
+    let form = if acts { Form::Act(spec) } else { Form::Check(spec) };
     Item {
         name: name.into(),
         role,

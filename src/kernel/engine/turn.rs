@@ -2,6 +2,7 @@
 //! that is over while users are served. Only before the commit point; after it a run goes forward.
 
 use super::back::Way;
+use super::rules::Ahead;
 use super::{ItemPhase, Next, Run, next::Act, steps::park};
 use crate::domain::{
     Fact, Form, ItemId, ItemRole, OnFailure, Outcome, Reason, Record, StepPlan, Time, WhyObserved,
@@ -233,7 +234,11 @@ impl Run {
                 next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck });
             }
             (Some(StepPlan::Change(change)), Way::Call) => {
-                if self.may_unfence(id, now, next) {
+                let broken =
+                    self.standing(self.broken((id, state.rung), change, &self.proven(id), Ahead::Back), now);
+                if !broken.is_empty() {
+                    next.record(Record::Parked { item: Some(id), doubt: false, why: broken });
+                } else if self.may_unfence(id, now, next) {
                     self.call_back(id, change, next);
                 }
             }

@@ -7,6 +7,8 @@ mod backend;
 mod batch;
 mod chain;
 mod memory;
+#[cfg(test)]
+mod memory_tests;
 mod permit;
 
 pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};

@@ -28,6 +28,12 @@ impl Permit {
         Permit { call, spec, change, epoch: 0, position: 0 }
     }
 
+    /// The same call once more, as a network may deliver it twice. For the fault `repeat` alone.
+    pub(crate) fn again(&self) -> Permit {
+        let Permit { call, spec, change, epoch, position } = self;
+        Permit::mint(*call, spec.clone(), change.clone(), *epoch, *position)
+    }
+
     pub fn call(&self) -> Call {
         self.call
     }

@@ -1,7 +1,7 @@
 //! The memory backend with a fuse before and after every append.
 
 use super::Fuse;
-use crate::domain::{Actor, Digest, Epoch, Name, Position, Record, Role, Seq, Stamped, Stream, Via};
+use crate::domain::{Actor, Digest, Epoch, Name, Position, Record, Role, Seq, Stamped, Stream, Time, Via};
 use crate::engine::{Command, Run};
 use crate::journal::{
     AppendError, Backend, Entry, Head, MemoryBackend, NewEntry, RawBatch, RawPart, ReadError, Summarised,
@@ -25,6 +25,11 @@ impl FaultyBackend {
     /// A new process opens the store: what was never stored is gone.
     pub fn reopen(&self) {
         *self.unstored.lock().expect("invariant: no panic while holding the lock") = None;
+    }
+
+    /// When the last record was written.
+    pub(super) fn head_time(&self) -> Time {
+        self.inner.entries().last().map_or(Time(0), |entry| entry.at)
     }
 
     /// A lying store writes one batch late.

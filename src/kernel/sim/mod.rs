@@ -9,6 +9,6 @@ mod run;
 mod schedule;
 
 pub use backend::FaultyBackend;
-pub use clock::SimWorld;
+pub use clock::{Leap, SimWorld};
 pub use run::{End, Sim, Went};
 pub use schedule::{Fuse, Schedule, Strike};

@@ -7,7 +7,7 @@ use crate::drive::Mistake;
 use crate::drive::{DriveError, Driver, Pass, opening};
 use crate::engine::{Command, Run};
 use crate::journal::{AppendError, Batch, Journal};
-use crate::port::{Registry, Samples, World};
+use crate::port::{Ledger, Registry, Samples, World};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +61,8 @@ pub struct Sim {
     pub backend: Arc<FaultyBackend>,
     #[cfg(any(test, feature = "planted"))]
     pub mistake: Mistake,
+    /// The instance's limit of changes, where there shall be one.
+    pub ledger: Option<Arc<dyn Ledger>>,
     /// A run at work, or held, looks again; after this much virtual time the story ends as it stands.
     pub patience: Span,
     /// The same for a run that is held all that time: one look is like the other.
@@ -69,14 +71,16 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(schedule: Schedule, now: Time) -> Sim {
-        let fuse = Arc::new(Fuse::new(schedule));
+        let world = SimWorld::starting_at(now);
+        let fuse = Arc::new(Fuse::new(schedule, world.clone()));
         let backend = Arc::new(FaultyBackend::new(fuse.clone()));
         Sim {
             fuse,
-            world: SimWorld::starting_at(now),
+            world,
             backend,
             #[cfg(any(test, feature = "planted"))]
             mistake: Mistake::None,
+            ledger: None,
             patience: Span::mins(180),
             hold_patience: Span::mins(180),
         }
@@ -104,16 +108,18 @@ impl Sim {
         registry: &dyn Registry,
         samples: Arc<dyn Samples>,
     ) -> Result<End, String> {
-        let begun = self.world.now();
+        // By the clock that nobody sets.
+        let begun = self.world.passed();
         let mut held = None;
         for life in 0..MAX_PASSES {
             match self.pass(run, registry, samples.clone(), life)? {
                 Went::Died => {}
                 Went::Finished(outcome) => return Ok(End::Finished(outcome)),
                 Went::Waits { until: Some(at), says } => {
-                    held = says.starts_with("held").then(|| held.unwrap_or(at));
-                    let too_long = held.is_some_and(|since| at.since(since) > self.hold_patience);
-                    if too_long || at.since(begun) > self.patience {
+                    let passed = self.world.passed_at(at);
+                    held = says.starts_with("held").then(|| held.unwrap_or(passed));
+                    let too_long = held.is_some_and(|since| passed.0 - since.0 > self.hold_patience.0);
+                    if too_long || passed.0 - begun.0 > self.patience.0 {
                         return Ok(End::Waits(says));
                     }
                     self.world.advance_to(at);
@@ -137,6 +143,10 @@ impl Sim {
         let driver = Driver::new(&journal, registry, world, samples, format!("life {life}"));
         #[cfg(any(test, feature = "planted"))]
         let driver = driver.with_mistake(self.mistake);
+        let driver = match &self.ledger {
+            Some(ledger) => driver.within(ledger.clone()),
+            None => driver,
+        };
         match self.block_on(driver.drive(run)) {
             None => {}
             Some(Ok(Pass::Finished(outcome))) => return Ok(Went::Finished(outcome)),
@@ -183,13 +193,13 @@ impl Sim {
     fn restart(&self) {
         self.fuse.revive();
         self.backend.reopen();
-        self.world.forget_waiting();
+        self.world.new_process(self.backend.head_time());
         if self.fuse.schedule().gap {
             self.world.advance_to(self.world.now() + Span::mins(60));
         }
     }
 
-    /// Polls until ready; moves the clock when everything waits. `None`: the process died.
+    /// Polls until ready; moves the clock when everything waits. `None`: the process died, or is paused.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
@@ -199,7 +209,7 @@ impl Sim {
             woken.0.store(false, Ordering::SeqCst);
             match future.as_mut().poll(&mut context) {
                 Poll::Ready(output) => return Some(output),
-                Poll::Pending if self.fuse.is_dead() => return None,
+                Poll::Pending if self.fuse.is_stopped() => return None,
                 Poll::Pending if woken.0.load(Ordering::SeqCst) => {}
                 Poll::Pending => {
                     assert!(self.world.advance(), "everything waits and nothing is due: a deadlock")

@@ -1,9 +1,11 @@
 //! Where things go wrong in one simulated life, by number: the n-th boundary, the n-th call.
 
+use super::{Leap, SimWorld};
 use crate::engine::Command;
 use futures_util::future::{BoxFuture, pending, poll_fn, ready};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 /// What strikes a call of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +25,11 @@ pub enum Strike {
 pub struct Schedule {
     /// Boundaries (from 0, counted over all lives) at which the process dies.
     pub deaths: Vec<u32>,
-    /// The one boundary at which the process is paused instead, until [`Fuse::wake`]: it may come back to a world in which
+    /// Boundaries at which the process is paused instead, until [`Fuse::wake`]: it may come back to a world in which
     /// another has taken its place.
-    pub pause: Option<u32>,
+    pub pauses: Vec<u32>,
+    /// Boundaries at which somebody sets the wall clock; where the process dies as well, while no process runs.
+    pub leaps: Vec<(u32, Leap)>,
     /// Calls (from 0) that are struck.
     pub strikes: Vec<(u32, Strike)>,
     /// Appends (from 0) that are durable although they answer with an error.
@@ -39,8 +43,18 @@ pub struct Schedule {
 }
 
 /// Counts boundaries and calls, and burns where the schedule says so.
-#[derive(Debug, Default)]
-pub struct Fuse(Mutex<State>);
+pub struct Fuse {
+    state: Mutex<State>,
+    clock: SimWorld,
+}
+
+/// Why the process does nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    Dead,
+    /// At that boundary.
+    Paused(u32),
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -48,41 +62,46 @@ struct State {
     boundaries: u32,
     calls: u32,
     appends: u32,
-    dead: bool,
+    stopped: Option<Stopped>,
     heard: bool,
-    woken: bool,
+    /// Pauses that are over, and everything that waits for the end of one.
+    woken: BTreeSet<u32>,
+    asleep: Vec<Waker>,
 }
 
 impl Fuse {
-    pub fn new(schedule: Schedule) -> Fuse {
-        Fuse(Mutex::new(State { schedule, ..State::default() }))
+    pub fn new(schedule: Schedule, clock: SimWorld) -> Fuse {
+        Fuse { state: Mutex::new(State { schedule, ..State::default() }), clock }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("invariant: no panic while holding the lock")
+        self.state.lock().expect("invariant: no panic while holding the lock")
     }
 
-    /// A place where the process may die; then this never returns.
+    /// A place where the process may die, or be paused; all that it does side by side stops with it.
     pub fn boundary(&self) -> BoxFuture<'_, ()> {
         let mut state = self.lock();
         let here = state.boundaries;
         state.boundaries += 1;
-        if !state.dead && state.schedule.pause == Some(here) {
-            state.dead = true;
-            drop(state);
-            return Box::pin(poll_fn(|_| if self.lock().woken { Poll::Ready(()) } else { Poll::Pending }));
+        let leaps = state.schedule.leaps.iter().filter(|(at, _)| *at == here);
+        leaps.for_each(|(_, leap)| self.clock.leap(*leap));
+        if state.stopped.is_none() && state.schedule.pauses.contains(&here) {
+            state.stopped = Some(Stopped::Paused(here));
+        } else if state.schedule.deaths.contains(&here) {
+            state.stopped = Some(Stopped::Dead);
         }
-        if state.dead || state.schedule.deaths.contains(&here) {
-            state.dead = true;
-            return Box::pin(pending());
+        match state.stopped {
+            None => Box::pin(ready(())),
+            Some(Stopped::Dead) => Box::pin(pending()),
+            Some(Stopped::Paused(at)) => Box::pin(poll_fn(move |context| {
+                let mut state = self.lock();
+                if state.woken.contains(&at) {
+                    return Poll::Ready(());
+                }
+                state.asleep.push(context.waker().clone());
+                Poll::Pending
+            })),
         }
-        Box::pin(ready(()))
-    }
-
-    /// Whatever the schedule says: the process dies here. Never returns.
-    pub fn die(&self) -> BoxFuture<'_, ()> {
-        self.lock().dead = true;
-        Box::pin(pending())
     }
 
     /// Whether the next call of a model is struck, and how.
@@ -117,16 +136,26 @@ impl Fuse {
     pub fn schedule(&self) -> Schedule {
         self.lock().schedule.clone()
     }
-    pub fn is_dead(&self) -> bool {
-        self.lock().dead
+    /// Dead, or paused: nothing more comes from this process for now.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stopped.is_some()
     }
-    /// A new process begins.
+    /// Another process begins, or the one that was paused goes on.
     pub fn revive(&self) {
-        self.lock().dead = false;
+        self.lock().stopped = None;
     }
-    /// Who was paused goes on.
-    pub fn wake(&self) {
-        self.lock().woken = true;
+    /// The process dies here, whatever the schedule says; a new one begins as after any death.
+    pub fn burn(&self) {
+        self.lock().stopped = Some(Stopped::Dead);
+    }
+    /// Who was paused at that boundary goes on.
+    pub fn wake(&self, at: u32) {
+        let asleep = {
+            let mut state = self.lock();
+            state.woken.insert(at);
+            std::mem::take(&mut state.asleep)
+        };
+        asleep.into_iter().for_each(Waker::wake);
     }
     /// Boundaries, calls and appends passed so far: the size of the space.
     pub fn counted(&self) -> (u32, u32, u32) {

@@ -6,7 +6,7 @@ use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet, RrType, show};
 use crate::config::Rfc2136Target;
 use crate::kernel::domain::{
-    CallEnd, Change, Epoch, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
+    CallEnd, Change, Effect, Epoch, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
 };
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
@@ -176,6 +176,7 @@ impl DnsRecord {
         change.now = show(&held);
         change.after = show(&self.wanted);
         change.undo = self.undo(&held);
+        change.effects = self.effects(&held);
         (change.by_hand, change.undo_by_hand) = (self.by_hand(&self.wanted), self.by_hand(&held));
         // Seeing the old set proves that nothing happened, or makes no difference: an update still on its way
         // demands the old set, and so does the next; only one of them can ever take effect.
@@ -183,6 +184,17 @@ impl DnsRecord {
         change.warnings = self.warnings(evidence);
         change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last, "claims": claims });
         StepPlan::Change(Box::new(change))
+    }
+
+    fn effects(&self, held: &[RrSet]) -> Vec<Effect> {
+        let before = |set: &RrSet| held.iter().find(|old| old.question() == set.question());
+        let effect = |set: &RrSet| Effect::Records {
+            name: set.name.clone(),
+            kind: set.r#type.as_str().to_owned(),
+            before: before(set).map(|old| old.values.clone()).unwrap_or_default(),
+            after: set.values.clone(),
+        };
+        self.wanted.iter().map(effect).collect()
     }
 
     /// Ready to paste, for whoever has the zone's key.

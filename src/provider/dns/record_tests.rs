@@ -63,6 +63,14 @@ async fn a_swap_of_two_types_is_one_change_and_then_nothing() {
     assert_eq!(planned.from, json!([old()[0], old()[1]]));
     assert_eq!(planned.to[0]["values"], json!(["203.0.113.20"]));
     assert_eq!(planned.to[1]["values"], json!(["2001:db8:b::20"]));
+    let effect = |set: &RrSet, after: &str| Effect::Records {
+        name: set.name.clone(),
+        kind: set.r#type.as_str().into(),
+        before: set.values.clone(),
+        after: vec![after.into()],
+    };
+    let told = [effect(&old()[0], "203.0.113.20"), effect(&old()[1], "2001:db8:b::20")];
+    assert_eq!(planned.effects, told, "for the rules of the instance");
     assert_eq!(planned.warnings.len(), 2, "{:?}", planned.warnings);
     for sibling in ["admin.shop.test.", "six.shop.test."] {
         assert!(planned.warnings.iter().any(|w| w.contains(sibling)), "{:?}", planned.warnings);

@@ -1,8 +1,8 @@
 //! The few ways to look at something over the network. `wire` is the real network; the simulator is a shared world.
 
 use super::memory::ProbeMemory;
-use crate::kernel::domain::{Name, Secret, Span};
-use futures_util::future::BoxFuture;
+use crate::kernel::domain::{Name, Secret, Span, Time};
+use futures_util::future::{BoxFuture, ready};
 use std::net::IpAddr;
 
 /// How far something got before it failed.
@@ -86,6 +86,11 @@ pub trait Port: Send + Sync {
     /// Connects to `address:port` and hangs up.
     fn tcp<'a>(&'a self, address: &'a str, within: Span) -> BoxFuture<'a, Result<(), Failed>>;
     fn sql_ping<'a>(&'a self, target: &'a Name, within: Span) -> BoxFuture<'a, Pinged>;
+    /// The second that a server's answer was made in, by its own clock. `None`: it did not answer, told no date, or the
+    /// answer is a kept one.
+    fn date<'a>(&'a self, _url: &'a str, _within: Span) -> BoxFuture<'a, Option<Time>> {
+        Box::pin(ready(None))
+    }
     /// When each probe was last seen up from each vantage.
     fn memory(&self) -> &ProbeMemory;
 }

@@ -2,7 +2,7 @@
 
 use super::memory::ProbeMemory;
 use super::port::{Auth, Failed, Get, Layer, MAX_BODY, Pinged, Port, Reply, SqlPing};
-use crate::kernel::domain::{Name, Span};
+use crate::kernel::domain::{Name, Span, Time};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -50,6 +50,17 @@ impl Wire {
         builder.build().map_err(|e| local(words(&e)))
     }
 
+    /// Any answer will do, also a refusal: the header is the server's own.
+    async fn dated(&self, url: &str, within: Duration) -> Option<Time> {
+        let client = self.client(&Get::of(url), within).ok()?;
+        let response = client.get(url).send().await.ok()?;
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        match header("age") {
+            Some(_) => None,
+            None => http_date(header("date")?),
+        }
+    }
+
     async fn fetch(&self, get: &Get, within: Duration) -> Result<Reply, Failed> {
         let mut request = self.client(get, within)?.get(&get.url);
         for (name, value) in &get.headers {
@@ -82,6 +93,14 @@ impl Port for Wire {
             let within = within.as_duration();
             let late = || Failed { layer: Layer::Http, says: format!("no whole answer within {within:?}") };
             timeout(within, self.fetch(get, within)).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn date<'a>(&'a self, url: &'a str, within: Span) -> BoxFuture<'a, Option<Time>> {
+        async move {
+            let within = within.as_duration();
+            timeout(within, self.dated(url, within)).await.ok().flatten()
         }
         .boxed()
     }
@@ -171,4 +190,20 @@ fn words(error: &dyn Error) -> String {
     }
     let (first, last) = (error.to_string(), deepest.to_string());
     if first == last { first } else { format!("{first}: {last}") }
+}
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn http_date(text: &str) -> Option<Time> {
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Time(at.as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_of_the_form_that_servers_send_is_read() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Time(784_111_777_000_000)));
+        assert_eq!(http_date("yesterday"), None);
+    }
 }

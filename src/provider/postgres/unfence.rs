@@ -9,7 +9,7 @@ use super::look::{LOOK, look, within};
 use super::node::Seen;
 use super::port::{Attempt, Endpoint, Port, Trouble};
 use crate::kernel::domain::{
-    CallEnd, Change, Fact, FenceRung, Observation, Settle, Span, StepPlan, Time, Undo,
+    CallEnd, Change, Effect, Fact, FenceRung, Observation, Settle, Span, StepPlan, Time, Undo,
 };
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
@@ -90,6 +90,8 @@ impl Unfence {
             (Some(_), Some(_)) => {
                 let mut change = Change::new(json!({ "fence": self.rung }), json!({ "fence": "none" }));
                 change.undo = Undo::None;
+                // Whether another one was promoted, the run knows, and `before_undo` of the promotion looks.
+                change.effects = vec![Effect::Writer { target: target.clone(), others: vec![] }];
                 change.settle = Settle::After(SETTLE);
                 change.now = format!("clients refused (rung: {})", self.rung);
                 change.after = "as before the fence, accepts writes".into();

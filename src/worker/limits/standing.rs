@@ -1,7 +1,7 @@
 //! What people and the storm breaker said last: the fold of the instance's stream.
 
 use super::history::Reset;
-use crate::kernel::domain::{Reason, Record, RunId, Stamped, Time};
+use crate::kernel::domain::{Override, Reason, Record, RunId, Stamped, Time};
 use crate::kernel::engine::Freeze;
 use std::collections::BTreeMap;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Standing {
     /// At most one for each scope; also those whose time is over and whose end is not on record yet.
     pub freezes: Vec<Freeze>,
+    /// At most one for each rule and service; also those whose time is over.
+    pub overrides: Vec<Override>,
     pub tripped: Option<Tripped>,
     pub reset: Option<Reset>,
     /// Ends of runs that were looked up; they never change. No more than the runs that limits look back at, and some.
@@ -38,6 +40,13 @@ impl Standing {
                 self.freezes.push(Freeze { service, by, reason, until: *until });
             }
             Record::Thawed { service, .. } => self.freezes.retain(|f| f.service != *service),
+            Record::Overridden(lifted) => {
+                self.overrides.retain(|old| (old.rule, &old.service) != (lifted.rule, &lifted.service));
+                self.overrides.push(lifted.clone());
+            }
+            Record::OverrideEnded { rule, service, .. } => {
+                self.overrides.retain(|old| (old.rule, &old.service) != (*rule, service));
+            }
             Record::BreakerTripped { why } => {
                 self.tripped = Some(Tripped { at: stamped.at, why: why.clone() });
             }

@@ -102,7 +102,7 @@ fn watched(run: &Run) -> Vec<ItemId> {
 /// `None`: right. Not being able to look is told too: what is not known is not fine.
 async fn look(app: &App, run: &Run, item: ItemId) -> Option<String> {
     let spec = run.form(item).spec()?;
-    let bound = match app.registry.bind(spec) {
+    let bound = match app.faults.bind(spec) {
         Ok(bound) => bound,
         Err(problems) => return Some(format!("it cannot be looked at any more: {}", problems.join("; "))),
     };

@@ -4,7 +4,7 @@ use crate::serve::rig::{Server, pointsman, token};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 #[derive(Default)]
 pub struct World {
     pub sick: AtomicBool,
+    /// How far its clock is ahead, in seconds, for the header `Date`.
+    pub ahead: AtomicI64,
     /// Services whose alert fires, for Alertmanager's API.
     firing: Mutex<Vec<String>>,
     pub asked: AtomicU32,
@@ -39,6 +41,8 @@ pub struct Plot<'a> {
     pub source: &'a str,
     /// All services write the same target.
     pub shared: bool,
+    /// How far the world's clock is ahead at the start, in seconds.
+    pub ahead: i64,
 }
 
 impl Default for Plot<'_> {
@@ -50,6 +54,7 @@ impl Default for Plot<'_> {
             storm: "concurrent = 100\nper_hour = 1000\nsick_share = \"100%\"",
             source: "api",
             shared: false,
+            ahead: 0,
         }
     }
 }
@@ -57,6 +62,7 @@ impl Default for Plot<'_> {
 impl Yard {
     pub async fn new(plot: Plot<'_>) -> Yard {
         let (world, url) = answer().await;
+        world.ahead.store(plot.ahead, Ordering::SeqCst);
         let folder = tempfile::tempdir().unwrap();
         let playbooks = folder.path().join("playbooks");
         std::fs::create_dir(&playbooks).unwrap();
@@ -217,6 +223,33 @@ impl Yard {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 
+    fn playbook_file(&self, service: &str) -> std::path::PathBuf {
+        self.folder.path().join("playbooks").join(format!("{service}.yaml"))
+    }
+
+    pub fn playbook(&self, service: &str) -> String {
+        std::fs::read_to_string(self.playbook_file(service)).unwrap()
+    }
+
+    /// The server reads it when it starts again.
+    pub fn write_playbook(&self, service: &str, text: &str) {
+        std::fs::write(self.playbook_file(service), text).unwrap();
+    }
+
+    /// What `pointsman check` says of this text; nothing, if it is good.
+    pub fn check(&self, text: &str) -> String {
+        let file = self.folder.path().join("checked.yaml");
+        std::fs::write(&file, text).unwrap();
+        let config = self.folder.path().join("pointsman.toml");
+        let out = pointsman(&["check", "--config", config.to_str().unwrap(), file.to_str().unwrap()]);
+        match out.status.success() {
+            true => String::new(),
+            false => {
+                String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+            }
+        }
+    }
+
     pub fn move_back(&self, service: &str) {
         std::fs::remove_file(self.folder.path().join(service)).unwrap();
     }
@@ -252,7 +285,8 @@ async fn answer() -> (Arc<World>, String) {
                 let head = String::from_utf8_lossy(&bytes[..read]).into_owned();
                 let (status, body) = world.reply(&head);
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    "HTTP/1.1 {status} X\r\ndate: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    world.date(),
                     body.len()
                 );
                 let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
@@ -263,6 +297,11 @@ async fn answer() -> (Arc<World>, String) {
 }
 
 impl World {
+    fn date(&self) -> String {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.ahead.load(Ordering::SeqCst));
+        at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     fn reply(&self, head: &str) -> (u16, String) {
         let line = head.lines().next().unwrap_or_default();
         if line.contains("/api/v2/alerts") {

@@ -1,10 +1,11 @@
 //! The tests of the tests: mistakes planted in the driver, or in the store, must be caught by the same matrix.
 
-use super::plot::{Life, Plot, Staged as _, shipped};
+use super::judge::{Verdict, judge};
+use super::plot::{Plot, Staged as _, shipped};
+use super::schedules::{Life, Space};
 use super::{CUT_OFF, KILLED, calm};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::{End, Schedule};
-use pointsman::trial::{Space, Verdict, judge};
 
 /// How many lives it takes until one is judged bad; `None` when all are good.
 fn caught(plot: &Plot, lives: &[Life], mistake: Mistake) -> Option<usize> {

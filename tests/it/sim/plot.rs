@@ -1,12 +1,12 @@
-//! One scenario: a shipped playbook, resolved, in a world; with mistakes planted where a test says so.
+//! One scenario: a shipped playbook, or any text, resolved, in a world; with mistakes planted where a test says so.
 
+use super::schedules::Life;
 use pointsman::kernel::domain::{Cause, Mode};
 use pointsman::kernel::drive::Mistake;
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
 use pointsman::simulated::world::Start;
-pub use pointsman::trial::NOW;
-pub use pointsman::trial::{Answer, Life, Plot, Story};
+pub use pointsman::trial::{Answer, HOLD, NOW, PATIENCE, Plot, Set as Stage, Story, intents};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +38,9 @@ pub trait Staged: Sized {
     /// The origin guard asks the application alone: a site whose users are not served is down.
     fn app_only(file: &str, start: Start) -> Self;
     fn of(file: &str, start: Start, change: impl Fn(String) -> String) -> Self;
+    /// Any text, with the places of the example; or what `check` says against it.
+    fn written(text: &str, file: &str, start: Start) -> Result<Self, String>;
+    fn stage(&self, life: &Life, mistake: Mistake) -> Stage;
     fn tell(&self, life: &Life, mistake: Mistake) -> Story;
 }
 
@@ -55,15 +58,23 @@ impl Staged for Plot {
     }
 
     fn of(file: &str, start: Start, change: impl Fn(String) -> String) -> Plot {
+        let text = std::fs::read_to_string(folder().join(file)).unwrap();
+        let text = change(text).replace("mode: observe", "mode: auto");
+        let plot = Plot::written(&text, file, start).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(plot.spec.mode, Mode::Auto, "a playbook that only observes shows nothing here");
+        plot
+    }
+
+    fn written(text: &str, file: &str, start: Start) -> Result<Plot, String> {
         let example = std::fs::read_to_string(folder().join("pointsman.example.toml")).unwrap();
         let (config, problems) = pointsman::config::parse(&example, "example.toml");
         assert!(!has_errors(&problems), "{problems:?}");
         let config = Arc::new(config.unwrap());
-        let text = std::fs::read_to_string(folder().join(file)).unwrap();
-        let text = change(text).replace("mode: observe", "mode: auto");
         let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
-        let (playbook, problems) = check(&text, file, &config, &registry);
-        assert!(!has_errors(&problems), "{problems:?}");
+        let (playbook, problems) = check(text, file, &config, &registry);
+        if has_errors(&problems) {
+            return Err(format!("{problems:?}"));
+        }
         let labels = BTreeMap::from([
             ("alertname".to_owned(), "SiteDown".to_owned()),
             ("severity".to_owned(), "critical".to_owned()),
@@ -85,13 +96,16 @@ impl Staged for Plot {
         let opening =
             Opening { run: "S1M001".into(), epoch: 1, owner: "life 0".into(), cause, alert: Some(alert) };
         let spec = resolve(&playbook.unwrap(), &config, opening).unwrap();
-        assert_eq!(spec.mode, Mode::Auto, "a playbook that only observes shows nothing here");
-        Plot { config, spec, start, answer: None }
+        Ok(Plot { config, spec, start, answer: None, patience: PATIENCE, hold: HOLD })
+    }
+
+    fn stage(&self, life: &Life, mistake: Mistake) -> Stage {
+        let mut sim = self.sim(life);
+        sim.mistake = mistake;
+        self.set(sim, life).unwrap()
     }
 
     fn tell(&self, life: &Life, mistake: Mistake) -> Story {
-        let mut sim = self.sim(life);
-        sim.mistake = mistake;
-        self.live_in(&sim, life).unwrap()
+        self.live_on(self.stage(life, mistake))
     }
 }

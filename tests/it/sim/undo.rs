@@ -1,14 +1,14 @@
 //! Going back, with the shipped playbook: called off at every point, a drain that never ends, and every fault on the way
 //! back. A run ends as undisturbed, or exactly as before it, or stopped for a person with nothing made twice.
 
-use super::plot::{Life, Plot, Staged as _, Story, shipped};
-use super::{APP_DEAD, KILLED, calm, matrix};
+use super::plot::{Plot, Staged as _, Story, shipped};
+use super::schedules::{Life, Space};
+use super::{APP_DEAD, calm, matrix, plots};
 use pointsman::kernel::domain::{Form, OnFailure, Outcome};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::engine::Command;
 use pointsman::kernel::sim::{End, Schedule};
 use pointsman::simulated::world::{Hand, Start};
-use pointsman::trial::Space;
 
 fn said(command: &Command, at: u32) -> Life {
     Schedule { said: vec![(at, command.clone())], ..Schedule::default() }.into()
@@ -33,16 +33,6 @@ fn disturbed(plot: &Plot, base: &Life) -> Vec<Life> {
 
 fn ended(told: &[(Life, Story)], outcome: Outcome) -> Vec<&(Life, Story)> {
     told.iter().filter(|(_, story)| story.end == Ok(End::Finished(outcome))).collect()
-}
-
-fn plots() -> Vec<(String, Plot)> {
-    let of = |(file, _): (String, String)| {
-        [
-            (format!("{file}, primary killed"), Plot::shipped(&file, KILLED)),
-            (format!("{file}, app dead"), Plot::app_only(&file, APP_DEAD)),
-        ]
-    };
-    shipped().into_iter().flat_map(of).collect()
 }
 
 #[test]

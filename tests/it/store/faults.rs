@@ -13,10 +13,10 @@ use std::process::Command;
 use std::time::Duration;
 
 /// A mount that goes away with its test.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
-    fn new(args: &[&str], at: &Path) -> Option<Mount> {
+    pub fn new(args: &[&str], at: &Path) -> Option<Mount> {
         let done = Command::new("mount").args(args).arg(at).output().ok()?;
         if done.status.success() {
             return Some(Mount(at.to_owned()));

@@ -42,11 +42,17 @@ impl Told {
 
 /// `wrapped` goes before the program, as `strace …` does.
 pub fn command(wrapped: &[&str], dir: &Path, writers: u32, appends: u32) -> Command {
+    let mut command = another_test(wrapped, NAME);
+    command.env(DIR, dir).env(WRITERS, writers.to_string()).env(APPENDS, appends.to_string());
+    command
+}
+
+/// One test of this binary, in a process of its own.
+pub fn another_test(wrapped: &[&str], name: &str) -> Command {
     let mut words: Vec<PathBuf> = wrapped.iter().map(PathBuf::from).collect();
     words.push(std::env::current_exe().unwrap());
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args([NAME, "--exact", "--nocapture", "--test-threads=1"]);
-    command.env(DIR, dir).env(WRITERS, writers.to_string()).env(APPENDS, appends.to_string());
+    command.args(&words[1..]).args([name, "--exact", "--nocapture", "--test-threads=1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }

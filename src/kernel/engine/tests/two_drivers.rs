@@ -7,7 +7,7 @@ use crate::journal::{AppendError, Journal};
 
 /// What the first came to after it woke, and the changes that were made in all; `None`: it never got to that place.
 fn woken_at(place: u32, settle: Settle) -> Option<(Result<Pass, DriveError>, BTreeMap<Name, u32>)> {
-    let sim = Sim::new(Schedule { pause: Some(place), ..Schedule::default() }, Time(1_000_000_000));
+    let sim = Sim::new(Schedule { pauses: vec![place], ..Schedule::default() }, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
     let toy = Toy { settle, ..Toy::new(&sim, &registers) };
     let run = RunId::from("RUN001");
@@ -28,7 +28,7 @@ fn woken_at(place: u32, settle: Settle) -> Option<(Result<Pass, DriveError>, BTr
     let before = registers.lock().unwrap().changes.clone();
     let count = || sim.block_on(journal.read(&Stream::Run(run.clone()), 1)).expect("alive").unwrap().len();
     let records = count();
-    sim.fuse.wake();
+    sim.fuse.wake(place);
     let late = sim.block_on(first).expect("nobody dies here");
     let after = registers.lock().unwrap().changes.clone();
     assert_eq!(before, after, "paused at {place}: it changed something after another had ended the run");

@@ -2,7 +2,7 @@
 
 use super::{Evidence, Promote, State};
 use crate::kernel::domain::{
-    Change, Fact, FenceRung, Lsn, Observation, Reason, Settle, Span, Spec, StepPlan, Undo,
+    Change, Effect, Fact, FenceRung, Lsn, Observation, Other, Reason, Settle, Span, Spec, StepPlan, Undo,
 };
 use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
 use crate::provider::postgres::node::Seen;
@@ -199,6 +199,8 @@ impl Promote {
         let need = Fact::Fenced { target: self.old.name.clone(), rung: self.fence_rung, position: None };
         change.needs = vec![need];
         change.gives = vec![Fact::Primary { target: target.clone(), lineage: system.to_owned() }];
+        change.effects =
+            vec![Effect::Writer { target: target.clone(), others: self.others(state, evidence) }];
         change.settle = Settle::Repeatable(AGAIN);
         change.undo = Undo::None;
         change.before_undo = Some(Spec {
@@ -216,6 +218,25 @@ impl Promote {
         change.bounds.insert("data_loss_bytes".into(), bound(drain_to, evidence.rpo.bytes));
         change.warnings = self.warnings(state, evidence, fence);
         StepPlan::Change(Box::new(change))
+    }
+
+    /// Who holds the same data and may write: the old primary, and every other server that is no standby.
+    fn others(&self, state: &State, evidence: &Evidence) -> Vec<Other> {
+        let old = Other {
+            target: self.old.name.clone(),
+            writes: match state.old_role.as_str() {
+                "standby" => Some(false),
+                "primary" => Some(!state.old_marked),
+                _ => None,
+            },
+        };
+        let peers = evidence.peers.iter().filter(|peer| peer.name != self.old.name).filter_map(|peer| {
+            let node =
+                peer.seen.primary().filter(|node| node.system.is_some() && node.system == state.system)?;
+            let marked = node.hba_fenced == Some(true) || node.read_only;
+            Some(Other { target: peer.name.clone(), writes: Some(!marked) })
+        });
+        std::iter::once(old).chain(peers).collect()
     }
 
     fn psql(&self) -> String {

@@ -208,3 +208,22 @@ async fn a_stopped_primary_that_is_back_stops_the_promotion() {
     assert!(end.detail.to_string().contains("two writers"), "{end:?}");
     assert!(scene.servers.world().server("b").in_recovery, "it was not told to promote");
 }
+
+#[tokio::test]
+async fn it_tells_who_else_may_write() {
+    let beside = |writes| {
+        let others = vec![Other { target: "a".into(), writes }];
+        vec![Effect::Writer { target: "b".into(), others }]
+    };
+    let scene = outage().await;
+    let change = scene.change(&promote(&scene), &[stopped()]).await;
+    assert_eq!(
+        change.effects,
+        beside(None),
+        "it does not answer: that is no proof, and the engine asks for one"
+    );
+    // Fenced by a deed, as is said, and seen to be a primary that nothing keeps from writing.
+    let scene = Scene::new();
+    let change = scene.change(&promote(&scene), &[fenced(FenceRung::Lockout, None)]).await;
+    assert_eq!(change.effects, beside(Some(true)));
+}

@@ -1,0 +1,3 @@
+//! The space of lives: that of `pointsman test`.
+
+pub use pointsman::trial::{Life, Space};
