@@ -180,6 +180,15 @@ pub fn send(pid: u32, signal: Signal) -> anyhow::Result<()> {
     kill_process(raw, signal).with_context(|| format!("signal {signal:?} to process {pid}"))
 }
 
+/// Whether every thread of it stands still: a signal reaches them one after the other.
+pub fn is_stopped(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stands = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T"));
+    let mut states = tasks.map(|task| std::fs::read_to_string(task.path().join("stat")).is_ok_and(stands));
+    let first = states.next();
+    first == Some(true) && states.all(|stands| stands)
+}
+
 /// The processes below one, itself not among them; none that end meanwhile.
 pub fn descendants(of: u32) -> Vec<u32> {
     let parent = |pid: u32| -> Option<u32> {

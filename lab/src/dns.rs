@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::children::{Child, Spec, run, run_with_input};
+use crate::children::{Child, Signal, Spec, run, run_with_input};
+use crate::dns_gate::Gate;
 use crate::net::{Port, PortBlock, wait_until};
 use crate::site::{Site, at};
 
@@ -54,6 +55,8 @@ pub struct Dns {
     pub primary: SocketAddr,
     /// Follows the primary.
     pub secondary: SocketAddr,
+    /// Another way to the primary, on which an answer can be lost.
+    pub gate: Gate,
     /// The responder's key; the primary takes updates signed with it.
     pub update_key: TsigKey,
     dir: PathBuf,
@@ -88,7 +91,8 @@ impl Dns {
         )?;
         std::fs::write(dir.join("update.key"), key_clause(&update_key))?;
         let log = lab.join("log");
-        let mut dns = Dns { primary, secondary, update_key, dir, log, knot: None, bind: None };
+        let gate = Gate::start(at(Site::Par.dns(), ports.get(Port::DnsGate)), primary).await?;
+        let mut dns = Dns { primary, secondary, gate, update_key, dir, log, knot: None, bind: None };
         dns.start_primary().await?;
         dns.start_secondary().await?;
         Ok(dns)
@@ -116,6 +120,27 @@ impl Dns {
 
     pub fn stop_secondary(&mut self) {
         self.bind = None;
+    }
+
+    /// Hangs the primary at the moment in which the next update reaches it by the gate: its sender has sent all of it,
+    /// and hears nothing.
+    pub fn hang_primary_at_the_next_update(&self) -> anyhow::Result<()> {
+        let knot = self.knot.as_ref().context("the primary is stopped")?;
+        self.gate.hang_at_the_next_update(knot.pid());
+        Ok(())
+    }
+
+    /// Hangs the secondary: it takes packets and answers nothing.
+    pub fn hang_secondary(&mut self) -> anyhow::Result<()> {
+        self.bind.as_mut().context("the secondary is stopped")?.signal(Signal::STOP)
+    }
+
+    /// Both go on where they were.
+    pub fn wake(&mut self) -> anyhow::Result<()> {
+        for server in [&mut self.knot, &mut self.bind].into_iter().flatten() {
+            server.signal(Signal::CONT)?;
+        }
+        Ok(())
     }
 
     async fn wait_serving(&self, server: SocketAddr, name: &str) -> anyhow::Result<()> {

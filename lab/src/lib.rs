@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alerting;
+pub mod apart;
 pub mod apps;
 pub mod blackbox;
 mod blackhole;
@@ -17,6 +18,7 @@ pub mod checker;
 pub mod children;
 pub mod demo;
 pub mod dns;
+pub mod dns_gate;
 pub mod faults;
 mod files;
 pub mod host_config;
@@ -26,12 +28,14 @@ pub mod net;
 pub mod orders;
 pub mod pointsman;
 pub mod postgres;
+pub mod providers;
 pub mod proxy;
 pub mod resolver;
 pub mod site;
 mod tls;
 
 pub use alerting::{AlertingOptions, Alertmanager, Prometheus, WebhookAuth};
+pub use apart::Apart;
 pub use apps::{App, Apps};
 pub use blackbox::Blackbox;
 pub use blackhole::Blackhole;

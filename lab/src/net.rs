@@ -30,6 +30,7 @@ pub enum Port {
     Prometheus = 8,
     Alertmanager1 = 9,
     Alertmanager2 = 10,
+    DnsGate = 11,
 }
 
 /// Ports from here on in a block belong to the test itself (see [`PortBlock::spare`]).
@@ -75,6 +76,23 @@ impl PortBlock {
     pub fn spare(&self, n: u16) -> u16 {
         assert!(n < PORTS_PER_BLOCK - FIRST_SPARE, "a lab has {} spare ports", PORTS_PER_BLOCK - FIRST_SPARE);
         self.base() + FIRST_SPARE + n
+    }
+
+    /// Which block it is; no other lab has the same at the same time.
+    pub(crate) fn index(&self) -> u16 {
+        self.index
+    }
+
+    /// An address on the link to a namespace of this lab.
+    pub(crate) fn link_ip(&self, last: u8) -> Ipv4Addr {
+        let index = u8::try_from(self.index).expect("invariant: there are fewer than 200 blocks");
+        Ipv4Addr::new(10, 231, index, last)
+    }
+
+    /// The address of what runs there; of the loopback's range, as everything in the lab.
+    pub(crate) fn apart_ip(&self) -> Ipv4Addr {
+        let index = u8::try_from(self.index).expect("invariant: there are fewer than 200 blocks");
+        Ipv4Addr::new(127, 4, index, 2)
     }
 
     /// An address of the third place that no other lab uses: a resolver must listen on port 53.

@@ -20,6 +20,9 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret>,
+    /// On the socket of the server's machine: who asks.
+    person: Option<String>,
+    socket: bool,
     /// What the server's clock was ahead at its last answer, where that is more than its second's grain.
     skew: std::sync::atomic::AtomicI64,
 }
@@ -33,7 +36,9 @@ pub enum Effect {
 }
 
 impl Client {
-    pub fn new(server: &str, token: Option<Secret>) -> Result<Client, Fault> {
+    pub fn new(server: &str, token: Option<Secret>, person: Option<&str>) -> Result<Client, Fault> {
+        let socket = server.strip_prefix("unix:").map(|path| path.trim_start_matches("//").to_owned());
+        let server = if socket.is_some() { "http://localhost" } else { server };
         // What stands before an @ may be a password.
         let shown = server.rsplit('@').next().unwrap_or_default();
         let bad = |why: String| {
@@ -60,8 +65,12 @@ impl Client {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
+        if let Some(path) = &socket {
+            builder = builder.unix_socket(path.as_str());
+        }
         let http = builder.build().map_err(|e| bad(chain(&e)))?;
-        Ok(Client { http, base, token, skew: std::sync::atomic::AtomicI64::new(0) })
+        let (person, socket) = (socket.as_ref().and(person).map(str::to_owned), socket.is_some());
+        Ok(Client { http, base, token, person, socket, skew: std::sync::atomic::AtomicI64::new(0) })
     }
 
     /// The token would travel in clear to another machine.
@@ -108,9 +117,10 @@ impl Client {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
         let request = self.http.request(method, url).query(query);
-        match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
-            None => request,
+        match (&self.token, &self.person) {
+            (_, Some(person)) => request.header(crate::http::AS, person),
+            (Some(token), None) => request.bearer_auth(token.expose()),
+            (None, None) => request,
         }
     }
 
@@ -180,7 +190,7 @@ impl Client {
             Some(problem) => of_problem(status, problem),
             None => self.without_reason(status, effect),
         };
-        if self.token.is_none() && status == StatusCode::UNAUTHORIZED {
+        if self.token.is_none() && !self.socket && status == StatusCode::UNAUTHORIZED {
             fault.remedy =
                 "set POINTSMAN_TOKEN; `pointsman token create` on the server's machine makes one".into();
         }

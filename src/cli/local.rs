@@ -5,7 +5,7 @@ use super::{Exit, Fault, Output};
 use crate::config::{self, Config};
 use crate::document::{Problem, Severity};
 use crate::kernel::port::World as _;
-use crate::store::{self, HeadState, StoreError};
+use crate::store::{self, HeadState, Holder, StoreError};
 use crate::units::counted;
 use crate::worker;
 use clap::Args;
@@ -33,12 +33,18 @@ pub struct ServeArgs {
 pub struct TokenCreateArgs {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub data: PathBuf,
-    /// source, viewer, approver, operator, incident-lead or admin
+    /// A person of the configuration: the token may what they may
+    #[arg(long, value_name = "NAME", required_unless_present = "role")]
+    pub person: Option<String>,
+    /// source, viewer, approver, operator, incident-lead or admin; of a person's roles, only this one
     #[arg(long, value_parser = role)]
-    pub role: crate::kernel::domain::Role,
-    /// Whose it is: a person, or for role source the source's name
-    #[arg(long)]
+    pub role: Option<crate::kernel::domain::Role>,
+    /// Without --person: whose it is, as the record shall have it; for role source the source's name
+    #[arg(long, conflicts_with = "person")]
     pub name: Option<String>,
+    /// For how long it is good, like 90d or 12h; without it until it is revoked
+    #[arg(long, value_name = "TIME", value_parser = super::options::span)]
+    pub expires: Option<crate::kernel::domain::Span>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -124,9 +130,15 @@ pub(super) fn in_parts(error: anyhow::Error) -> anyhow::Error {
 
 /// The token alone on stdout.
 pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
-    let name = args.name.clone().unwrap_or_else(|| args.role.as_str().to_owned());
+    let holder = match (&args.person, args.role) {
+        (Some(person), only) => Holder::Person { name: person.as_str().into(), only },
+        (None, Some(role)) => {
+            Holder::Named { name: args.name.as_deref().unwrap_or(role.as_str()).into(), role }
+        }
+        (None, None) => anyhow::bail!("a token is of a person or has a role"),
+    };
     let now = worker::SystemWorld::new().now();
-    let token = store::create_token(&args.data, args.role, &name.into(), now)
+    let token = store::create_token(&args.data, holder, args.expires.map(|span| now + span), now)
         .await
         .map_err(|e| in_parts(e.into()))?;
     let mut out = std::io::stdout().lock();

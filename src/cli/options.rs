@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 const GROUPS: &str = "\
-Right now            status  plan  run  watch  approve  reject  confirm  retry  skip  abort  close  close-watch
-                     freeze  thaw  override  ack  breaker
+Right now            status  plan  run  watch  approve  reject  pass  confirm  retry  skip  abort  close
+                     close-watch  freeze  thaw  override  ack  breaker
 Before the outage    check  test  match
 Afterwards           audit  why
 Setting up           serve  token  schema  explain  version";
@@ -50,7 +50,7 @@ pub struct Cli {
 
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Address of the server
+    /// Address of the server: a URL, or unix:DIR/pointsman.sock on its machine
     #[arg(
         long,
         global = true,
@@ -59,6 +59,9 @@ pub struct Global {
         value_name = "URL"
     )]
     pub server: String,
+    /// On the socket of the machine itself (--server unix:DIR/pointsman.sock): who you are, a person of the configuration
+    #[arg(long = "as", global = true, env = "POINTSMAN_AS", value_name = "NAME")]
+    pub person: Option<String>,
     /// How to print data; a table when on a terminal, tab-separated when piped
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
     pub output: Option<Output>,
@@ -97,6 +100,8 @@ pub enum Command {
     Watch(verb::watch::WatchArgs),
     /// Approve the plan of a run, or by name a fence that could not be proven
     Approve(verb::approve::ApproveArgs),
+    /// Neither yes nor no: others are asked now
+    Pass(verb::pass::PassArgs),
     /// Reject the plan of a run
     Reject(verb::reject::RejectArgs),
     /// Say that a manual step was done

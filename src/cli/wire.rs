@@ -25,6 +25,9 @@ pub struct StatusDoc {
     #[serde(default)]
     pub held_back: Vec<HeldBackDoc>,
     pub runs: Vec<Summary>,
+    /// What waits for people.
+    #[serde(default)]
+    pub asks: Vec<AskDoc>,
     /// Clocks that differ, in words.
     #[serde(default)]
     pub clocks: Option<String>,
@@ -33,6 +36,21 @@ pub struct StatusDoc {
     pub playbooks: Vec<PlaybookDoc>,
     pub head: HeadDoc,
     pub says: String,
+}
+
+/// One thing that a person is asked for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AskDoc {
+    pub run: String,
+    pub service: Name,
+    pub from: Name,
+    pub to: Name,
+    pub wanted: String,
+    pub until: Option<Time>,
+    pub passed: Vec<Name>,
+    pub mine: bool,
+    pub says: String,
+    pub link: String,
 }
 
 /// A freeze by people, as one sentence.
@@ -61,7 +79,10 @@ pub struct WhyDoc {
     pub says: String,
     pub now: Vec<Reason>,
     pub records: Vec<WhyRecordDoc>,
-    pub left_out: u64,
+    pub left_out: usize,
+    /// There is more behind what was looked at.
+    #[serde(default)]
+    pub older: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -135,6 +156,9 @@ pub struct RunDoc {
     /// Phase and microseconds.
     pub rto: Vec<(String, u64)>,
     pub rpo: Option<Rpo>,
+    /// The sentence with which the run ended.
+    #[serde(default)]
+    pub end: Option<String>,
     pub by_hand: Vec<String>,
     pub outcome: Option<String>,
     pub parked: bool,

@@ -3,20 +3,26 @@
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
 mod check;
+mod hosted;
 mod limit;
 mod parse;
+mod people;
 mod public;
 mod secret;
 mod target;
 mod watch;
+mod web;
 
+pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
 pub use limit::Storm;
 pub use parse::parse;
+pub use people::Person;
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
 };
-pub use watch::{Person, Probe, Source, Vantage};
+pub use watch::{Probe, Source, Vantage};
+pub use web::{Tls, Web};
 
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -31,6 +37,7 @@ pub struct Config {
     pub vantages: BTreeMap<Name, Vantage>,
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
+    pub web: Web,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
@@ -47,6 +54,7 @@ impl Default for Config {
             vantages: BTreeMap::new(),
             sources: BTreeMap::new(),
             people: BTreeMap::new(),
+            web: Web::default(),
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
         }
@@ -60,19 +68,25 @@ impl Config {
     pub fn postgres(&self, name: &Name) -> Option<&PostgresTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Postgres(target) => Some(target),
-            TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+            _ => None,
         }
     }
     pub fn host(&self, name: &Name) -> Option<&HostTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Host(target) => Some(target),
-            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Rfc2136(_) => None,
+            _ => None,
         }
     }
     pub fn zone(&self, name: &Name) -> Option<&Rfc2136Target> {
         match &self.targets.get(name)?.kind {
             TargetKind::Rfc2136(target) => Some(target),
-            TargetKind::Postgres(_) | TargetKind::Hosts(_) | TargetKind::Host(_) => None,
+            _ => None,
+        }
+    }
+    pub fn hosted(&self, name: &Name) -> Option<&HostedTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Hosted(target) => Some(target),
+            _ => None,
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use
 //! it too.
 
-use super::{Config, Person, Probe, SecretRef, Source, Vantage, check, limit, target};
+use super::{Config, Probe, SecretRef, Source, Vantage, check, limit, people, target, web};
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
-use crate::kernel::domain::{Name, Role};
+use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -31,8 +31,9 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.probes = named(&top, "probes", read_probe);
     config.vantages = named(&top, "vantages", read_vantage);
     config.sources = named(&top, "sources", read_source);
-    config.people = named(&top, "people", read_person);
+    config.people = named(&top, "people", people::read);
     (config.storm, config.changes_per_hour) = limit::read(&top);
+    config.web = web::read(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
     top.not_yet("notifiers", "the log and the command line tell");
     top.finish();
@@ -187,20 +188,4 @@ fn read_source(table: &Table<'_>) -> Option<Source> {
         table.sink.error(code::BAD_VALUE, table.key_at("bearer"), says);
     }
     Some(source)
-}
-
-fn read_person(table: &Table<'_>) -> Option<Person> {
-    let mut roles = vec![];
-    for (name, at) in table.names("roles").unwrap_or_default() {
-        match Role::parse(name.as_str()) {
-            Some(role) => roles.push(role),
-            None => {
-                let known = Role::ALL.into_iter().map(Role::as_str);
-                let says = format!("there is no role {name:?}");
-                table.sink.unknown(code::UNKNOWN_NAME, at, says, name.as_str(), known);
-            }
-        }
-    }
-    let groups = table.names("groups").unwrap_or_default().into_iter().map(|(name, _)| name).collect();
-    Some(Person { roles, groups })
 }

@@ -47,6 +47,9 @@ fn public(name: &str, target: &Target) -> Value {
         TargetKind::Rfc2136(zone) => {
             map.insert("zone".into(), json!(zone.zone));
         }
+        TargetKind::Hosted(zone) => {
+            map.insert("zone".into(), json!(zone.zone));
+        }
     }
     Value::Object(map)
 }

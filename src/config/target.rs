@@ -1,7 +1,7 @@
 //! Targets: the real things that actions write to.
 
-use super::SecretRef;
 use super::parse::secret;
+use super::{HostedTarget, SecretRef, hosted};
 use crate::document::{Table, code};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub enum TargetKind {
     Host(HostTarget),
     Hosts(HostsTarget),
     Rfc2136(Rfc2136Target),
+    /// Changed through its provider's API.
+    Hosted(HostedTarget),
 }
 
 impl TargetKind {
@@ -30,6 +32,7 @@ impl TargetKind {
             TargetKind::Host(_) => "host",
             TargetKind::Hosts(_) => "hosts",
             TargetKind::Rfc2136(_) => "rfc2136",
+            TargetKind::Hosted(zone) => zone.account.kind(),
         }
     }
 }
@@ -112,11 +115,15 @@ pub struct Tsig {
 
 const KINDS: [&str; 4] = ["postgres", "host", "hosts", "rfc2136"];
 
+fn kinds() -> Vec<&'static str> {
+    KINDS.into_iter().chain(hosted::KINDS).collect()
+}
+
 /// Reads one table of `[targets]`.
 pub(super) fn read(table: &Table<'_>) -> Option<Target> {
     let site = table.name("site");
     table.need("kind");
-    let Some(kind) = table.word("kind", &KINDS) else {
+    let Some(kind) = table.word("kind", &kinds()) else {
         table.ignore_rest();
         return None;
     };
@@ -125,7 +132,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Target> {
         "host" => TargetKind::Host(read_host(table)?),
         "hosts" => TargetKind::Hosts(HostsTarget { hosts: read_hosts(table)? }),
         "rfc2136" => TargetKind::Rfc2136(read_zone(table)?),
-        other => unreachable!("invariant: {other} is not among the kinds"),
+        other => TargetKind::Hosted(hosted::read(table, other)?),
     };
     Some(Target { site, kind })
 }
@@ -197,9 +204,9 @@ fn read_host(table: &Table<'_>) -> Option<HostTarget> {
     Some(host)
 }
 
-fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
+/// Addresses of DNS servers, with their ports.
+pub(super) fn read_servers(table: &Table<'_>) -> Vec<SocketAddr> {
     let mut servers = vec![];
-    table.need("servers");
     for node in table.list("servers").unwrap_or_default() {
         let text = table.sink.text(node, "each of \"servers\"").unwrap_or_default();
         match text.parse::<SocketAddr>() {
@@ -215,6 +222,12 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
             }
         }
     }
+    servers
+}
+
+fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
+    table.need("servers");
+    let servers = read_servers(table);
     if servers.is_empty() && table.get("servers").is_some() {
         table.sink.error(
             code::BAD_VALUE,

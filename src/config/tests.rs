@@ -131,3 +131,27 @@ fn limits_of_a_storm_have_safe_defaults_and_are_read() {
         assert!(config.is_none() && problems.len() == 1, "{wrong}: {problems:?}");
     }
 }
+
+#[test]
+fn people_have_roles_for_all_services_and_for_some() {
+    let text =
+        "[people.bo]\nroles = [\"viewer\"]\ngroups = [\"oncall\"]\nservices = { shop = [\"approver\"] }\n";
+    let bo = &for_test(text).people[&Name::from("bo")];
+    assert_eq!(bo.roles_for(&"shop".into()), [Role::Viewer, Role::Approver]);
+    assert_eq!(bo.roles_for(&"bank".into()), [Role::Viewer]);
+    let wrong = shown("[people.bo]\nservices = { shop = [\"aprover\"] }\nservice = \"shop\"\n");
+    assert!(wrong.contains("did you mean \"approver\"") && wrong.contains("PM1203"), "{wrong}");
+}
+
+#[test]
+fn cookies_are_secure_where_the_way_is() {
+    let tls = "tls = { certificate = \"/c\", key = \"/k\" }\n";
+    assert!(
+        !for_test("").web.is_secure() && !for_test("[web]\nurl = \"http://pm.example\"\n").web.is_secure()
+    );
+    assert!(for_test(&format!("[web]\n{tls}")).web.is_secure());
+    let web = for_test("[web]\nurl = \"https://pm.example/\"\n").web;
+    assert!(web.is_secure() && web.url.as_deref() == Some("https://pm.example"));
+    assert!(shown(&format!("[web]\nurl = \"http://pm.example\"\n{tls}")).contains("speaks TLS"));
+    assert!(shown("[web]\ntls = { certificate = \"/c\" }\n").contains("has no \"key\""));
+}

@@ -1,7 +1,7 @@
-//! What looks and who is asked: probes, vantages, alert sources, people.
+//! What looks and who is asked: probes, vantages, alert sources.
 
 use super::SecretRef;
-use crate::kernel::domain::{Name, Role};
+use crate::kernel::domain::Name;
 use std::net::IpAddr;
 
 /// One question about one thing, asked from every vantage. Exactly one of `http`, `tcp`, `sql`.
@@ -43,10 +43,4 @@ pub struct Source {
     pub user: Option<String>,
     pub password: Option<SecretRef>,
     pub bearer: Option<SecretRef>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub roles: Vec<Role>,
-    pub groups: Vec<Name>,
 }

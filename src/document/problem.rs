@@ -13,7 +13,6 @@ pub mod code {
     pub const WRONG_TYPE: &str = "PM1205";
     pub const BAD_VALUE: &str = "PM1206";
     pub const NOT_YET: &str = "PM1207";
-    pub const NOT_ENFORCED: &str = "PM1208";
     pub const NO_ALIASES: &str = "PM1209";
     pub const UNKNOWN_NAME: &str = "PM1210";
     pub const WRONG_KIND: &str = "PM1211";
@@ -50,6 +49,7 @@ pub mod code {
     pub const NO_DRILL: &str = "PM1254";
     pub const NOT_LIVE: &str = "PM1255";
     pub const FAULT: &str = "PM1256";
+    pub const NOBODY_APPROVES: &str = "PM1257";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,6 +1,6 @@
 //! Reads one table key by key: each key asked for is known, whatever is left over is a mistake.
 
-use super::{At, Entry, Kind, Node, Severity, Sink, code};
+use super::{At, Entry, Kind, Node, Sink, code};
 use crate::kernel::domain::{Name, Span};
 use crate::units;
 use std::cell::{Cell, RefCell};
@@ -203,11 +203,6 @@ impl<'a> Table<'a> {
             let says = format!("{key:?} is not yet in this version");
             self.sink.error_hint(code::NOT_YET, self.key_at(key), says, hint);
         }
-    }
-    /// A key that is kept and shown, and that this version does not enforce.
-    pub fn not_enforced(&self, key: &'static str, hint: &str) {
-        let says = format!("{key:?} is recorded, but this version does not enforce it");
-        self.sink.push(code::NOT_ENFORCED, Severity::Warning, &self.key_at(key), says, Some(hint.to_owned()));
     }
     /// What this table is could not be told, so nothing can be said about its other keys.
     pub fn ignore_rest(&self) {

@@ -61,11 +61,12 @@ pub struct Why {
 
 pub async fn freeze(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Freeze>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     let lasts = span(&wanted.lasts)?;
+    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
     answer(app.freeze(wanted.service, &by, &wanted.reason, lasts).await)
 }
 
@@ -78,48 +79,53 @@ fn span(text: &str) -> Result<crate::kernel::domain::Span, Problem> {
 
 pub async fn lift(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Lift>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     let lasts = span(&wanted.lasts)?;
+    let by = decider.on(&wanted.service)?;
     answer(app.lift((wanted.rule, wanted.service), &by, &wanted.reason, lasts).await)
 }
 
 pub async fn enforce(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Enforce>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.on(&wanted.service)?;
     answer(app.enforce((wanted.rule, wanted.service), &by, &wanted.reason).await)
 }
 
 pub async fn thaw(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Thaw>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.on_or_everywhere(wanted.service.as_ref())?;
     answer(app.thaw(wanted.service, &by, &wanted.reason).await)
 }
 
 pub async fn acknowledge(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     Path(service): Path<Name>,
     wanted: Result<Json<Why>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.on(&service)?;
     answer(app.acknowledge(&service, &by, &wanted.reason).await)
 }
 
 pub async fn reset_breaker(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     wanted: Result<Json<Why>, JsonRejection>,
 ) -> Answer {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = decider.everywhere()?;
     answer(app.reset_breaker(&by, &wanted.reason).await)
 }
 

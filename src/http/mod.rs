@@ -7,12 +7,15 @@ mod events;
 mod health;
 mod hooks;
 mod limits;
+pub mod listen;
+mod pages;
 mod plans;
 mod runs;
 mod status;
 mod watches;
 mod why;
 
+pub use auth::AS;
 pub use error::Problem;
 
 use crate::worker::App;
@@ -30,6 +33,7 @@ use tower_http::trace::TraceLayer;
 /// A storm of alerts in one body; larger is refused with 413.
 pub const HOOK_BODY_MAX: usize = 8 << 20;
 const API_BODY_MAX: usize = 64 << 10;
+const FORM_MAX: usize = 8 << 10;
 /// A plan observes remotes, each with its own deadline below this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -55,19 +59,28 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/audit/{position}", get(audit::show))
         .layer(DefaultBodyLimit::max(API_BODY_MAX))
         .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
+    let pages = Router::new()
+        .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::enter))
+        .route("/sign-out", post(pages::sign_in::leave))
+        .route("/approvals", get(pages::approval::list))
+        .route("/approvals/{run}", get(pages::approval::show).post(pages::approval::decide))
+        .route("/approvals/{run}/{locator}", get(pages::approval::located))
+        .layer(DefaultBodyLimit::max(FORM_MAX))
+        .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/api/v1/events", get(events::follow));
     let layers = ServiceBuilder::new()
-        .layer(SetSensitiveRequestHeadersLayer::new([http::header::AUTHORIZATION]))
+        .layer(SetSensitiveRequestHeadersLayer::new([http::header::AUTHORIZATION, http::header::COOKIE]))
         .layer(TraceLayer::new_for_http())
         .layer(CatchPanicLayer::new());
     Router::new()
         .merge(hooks)
         .merge(api)
         .merge(open)
+        .merge(pages)
         .fallback(error::no_such_page)
         .layer(layers)
         .with_state(app)

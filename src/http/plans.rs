@@ -3,6 +3,7 @@
 use super::Problem;
 use super::auth::Viewer;
 use crate::kernel::domain::{Actor, Cause};
+use crate::playbook::Playbook;
 use crate::worker::{App, dry_plan};
 use axum::Json;
 use axum::extract::State;
@@ -20,10 +21,11 @@ pub struct Wanted {
 
 pub async fn create(
     State(app): State<Arc<App>>,
-    Viewer(by): Viewer,
+    Viewer(caller): Viewer,
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
+    let by = caller.everywhere();
     let spec = resolved(&app, &wanted.playbook, by, "plan")?;
     let (kind, mode, from, to, service) =
         (spec.kind, spec.mode, spec.from.clone(), spec.to.clone(), spec.service.clone());
@@ -42,7 +44,21 @@ pub fn resolved(
     by: Actor,
     reason: &str,
 ) -> Result<crate::kernel::domain::Resolved, Problem> {
+    let checked = checked(app, playbook)?;
     let cause = Cause::Person { by, reason: reason.to_owned() };
+    app.resolve(checked, cause, None).map_err(|problems| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "PM4010",
+            format!("playbook {playbook} cannot be resolved: {}", problems.join("; ")),
+            "nothing was changed",
+            "a playbook whose expressions need an alert can only be started by one",
+        )
+    })
+}
+
+/// The playbook of that name, if it is active.
+pub fn checked<'a>(app: &'a App, playbook: &str) -> Result<&'a Playbook, Problem> {
     let Some(loaded) = app.playbooks.find(playbook) else {
         return Err(Problem::no_such(format!("playbook {playbook:?}")));
     };
@@ -55,15 +71,7 @@ pub fn resolved(
             "mend it, `pointsman check` it, and start the server again",
         ));
     };
-    app.resolve(checked, cause, None).map_err(|problems| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "PM4010",
-            format!("playbook {playbook} cannot be resolved: {}", problems.join("; ")),
-            "nothing was changed",
-            "a playbook whose expressions need an alert can only be started by one",
-        )
-    })
+    Ok(checked)
 }
 
 pub fn bad_json(error: &JsonRejection) -> Problem {

@@ -2,9 +2,9 @@
 
 use super::Problem;
 use super::auth::{Decider, Operator, Viewer};
-use super::plans::{bad_json, resolved};
+use super::plans::{bad_json, checked, resolved};
 use crate::kernel::domain::{Digest, Form, ItemId, Mode, Name, Reason, RunId, StepPlan};
-use crate::kernel::engine::{Command, Consent, ItemPhase, Refused, Run};
+use crate::kernel::engine::{Command, Consent, ItemPhase, Refused, Run, Said};
 use crate::worker::{App, CommandError, OpenError, dry_plan};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -24,15 +24,15 @@ pub struct Wanted {
 
 pub async fn open(
     State(app): State<Arc<App>>,
-    Operator(by): Operator,
+    operator: Operator,
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     if wanted.reason.trim().is_empty() {
         return Err(conflict("a run needs a reason", "send a reason; it is kept in the journal"));
     }
-    let requester = by.clone();
-    let spec = resolved(&app, &wanted.playbook, by, &wanted.reason)?;
+    let requester = operator.on(&checked(&app, &wanted.playbook)?.service)?;
+    let spec = resolved(&app, &wanted.playbook, requester.clone(), &wanted.reason)?;
     if spec.mode == Mode::Observe {
         return Err(conflict(
             format!("playbook {} only observes", wanted.playbook),
@@ -57,8 +57,7 @@ pub async fn open(
                 OpenError::Clocks(_) => ("PM5506", "set the clocks right"),
                 _ => ("PM5408", "wait for that run, or close it"),
             };
-            let checked = app.playbooks.find(&wanted.playbook).and_then(|loaded| loaded.playbook.as_ref());
-            if let Some(playbook) = checked {
+            if let Ok(playbook) = checked(&app, &wanted.playbook) {
                 let why = Reason::new(code, error.to_string());
                 app.not_opened(playbook, &requester, why).await.map_err(Problem::store)?;
             }
@@ -92,17 +91,22 @@ pub struct Decision {
     #[serde(default)]
     accept_unfenced: Vec<Name>,
     #[serde(default)]
+    solo: bool,
+    #[serde(default)]
     reason: String,
 }
 
 pub async fn decide(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     Path(id): Path<RunId>,
     decision: Result<Json<Decision>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(decision) = decision.map_err(|e| bad_json(&e))?;
     let command = command(&decision)?;
+    let run = app.run(&id).await.map_err(Problem::store)?;
+    let run = run.ok_or_else(|| Problem::no_such(format!("run {id}")))?;
+    let by = decider.on(&run.spec.service)?;
     let said = app.command(&id, &command, &by, &decision.reason).await;
     let (position, says) = said.map_err(|error| refused(error, &id.to_string()))?;
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
@@ -133,8 +137,11 @@ fn command(decision: &Decision) -> Result<Command, Problem> {
         "approve" => Command::Approve {
             digest: decision.digest.unwrap_or(Digest::ZERO),
             accept_unfenced: decision.accept_unfenced.clone(),
+            solo: decision.solo,
         },
         "reject" => Command::Reject,
+        "pass" => Command::Pass,
+        "replan" => Command::Replan,
         "confirm" => Command::Confirm { item },
         "retry" => Command::Retry { item },
         "skip" => Command::Skip { item },
@@ -142,7 +149,10 @@ fn command(decision: &Decision) -> Result<Command, Problem> {
         "close" => Command::Close,
         other => {
             let says = format!("there is no command {other:?}");
-            return Err(conflict(says, "approve, reject, confirm, retry, skip, abort or close"));
+            return Err(conflict(
+                says,
+                "approve, reject, pass, replan, confirm, retry, skip, abort or close",
+            ));
         }
     })
 }
@@ -154,7 +164,11 @@ fn conflict(failed: impl Into<String>, remedy: &str) -> Problem {
 fn view(run: &Run) -> Value {
     let items: Vec<Value> = run.ids().map(|id| item_view(run, id)).collect();
     let asked = match &run.consent {
-        Consent::Asked { digest, until } => json!({ "digest": digest, "until": until }),
+        Consent::Asked { digest, until, yes, passed } => {
+            let names = |list: &[Said]| list.iter().map(|said| said.by.name.clone()).collect::<Vec<_>>();
+            let need = run.spec.approval.need;
+            json!({ "digest": digest, "until": until, "need": need, "yes": names(yes), "passed": names(passed) })
+        }
         Consent::None | Consent::Given { .. } | Consent::Denied { .. } => Value::Null,
     };
     let offers: Vec<&Name> = run
@@ -171,7 +185,7 @@ fn view(run: &Run) -> Value {
     json!({
         "schema": "pointsman.run/v1", "summary": run.summary(), "kind": run.spec.kind, "plan": run.plan,
         "items": items, "asked": asked, "unfenced_offer": offers, "alert_started": started, "rto": run.rto(),
-        "rpo": run.rpo, "by_hand": by_hand, "outcome": outcome, "parked": run.is_parked(),
+        "rpo": run.rpo, "by_hand": by_hand, "outcome": outcome, "end": run.end_says, "parked": run.is_parked(),
         "frozen": run.frozen().map(crate::kernel::engine::Freeze::says),
         "doubt": run.parked().any(|(_, _, doubt)| doubt), "undoing": run.undoing, "may_abort": run.may_abort(),
     })

@@ -11,7 +11,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>, Problem> {
+pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Json<Value>, Problem> {
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let runs = app.summaries(50).await.map_err(Problem::store)?;
     let open = runs.iter().filter(|r| r.outcome.is_none()).count();
@@ -27,6 +27,7 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         .collect();
     let active = app.playbooks.active().count();
     let frozen = app.frozen();
+    let asks = app.asks(&who).await.map_err(Problem::store)?;
     let watches = fence_watches(&app).await?;
     let loose: Vec<&str> = watches
         .iter()
@@ -49,7 +50,11 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
         (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
-        (None, runs, _) => format!("{} open", counted(runs, "run")),
+        (None, runs, _) => match asks.iter().filter(|ask| ask.mine).count() {
+            0 => format!("{} open", counted(runs, "run")),
+            1 => format!("{} open, 1 thing waits for you", counted(runs, "run")),
+            n => format!("{} open, {n} things wait for you", counted(runs, "run")),
+        },
     };
     Ok(Json(json!({
         "schema": "pointsman.status/v1", "version": env!("CARGO_PKG_VERSION"), "site": app.config.site,
@@ -57,7 +62,8 @@ pub async fn show(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<Value>,
         "breaker": tripped.map(|t| json!({ "since": t.at, "says": t.reason().says })),
         "overrides": overrides,
         "changes": { "begun": spent.begun, "reserved": spent.reserved, "most": spent.most },
-        "held_back": held_back(&app).await?, "runs": runs, "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
+        "held_back": held_back(&app).await?, "runs": runs, "asks": asks,
+        "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
 }

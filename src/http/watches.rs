@@ -21,11 +21,13 @@ pub struct Close {
 
 pub async fn close(
     State(app): State<Arc<App>>,
-    Decider(by): Decider,
+    decider: Decider,
     Path(target): Path<Name>,
     close: Result<Json<Close>, JsonRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Json(close) = close.map_err(|e| bad_json(&e))?;
+    let service = app.watched_service(&target).await.map_err(|error| refused(error, "-"))?;
+    let by = decider.on(&service)?;
     let closed = app.close_fence_watch(&target, &by, &close.reason).await;
     let (run, position) = closed.map_err(|error| refused(error, "-"))?;
     let says =

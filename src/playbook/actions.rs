@@ -24,7 +24,10 @@ const G: ItemRole = ItemRole::Guard;
 const S: ItemRole = ItemRole::Step;
 const V: ItemRole = ItemRole::Verify;
 
-static ACTIONS: [ActionInfo; 10] = [
+/// Beside what every record action needs.
+const HOSTED: &[&str] = &["min_targets", "max_share"];
+
+static ACTIONS: [ActionInfo; 15] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,
@@ -104,6 +107,56 @@ static ACTIONS: [ActionInfo; 10] = [
         may: &[],
         timeout: Span::mins(2),
         says: "sets records in one conditional update, seen at every authoritative server",
+    },
+    ActionInfo {
+        kind: "route53.record",
+        acts: true,
+        roles: &[S],
+        targets: &["route53"],
+        need: &["target", "records", "ttl"],
+        may: HOSTED,
+        timeout: Span::mins(5),
+        says: "sets records at Route 53 in one conditional batch, until it is in sync",
+    },
+    ActionInfo {
+        kind: "cloudflare.record",
+        acts: true,
+        roles: &[S],
+        targets: &["cloudflare"],
+        need: &["target", "records", "ttl"],
+        may: HOSTED,
+        timeout: Span::mins(3),
+        says: "sets records at Cloudflare in one batch; proxied, comment and tags stay",
+    },
+    ActionInfo {
+        kind: "powerdns.record",
+        acts: true,
+        roles: &[S],
+        targets: &["powerdns"],
+        need: &["target", "records", "ttl"],
+        may: HOSTED,
+        timeout: Span::mins(3),
+        says: "sets records by the API of a PowerDNS server, in one transaction",
+    },
+    ActionInfo {
+        kind: "digitalocean.record",
+        acts: true,
+        roles: &[S],
+        targets: &["digitalocean"],
+        need: &["target", "records", "ttl"],
+        may: HOSTED,
+        timeout: Span::mins(3),
+        says: "sets records at DigitalOcean, one call each",
+    },
+    ActionInfo {
+        kind: "ovh.record",
+        acts: true,
+        roles: &[S],
+        targets: &["ovh"],
+        need: &["target", "records", "ttl"],
+        may: HOSTED,
+        timeout: Span::mins(3),
+        says: "sets records at OVHcloud and publishes them",
     },
     ActionInfo {
         kind: "quorum",

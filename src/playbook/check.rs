@@ -4,7 +4,7 @@
 use super::expand::{Expanded, Scene, expand};
 use super::matching::stand_in;
 use super::model::{Args, Playbook};
-use super::{Problem, live, order, quorum, read, safety, sites, times};
+use super::{Problem, approval, live, order, quorum, read, safety, sites, times};
 use crate::config::Config;
 use crate::document::{At, Sink, code, has_errors};
 use crate::expr::Expr;
@@ -35,6 +35,7 @@ fn rules(sink: &Sink, playbook: &Playbook, config: &Config, registry: &dyn Regis
     variables(sink, playbook);
     sites::mode(sink, playbook, config);
     times::check(sink, playbook);
+    approval::check(sink, playbook, config);
     let whole = ordered && playbook.steps.iter().all(|step| !step.ways.is_empty());
     if whole {
         safety::outline(sink, playbook);

@@ -14,9 +14,12 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
     for item in items.iter_mut() {
         for rung in &mut item.item.rungs {
             let (Form::Act(spec) | Form::Check(spec)) = &mut rung.form else { continue };
-            let target = spec.target.to_string();
+            let (kind, target) = (spec.kind.to_string(), spec.target.to_string());
             let Some(with) = spec.with.as_object_mut() else { continue };
-            match spec.kind.as_str() {
+            if kind.ends_with(".record") {
+                with.insert("stale_values".into(), stale_values(playbook, scene));
+            }
+            match kind.as_str() {
                 "postgres.fence" => {
                     with.entry("min_rung").or_insert(json!("lockout"));
                     if let Some((standby, _)) = pairs.iter().find(|(_, old)| *old == target) {
@@ -35,9 +38,6 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
                     if let Some(primary) = old.or(site) {
                         with.insert("primary".into(), primary);
                     }
-                }
-                "dns.record" => {
-                    with.insert("stale_values".into(), stale_values(playbook, scene));
                 }
                 "quorum" => {
                     let site = if with.contains_key("down") { scene.from } else { scene.to };

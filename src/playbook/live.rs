@@ -58,7 +58,7 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, items: &[Expanded]) {
             .flat_map(|other| other.item.rungs.iter().flat_map(|rung| &rung.proves))
             .collect();
         for spec in item.item.rungs.iter().filter_map(|rung| rung.form.spec()) {
-            if spec.kind.as_str() != "dns.record" {
+            if !spec.sets_records() {
                 continue;
             }
             for (name, places) in names(spec) {
@@ -84,9 +84,11 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, items: &[Expanded]) {
 fn names(spec: &Spec) -> Vec<(String, Vec<String>)> {
     let mut names: Vec<(String, Vec<String>)> = vec![];
     for record in spec.with.get("records").and_then(Value::as_array).into_iter().flatten() {
-        let leads = matches!(record["type"].as_str(), Some("A" | "AAAA" | "CNAME"));
+        // Nobody is sent to a set of weight 0.
+        let leads = matches!(record["type"].as_str(), Some("A" | "AAAA" | "CNAME")) && record["weight"] != 0;
         let Some(name) = record["name"].as_str().filter(|_| leads) else { continue };
-        let values = record["values"].as_array().into_iter().flatten().filter_map(Value::as_str).map(place);
+        let values = record["values"].as_array().into_iter().flatten().chain(record["alias"].get("name"));
+        let values = values.filter_map(Value::as_str).map(place);
         let name = place(name);
         match names.iter_mut().find(|(known, _)| *known == name) {
             Some((_, places)) => places.extend(values),

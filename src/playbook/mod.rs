@@ -8,6 +8,7 @@
 //! ```
 
 mod actions;
+mod approval;
 mod check;
 mod expand;
 mod fields;

@@ -1,10 +1,11 @@
 //! The checked form of a playbook: templates compiled, names resolved to indices, places kept for later
 //! messages.
 
+use super::approval::ApprovalPlaces;
 use crate::document::At;
 use crate::expr::{Expr, Matcher, Template};
 use crate::kernel::domain::{
-    Digest, FenceRung, ItemRole, Mode, Name, Objective, OnFailure, Retry, Role, RunKind, Span,
+    ApprovalRule, Digest, FenceRung, ItemRole, Mode, Name, Objective, OnFailure, Retry, Role, RunKind, Span,
 };
 use crate::kernel::inject::Inject;
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ pub struct Playbook {
     /// Addresses known to answer that a name must lead to.
     pub min_live_targets: Option<u32>,
     pub objective: Objective,
-    pub approval_expires: Span,
+    pub approval: ApprovalRule,
     /// The old primary is watched after a promotion until it is seen as a standby; unless the playbook says `none`.
     pub fence_watch: bool,
     pub commit_window: Span,
@@ -55,6 +56,7 @@ pub(super) struct Places {
     pub to: At,
     pub mode: At,
     pub top: At,
+    pub approval: ApprovalPlaces,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +138,10 @@ impl Way {
     }
     pub fn is(&self, kind: &str) -> bool {
         self.action().is_some_and(|(info, _, _)| info.kind == kind)
+    }
+    /// Sets records of a name, by whatever provider.
+    pub fn sets_records(&self) -> bool {
+        self.action().is_some_and(|(info, _, _)| info.kind.ends_with(".record"))
     }
 }
 

@@ -2,7 +2,7 @@
 //! together, later.
 
 use super::model::{Places, Playbook, Trigger};
-use super::steps;
+use super::{approval, steps};
 use crate::document::{Node, Sink, Table, code, read};
 use crate::expr::{Expr, Matcher, Template};
 use crate::kernel::domain::{Mode, Name, Objective, RunKind, Span};
@@ -19,6 +19,7 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
     let name = top.need_name("playbook");
     let service = top.need_name("service");
     let (from, to) = (template(&top, "from"), template(&top, "to"));
+    let (approval, approval_places) = approval::read(&top);
     let mut playbook = Playbook {
         name: name.unwrap_or_else(|| Name::from("?")),
         description: top.text("description").unwrap_or_default().to_owned(),
@@ -35,7 +36,7 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
         resume_within: None,
         min_live_targets: None,
         objective: read_objective(&top),
-        approval_expires: read_approval(&top),
+        approval,
         fence_watch: true,
         commit_window: Span::ZERO,
         file: sink.source().file.clone(),
@@ -44,7 +45,7 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
         from: from.unwrap_or(Template::Fixed(Value::Null)),
         to: to.unwrap_or(Template::Fixed(Value::Null)),
         steps: vec![],
-        places: places(&top),
+        places: Places { approval: approval_places, ..places(&top) },
     };
     read_limits(&top, &mut playbook);
     playbook.steps = steps::guards(&top);
@@ -61,7 +62,13 @@ pub(super) fn draft(sink: &Sink) -> Option<Playbook> {
 
 fn places(top: &Table<'_>) -> Places {
     let value = |key: &'static str| top.get(key).map_or(top.at.clone(), |node| node.at.clone());
-    Places { from: value("from"), to: value("to"), mode: value("mode"), top: top.at.clone() }
+    Places {
+        from: value("from"),
+        to: value("to"),
+        mode: value("mode"),
+        top: top.at.clone(),
+        ..Places::default()
+    }
 }
 
 fn template(top: &Table<'_>, key: &'static str) -> Option<Template> {
@@ -199,27 +206,6 @@ fn read_objective(top: &Table<'_>) -> Objective {
     let objective = Objective { rto: table.span("rto"), rpo: table.span("rpo") };
     table.finish();
     objective
-}
-
-fn read_approval(top: &Table<'_>) -> Span {
-    const EXPIRES: Span = Span::mins(15);
-    let Some(table) = top.table("approval") else { return EXPIRES };
-    if table.integer("need", 1, 9).is_some_and(|need| need > 1) {
-        let says = "more than one approval is not yet in this version";
-        table.sink.error_hint(code::NOT_YET, table.key_at("need"), says, "write need: 1");
-    }
-    let expires = table.span("expires");
-    table.names("from");
-    table.names("via");
-    table.boolean("not_requester");
-    table.word("on_expiry", &["escalate", "reject", "hold"]);
-    for key in ["from", "not_requester", "on_expiry", "via"] {
-        if table.get(key).is_some() {
-            table.not_enforced(key, "any one person of the role approver may approve, by any way");
-        }
-    }
-    table.finish();
-    expires.unwrap_or(EXPIRES)
 }
 
 fn read_afterwards(top: &Table<'_>, playbook: &mut Playbook) {

@@ -6,7 +6,7 @@ use super::{AlertView, Playbook, Problem, sites};
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{
-    Afterwards, ApprovalRule, Cause, Epoch, Form, Item, ItemId, Limits, Name, Resolved, Role, RunId, Watched,
+    Afterwards, Cause, Epoch, Form, Item, ItemId, Limits, Name, Resolved, RunId, Watched,
 };
 
 /// The fold that runs opened by this version begin with.
@@ -54,7 +54,7 @@ pub fn resolve(playbook: &Playbook, config: &Config, opening: Opening) -> Result
         locks: locks(&items),
         afterwards: afterwards(playbook, &items),
         items,
-        approval: ApprovalRule { expires: playbook.approval_expires, role: Role::Approver },
+        approval: playbook.approval.clone(),
         limits: Limits {
             min_live_targets: playbook.min_live_targets.unwrap_or(super::live::LEAST),
             resume_within: playbook.resume_within.unwrap_or(defaults.resume_within),

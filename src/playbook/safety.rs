@@ -132,16 +132,17 @@ pub(super) fn check(
     scene: &Scene<'_>,
     items: &[Expanded],
 ) {
+    let each = || {
+        let rungs = items.iter().flat_map(|item| item.item.rungs.iter().map(move |rung| (item, rung)));
+        rungs.filter_map(|(item, rung)| Some((item, rung.form.spec()?)))
+    };
     let of = |kind: &str| -> Vec<(&Expanded, &Spec)> {
-        let each = items.iter().flat_map(|item| item.item.rungs.iter().map(move |rung| (item, rung)));
-        each.filter_map(|(item, rung)| Some((item, rung.form.spec()?)))
-            .filter(|(_, spec)| spec.kind.as_str() == kind)
-            .collect()
+        each().filter(|(_, spec)| spec.kind.as_str() == kind).collect()
     };
     for (item, spec) in of("postgres.promote") {
         promote(sink, playbook, config, scene, items, (item, spec));
     }
-    for (dns, _) in of("dns.record") {
+    for (dns, _) in each().filter(|(_, spec)| spec.sets_records()) {
         let step = &playbook.steps[dns.step];
         let before = playbook.before(dns.step);
         for (promote, _) in of("postgres.promote") {

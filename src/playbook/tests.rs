@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::{Config, parse};
 use crate::kernel::domain::{
-    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, Resolved, Role, RunId, Span,
-    Spec, StepPlan, Time, Via,
+    Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, OnFailure, Resolved, Role, RunId,
+    Span, Spec, StepPlan, Time, Via,
 };
 use crate::kernel::port::{Bound, Check, Ctx, ProviderError, Registry};
 use futures_util::future::BoxFuture;
@@ -89,7 +89,7 @@ fn alert(labels: &[(&str, &str)]) -> AlertView {
 }
 
 fn opening(alert: Option<AlertView>) -> Opening {
-    let by = Actor { name: "bo".into(), roles: vec![Role::Operator], via: Via::Cli };
+    let by = Actor::token("bo".into(), vec![Role::Operator], Via::Cli);
     Opening {
         run: RunId::from("7KQ4M2"),
         epoch: 3,
@@ -298,6 +298,34 @@ fn rules_of_safety() {
 }
 
 #[test]
+fn what_a_step_does_when_it_fails_fits_the_step() {
+    let commit = "    commit_point: true\n";
+    let last = "    retry: { attempts: 5, backoff: 2s..30s }\n    timeout: 2m\n";
+    let cases: &[(&str, &str, &[&str])] = &[
+        (commit, "on_failure: pause", &[]),
+        (commit, "on_failure: undo", &[]),
+        (commit, "on_failure: continue", &["PM1250"]),
+        (commit, "on_failure: retreat", &["PM1206"]),
+        // After the commit point a run goes forward only.
+        (last, "on_failure: undo", &["PM1249"]),
+        (last, "on_failure: pause", &[]),
+        (last, "optional: true\n    on_failure: continue", &[]),
+        (last, "optional: true\n    on_failure: pause", &["PM1250"]),
+        (last, "optional: true\n    on_failure: undo", &["PM1250"]),
+    ];
+    for (place, line, wanted) in cases {
+        let problems = edited(place, &format!("{place}    {line}\n"));
+        assert_eq!(codes(&problems), *wanted, "{line:?}\n{}", rendered(&problems));
+    }
+    let text = PLAYBOOK.replace(commit, &format!("{commit}    on_failure: undo\n"));
+    let playbook = checked(&text).0.unwrap();
+    let resolved = resolve(&playbook, &config(), opening(None)).unwrap();
+    let undoes = |item: &&crate::kernel::domain::Item| item.on_failure == OnFailure::Undo;
+    let names: Vec<&str> = resolved.items.iter().filter(undoes).map(|item| item.name.as_str()).collect();
+    assert_eq!(names, ["promote standby"]);
+}
+
+#[test]
 fn auto_needs_guards_and_a_cooldown() {
     let text = PLAYBOOK.replace("mode: observe  ", "mode: auto  ").replace("cooldown: 1h, ", "");
     assert_eq!(codes(&checked(&text).1), ["PM1246", "PM1254"]);
@@ -305,6 +333,28 @@ fn auto_needs_guards_and_a_cooldown() {
     let text = format!("{}{}", &text[..start], &text[end..]);
     let found = checked(&text).1;
     assert!(["PM1245", "PM1246", "PM1253"].iter().all(|code| codes(&found).contains(code)), "{found:?}");
+}
+
+#[test]
+fn an_approval_that_nobody_could_give_is_refused() {
+    let of = |approval: &str| {
+        let text = PLAYBOOK.replace("mode: observe  ", "mode: approve  ");
+        let edited = text.replace("approval: { need: 1, expires: 15m }", approval);
+        assert_ne!(edited, text);
+        codes(&checked(&edited).1).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (approval, wanted) in [
+        ("approval: { need: 1, from: [oncall] }", &[][..]),
+        ("approval: { on_expiry: reject, not_requester: false, via: [cli] }", &[]),
+        ("approval: { need: 2, from: [oncall] }", &["PM1257"]),
+        ("approval: { need: 2 }", &["PM1257"]),
+        ("approval: { from: [onkall] }", &["PM1210"]),
+        ("approval: { via: [web, slack] }", &["PM1207"]),
+        ("approval: { via: [link] }", &["PM1207"]),
+        ("approval: { via: [wob] }", &["PM1206"]),
+    ] {
+        assert_eq!(of(approval), wanted, "{approval}");
+    }
 }
 
 #[test]

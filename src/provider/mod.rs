@@ -5,6 +5,7 @@ pub mod dns;
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub mod host;
+pub mod hosted;
 pub mod http;
 pub mod owner;
 mod params;

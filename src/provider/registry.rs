@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{Owner, dns, host, http, postgres};
+use super::{Owner, dns, host, hosted, http, postgres};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -13,6 +13,7 @@ pub struct Ports {
     pub postgres: Arc<dyn postgres::Port>,
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
+    pub hosted: Arc<dyn hosted::Port>,
     pub http: Arc<dyn http::Port>,
     /// In whose name claims are left at remotes.
     pub owner: Owner,
@@ -27,6 +28,7 @@ impl Ports {
             postgres,
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
+            hosted: Arc::new(hosted::Wire::default()),
             http: Arc::new(http::Wire::new(Some(ping))),
             owner: Owner::default(),
         }
@@ -78,6 +80,11 @@ impl Registry for ProviderRegistry {
             | "postgres.standby"
             | "sql.write_probe" => postgres::bind(spec, &self.config, &self.ports),
             "dns.record" => dns::bind(spec, &self.config, &self.ports),
+            "route53.record"
+            | "cloudflare.record"
+            | "powerdns.record"
+            | "digitalocean.record"
+            | "ovh.record" => hosted::bind(spec, &self.config, &self.ports),
             "command.run" | "file.render" => host::bind(spec, &self.config, &self.ports),
             "http.expect" | "quorum" | "still_firing" => http::bind(spec, &self.config, &self.ports),
             other => Err(vec![format!("there is no action or check named {other:?}")]),

@@ -24,6 +24,8 @@ struct World {
     lag: u32,
     lagging: u32,
     silent: BTreeSet<SocketAddr>,
+    /// Takes updates, and never lags.
+    primary: Option<SocketAddr>,
     updates: u32,
     /// The key may not write texts.
     no_texts: bool,
@@ -46,9 +48,10 @@ impl DnsModel {
         self.world.lock().expect("invariant: no panic while holding the lock")
     }
 
-    /// Secondaries answer this many questions with the old records after each change.
-    pub fn lag(&self, questions: u32) {
-        self.world().lag = questions;
+    /// Every server but the primary answers this many questions with the old records after each change.
+    pub fn lag(&self, primary: Option<SocketAddr>, questions: u32) {
+        let mut world = self.world();
+        (world.primary, world.lag) = (primary, questions);
     }
 
     /// The server stops answering, or answers again.
@@ -145,7 +148,7 @@ fn no_answer(says: &str) -> NoAnswer {
 impl Port for DnsModel {
     fn ask<'a>(
         &'a self,
-        zone: &'a Rfc2136Target,
+        _zone: &'a str,
         server: SocketAddr,
         questions: &'a [Question],
         _within: Span,
@@ -156,7 +159,10 @@ impl Port for DnsModel {
                 let mut world = self.world();
                 match fault {
                     _ if world.silent.contains(&server) => Err(no_answer("no answer")),
-                    Fault::None => Ok(world.ask(zone.servers.first() == Some(&server), questions)),
+                    Fault::None => {
+                        let primary = world.primary == Some(server);
+                        Ok(world.ask(primary, questions))
+                    }
                     Fault::Stale => Ok(world.before.answers(questions)),
                     Fault::Reject | Fault::LoseReply => Err(no_answer("no answer, as planted")),
                 }

@@ -3,6 +3,7 @@
 mod dns;
 mod hook;
 mod host;
+mod hosted;
 mod http;
 pub mod postgres;
 pub mod world;
@@ -10,4 +11,5 @@ pub mod world;
 pub use dns::DnsModel;
 pub use hook::{Calm, Fault, Hook};
 pub use host::{HostModel, Machine};
+pub use hosted::HostedModel;
 pub use http::{HttpModel, Sights};

@@ -15,7 +15,7 @@ pub use samples::Sampled;
 pub use watch::Watch;
 
 use super::postgres::{Servers, World};
-use super::{DnsModel, HostModel, HttpModel};
+use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Resolved, Span, Time};
 use crate::kernel::port::World as _;
@@ -147,6 +147,7 @@ impl TwoSites {
             postgres: self.postgres.clone(),
             dns: self.dns.clone(),
             host: self.hosts.clone(),
+            hosted: Arc::new(HostedModel::new(Arc::new(Calm), [])),
             http: self.http.clone(),
             owner: Owner::named("simulated"),
         }
@@ -184,7 +185,7 @@ impl TwoSites {
             let text = app.text(&self.names.old_address);
             self.hosts.app(app.host.as_str(), &app.file, &text, &app.restart, &app.is_current);
         }
-        self.dns.lag(self.start.dns_lag);
+        self.dns.lag(self.names.primary_server, self.start.dns_lag);
         self.postgres.by_hand(|pair| {
             pair.server(self.names.new.as_str()).promote_looks = self.start.promote_looks;
             if self.start.behind > 0 {

@@ -15,6 +15,7 @@ mod ledger;
 mod lock;
 mod neighbour;
 mod open;
+mod people;
 mod read;
 mod script;
 mod tail;
@@ -26,7 +27,8 @@ pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
-pub use token::{Token, create_token, list_tokens, revoke_token};
+pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
+pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};
@@ -39,7 +41,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tail::Tail;
 use token::TokenCache;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use writer::{Job, QUEUE, Waiting, Writer};
 
@@ -110,6 +112,11 @@ impl SqliteStore {
         let dir = dir.to_owned();
         let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, running });
         Ok(Opened { store, head })
+    }
+
+    /// Rung at each commit of records.
+    pub fn follow(&self) -> watch::Receiver<Position> {
+        self.tail.follow()
     }
 
     pub fn dir(&self) -> &Path {
@@ -191,6 +198,14 @@ impl Backend for SqliteStore {
     }
     fn read<'a>(&'a self, stream: &'a Stream, from: Seq) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         Box::pin(read::stream(&self.readers, stream, from))
+    }
+    fn newest<'a>(
+        &'a self,
+        stream: &'a Stream,
+        kinds: &'a [&'a str],
+        max: u32,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        Box::pin(read::newest(&self.readers, stream, kinds, max))
     }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
         Box::pin(async move {

@@ -17,6 +17,21 @@ pub(super) async fn stream(pool: &SqlitePool, name: &Stream, from: Seq) -> Resul
     query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
 }
 
+/// Walks the stream's index from its end, and stops at the bound.
+pub(super) async fn newest(
+    pool: &SqlitePool,
+    name: &Stream,
+    kinds: &[&str],
+    max: u32,
+) -> Result<Vec<Entry>, ReadError> {
+    let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+               WHERE stream = ?1 AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2))) \
+               ORDER BY seq DESC LIMIT +?3";
+    let query = sqlx::query(sql).bind(name.to_string()).bind(serde_json::json!(kinds).to_string()).bind(max);
+    let rows = query.fetch_all(pool).await.map_err(|e| failed(&e))?;
+    rows.iter().rev().map(entry).collect()
+}
+
 pub(super) async fn scan(pool: &SqlitePool, from: Position, max: u32) -> Result<Vec<Entry>, ReadError> {
     // The plus: SQLite compiles a statement anew each time that a bare parameter of LIMIT is bound.
     let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \

@@ -2,6 +2,7 @@
 //! create`, `token list` and `token revoke` work beside a running server.
 
 use super::neighbour::read_digest;
+use super::people::{self, PeopleDeed};
 use super::writer::Job;
 use super::{DirLock, SqliteStore, StoreError, code, open};
 use crate::kernel::domain::{Digest, Name, Role, Secret, Time};
@@ -21,12 +22,34 @@ const PREFIX: &str = "pm_";
 pub struct Token {
     /// SHA-256 of the token; its first characters name it in lists.
     pub hash: Digest,
-    pub role: Role,
-    /// Who holds it: a person, or for role `source` the source.
-    pub name: Name,
+    pub holder: Holder,
     pub created: Time,
+    pub expires: Option<Time>,
     pub last_used: Option<Time>,
     pub revoked: Option<Time>,
+}
+
+/// Whose token it is, and so what it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A person of the configuration, with all of their roles or only with this one.
+    Person { name: Name, only: Option<Role> },
+    /// A program, or somebody who is in no configuration: one role for everything.
+    Named { name: Name, role: Role },
+}
+
+impl Holder {
+    pub fn name(&self) -> &Name {
+        match self {
+            Holder::Person { name, .. } | Holder::Named { name, .. } => name,
+        }
+    }
+    pub fn role(&self) -> Option<Role> {
+        match self {
+            Holder::Person { only, .. } => *only,
+            Holder::Named { role, .. } => Some(*role),
+        }
+    }
 }
 
 /// Characters of the hash that name a token; 48 bits of a hash help nobody to guess 256 random ones.
@@ -38,12 +61,16 @@ impl Token {
     pub fn id(&self) -> String {
         self.hash.to_string().chars().take(ID).collect()
     }
+    pub fn has_expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
 }
 
 #[derive(Debug)]
 pub(super) enum TokenDeed {
     Insert(Token),
     Revoke { hash: Digest, at: Time },
+    People(PeopleDeed),
 }
 
 /// Rows changed.
@@ -51,42 +78,57 @@ pub(super) type TokenReply = Result<u64, String>;
 
 pub(super) async fn carry_out(conn: &mut SqliteConnection, deed: TokenDeed) -> Result<u64, sqlx::Error> {
     let query = match deed {
-        TokenDeed::Insert(token) => {
-            sqlx::query("INSERT INTO token (hash, role, name, created) VALUES (?1, ?2, ?3, ?4)")
-                .bind(token.hash.0.to_vec())
-                .bind(token.role.as_str())
-                .bind(token.name.to_string())
-                .bind(token.created.0)
-        }
+        TokenDeed::Insert(token) => sqlx::query(
+            "INSERT INTO token (hash, role, name, created, person, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .bind(token.hash.0.to_vec())
+        .bind(token.holder.role().map_or("", Role::as_str))
+        .bind(token.holder.name().to_string())
+        .bind(token.created.0)
+        .bind(i64::from(matches!(token.holder, Holder::Person { .. })))
+        .bind(token.expires.map(|at| at.0)),
         TokenDeed::Revoke { hash, at } => {
             sqlx::query("UPDATE token SET revoked = ?2 WHERE hash = ?1 AND revoked IS NULL")
                 .bind(hash.0.to_vec())
                 .bind(at.0)
         }
+        TokenDeed::People(deed) => return people::carry_out(conn, deed).await,
     };
     Ok(query.execute(conn).await?.rows_affected())
 }
 
 /// A new token and the row for it.
-fn make(role: Role, name: &Name, now: Time) -> Result<(Secret, Token), StoreError> {
+fn make(holder: Holder, expires: Option<Time>, now: Time) -> Result<(Secret, Token), StoreError> {
+    let text = random_text(PREFIX)?;
+    let hash = Digest::of(text.as_bytes());
+    let token = Token { hash, holder, created: now, expires, last_used: None, revoked: None };
+    Ok((Secret::new(text), token))
+}
+
+/// 256 random bits, as text.
+pub(super) fn random_text(prefix: &str) -> Result<String, StoreError> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random).map_err(|e| StoreError::token(&e))?;
-    let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-    let hash = Digest::of(text.as_bytes());
-    let token = Token { hash, role, name: name.clone(), created: now, last_used: None, revoked: None };
-    Ok((Secret::new(text), token))
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random)))
 }
 
 fn decode(row: &SqliteRow) -> Result<Token, StoreError> {
     let token = || -> Result<Token, sqlx::Error> {
         let role: String = row.try_get(1)?;
         let unknown = || sqlx::Error::Decode(format!("a token has the unknown role {role:?}").into());
+        let name = Name::from(row.try_get::<String, _>(2)?);
+        let known = Role::parse(&role);
+        let holder = match (row.try_get::<i64, _>(6)? != 0, known) {
+            (true, only) if only.is_some() || role.is_empty() => Holder::Person { name, only },
+            (false, Some(role)) => Holder::Named { name, role },
+            _ => return Err(unknown()),
+        };
         let time = |column: usize| row.try_get::<Option<i64>, _>(column).map(|t| t.map(Time));
         Ok(Token {
             hash: read_digest(row, 0)?,
-            role: Role::parse(&role).ok_or_else(unknown)?,
-            name: row.try_get::<String, _>(2)?.into(),
+            holder,
             created: Time(row.try_get(3)?),
+            expires: time(7)?,
             last_used: time(4)?,
             revoked: time(5)?,
         })
@@ -144,7 +186,7 @@ fn search(tokens: &[Token], hash: Digest) -> Option<Token> {
 impl SqliteStore {
     /// Returned once; it cannot be shown again.
     pub async fn insert_token(&self, role: Role, name: &Name, now: Time) -> Result<Secret, StoreError> {
-        let (secret, token) = make(role, name, now)?;
+        let (secret, token) = make(Holder::Named { name: name.clone(), role }, None, now)?;
         self.token_deed(TokenDeed::Insert(token)).await?;
         Ok(secret)
     }
@@ -161,6 +203,7 @@ impl SqliteStore {
             self.cache.put(generation, fresh.clone());
             found = search(&fresh, hash);
         }
+        found = found.filter(|token| !token.has_expired(now));
         if let Some(token) = &found {
             self.buffer.used(token.hash, now);
         }
@@ -179,7 +222,7 @@ impl SqliteStore {
         Ok(revoked? > 0)
     }
 
-    async fn token_deed(&self, deed: TokenDeed) -> Result<u64, StoreError> {
+    pub(super) async fn token_deed(&self, deed: TokenDeed) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
         let closed = |_| StoreError::token(&"the store is closed, or too many wait");
         self.jobs.try_send(Job::Token(deed, reply)).map_err(closed)?;
@@ -189,7 +232,7 @@ impl SqliteStore {
 }
 
 async fn all<'e>(from: impl sqlx::SqliteExecutor<'e>) -> Result<Vec<Token>, StoreError> {
-    let sql = "SELECT hash, role, name, created, last_used, revoked FROM token ORDER BY created, hash";
+    let sql = "SELECT hash, role, name, created, last_used, revoked, person, expires FROM token ORDER BY created, hash";
     let rows = sqlx::query(sql).fetch_all(from).await.map_err(|e| StoreError::token(&e))?;
     rows.iter().map(decode).collect()
 }
@@ -229,7 +272,12 @@ fn named(tokens: Vec<Token>, id: &str) -> Result<Token, StoreError> {
 
 /// `token create`: one row, beside a running server and without its lock. Where there is no database yet it is
 /// made, under the lock.
-pub async fn create_token(dir: &Path, role: Role, name: &Name, now: Time) -> Result<Secret, StoreError> {
+pub async fn create_token(
+    dir: &Path,
+    holder: Holder,
+    expires: Option<Time>,
+    now: Time,
+) -> Result<Secret, StoreError> {
     if !open::database_file(dir).exists() {
         let _lock = DirLock::take(dir)?;
         open::create_file(dir)?;
@@ -238,7 +286,7 @@ pub async fn create_token(dir: &Path, role: Role, name: &Name, now: Time) -> Res
         open::prepare(dir, &mut conn).await?;
         conn.close().await.map_err(|e| StoreError::open(&path, &e))?;
     }
-    let (secret, token) = make(role, name, now)?;
+    let (secret, token) = make(holder, expires, now)?;
     let path = open::database_file(dir);
     let mut conn = open::guest(dir).await.map_err(|e| StoreError::open(&path, &e))?;
     open::require_current(dir, &mut conn).await?;

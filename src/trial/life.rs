@@ -146,7 +146,7 @@ impl Set {
 }
 
 fn say(answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), String> {
-    let by = Actor { name: "bo".into(), roles: vec![Role::IncidentLead, Role::Operator], via: Via::Cli };
+    let by = Actor::token("bo".into(), vec![Role::IncidentLead, Role::Operator], Via::Cli);
     match answer {
         Answer::PowerOff => {
             sites.power_off_old();
@@ -155,7 +155,7 @@ fn say(answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), S
         Answer::AcceptUnfenced => {
             sites.accept_unfenced();
             let accept_unfenced = vec![sites.names.old.clone()];
-            sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced })
+            sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced, solo: false })
         }
     }
 }

@@ -99,6 +99,9 @@ pub struct Person {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Says {
     Approve,
+    /// Who asked for the run approves it, since nobody else is there.
+    ApproveAlone,
+    Pass,
     AcceptUnfenced,
     Reject,
     Confirm,

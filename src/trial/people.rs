@@ -3,7 +3,7 @@
 use super::faults::means;
 use super::model::{Person, Says, Word};
 use crate::config::Config;
-use crate::kernel::domain::{Actor, Digest, ItemId, Role, RunId, Via};
+use crate::kernel::domain::{Actor, Digest, ItemId, Name, Role, RunId, Via};
 use crate::kernel::engine::{Command, Consent, ItemPhase, Run};
 use crate::kernel::sim::Sim;
 use crate::simulated::world::TwoSites;
@@ -12,18 +12,20 @@ use crate::simulated::world::TwoSites;
 const OPERATORS: [Role; 3] = [Role::Operator, Role::IncidentLead, Role::Admin];
 
 /// `Err`: there is nobody of this name.
-pub fn actor(config: &Config, person: &Person) -> Result<Actor, String> {
+pub fn actor(config: &Config, person: &Person, service: &Name) -> Result<Actor, String> {
     let name = person.name.0.as_str();
-    let roles = match (&person.roles, config.people.get(&name.into())) {
+    let known = config.people.get(&Name::from(name));
+    let roles = match (&person.roles, known) {
         (Some(roles), _) => roles.clone(),
-        (None, Some(known)) => known.roles.clone(),
+        (None, Some(known)) => known.roles_for(service),
         (None, None) => {
             return Err(format!(
                 "{name} is not among [people] of the configuration; add them, or say as: [role] here"
             ));
         }
     };
-    Ok(Actor { name: name.into(), roles, via: Via::Cli })
+    let groups = known.map(|known| known.groups.clone()).unwrap_or_default();
+    Ok(Actor { person: known.is_some(), groups, ..Actor::token(name.into(), roles, Via::Cli) })
 }
 
 /// `Ok(Err(why))`: the run refused it.
@@ -45,10 +47,12 @@ pub fn say(
         None => None,
     };
     let command = match word.says {
-        Says::Approve => Command::Approve { digest: asked(run), accept_unfenced: vec![] },
+        Says::Approve => Command::Approve { digest: asked(run), accept_unfenced: vec![], solo: false },
+        Says::ApproveAlone => Command::Approve { digest: asked(run), accept_unfenced: vec![], solo: true },
+        Says::Pass => Command::Pass,
         Says::AcceptUnfenced => {
             let accept_unfenced = vec![sites.names.old.clone()];
-            Command::Approve { digest: Digest::ZERO, accept_unfenced }
+            Command::Approve { digest: Digest::ZERO, accept_unfenced, solo: false }
         }
         Says::Reject => Command::Reject,
         Says::Confirm => Command::Confirm { item },
@@ -57,7 +61,10 @@ pub fn say(
         Says::Abort => Command::Abort,
         Says::Close => Command::Close,
     };
-    let decides = matches!(word.says, Says::Approve | Says::AcceptUnfenced | Says::Reject);
+    let decides = matches!(
+        word.says,
+        Says::Approve | Says::ApproveAlone | Says::AcceptUnfenced | Says::Reject | Says::Pass
+    );
     if !decides && !OPERATORS.iter().any(|role| by.has(*role)) {
         return Ok(Err(format!("{by} has none of the roles operator, incident-lead, admin")));
     }

@@ -195,7 +195,7 @@ impl Play<'_> {
 
     fn say(&mut self, word: &Word) -> Result<(), String> {
         self.quiet_since = self.sim.world.now();
-        let by = people::actor(&self.stage.config, &word.who)?;
+        let by = people::actor(&self.stage.config, &word.who, &self.stage.playbook.service)?;
         let run = self.folded()?;
         let said = people::say(word, &by, &self.sim, &self.sites, &run, &self.run);
         let who = &word.who.name.0;

@@ -2,10 +2,11 @@
 
 use super::life::{HOLD, NOW, PATIENCE, Plot};
 use super::model::{Case, Incoming};
+use super::people;
 use crate::config::Config;
 use crate::document::Problem;
 use crate::intake::{Status, alertmanager};
-use crate::kernel::domain::{Actor, Cause, Mode, Reason, Resolved, Role, Span, Via};
+use crate::kernel::domain::{Cause, Mode, Reason, Resolved, Span};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
 use crate::simulated::world::Start;
@@ -40,8 +41,7 @@ impl Stage {
     pub fn begin(&self, case: &Case) -> Result<Began, String> {
         let (cause, alert, confirmed_for) = match &case.started_by {
             Some(person) => {
-                let by =
-                    Actor { name: person.name.0.as_str().into(), roles: vec![Role::Operator], via: Via::Cli };
+                let by = people::actor(&self.config, person, &self.playbook.service)?;
                 (Cause::Person { by, reason: "as the test says".into() }, None, Span::ZERO)
             }
             None => {

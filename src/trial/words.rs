@@ -30,8 +30,10 @@ pub const FAULTS: [(&str, FaultKind); 8] = [
 
 pub const BY_HAND: &str = "changed by hand";
 
-pub const SAYS: [(&str, Says); 8] = [
+pub const SAYS: [(&str, Says); 10] = [
     ("approve", Says::Approve),
+    ("approve alone", Says::ApproveAlone),
+    ("pass", Says::Pass),
     ("accept unfenced", Says::AcceptUnfenced),
     ("reject", Says::Reject),
     ("confirm", Says::Confirm),

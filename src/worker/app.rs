@@ -40,6 +40,8 @@ pub struct App {
     pub board: super::watch::Board,
     pub metrics: Metrics,
     pub bodies: Bodies,
+    pub(super) doors: super::people::Doors,
+    pub(super) looks: super::looks::Looks,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -138,6 +140,8 @@ impl App {
             board: super::watch::Board::default(),
             metrics: Metrics::default(),
             bodies: Bodies::default(),
+            doors: Default::default(),
+            looks: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
@@ -258,8 +262,7 @@ impl App {
                 batch = batch.part(service.clone(), Some(self.seq(&service).await?), joined);
             }
             match self.journal.append(batch).await {
-                Ok(receipt) => {
-                    self.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+                Ok(_) => {
                     // A freeze that came at the same moment has either seen this run, or is seen here.
                     if let Err(error) = self.tell_freezes(&run).await {
                         tracing::error!(%run, %error, "it is told of freezes before its first pass");
@@ -295,7 +298,6 @@ impl App {
             match self.journal.append(batch.summary(summary)).await {
                 Ok(receipt) => {
                     let position = receipt.stamped.last().map_or(0, |s| s.position);
-                    self.wakes.appended(position);
                     self.wakes.run(id.clone());
                     return Ok((position, says));
                 }

@@ -11,6 +11,7 @@ use super::triage::triage;
 use super::watch::{watch_fences, watch_windows};
 use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
+use crate::http::listen::{Peer, TlsListener, acceptor, bind_socket, socket_path};
 use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
 use crate::kernel::journal::Journal;
 use crate::kernel::port::World;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 const HEAD_EVERY: Span = Span::mins(1);
@@ -46,6 +48,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
             "PM2101: cannot listen on {}: {error}. Nothing was started. Is another server there?",
             options.listen
         )
+    })?;
+    let tls = options.config.web.tls.as_ref().map(acceptor).transpose().map_err(|why| {
+        anyhow::anyhow!("PM2102: {why}. Nothing was started. Mend [web.tls] of the configuration")
     })?;
     let app = Arc::new(assemble(&options, store.clone(), head).await?);
     app.load_limits().await?;
@@ -70,8 +75,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         }
         stopping.cancel();
     };
-    let served = axum::serve(listener, crate::http::router(app.clone()).into_make_service())
-        .with_graceful_shutdown(signalled);
+    let served = listen(listener, tls, app.clone(), signalled);
+    tasks.spawn(listen_on_socket(app.clone(), options.data.clone(), stop.clone()));
     // Followers of the journal would hold a graceful stop for ever.
     tokio::select! {
         result = served => result?,
@@ -89,6 +94,46 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     }
     store.close().await;
     Ok(())
+}
+
+/// TCP, under TLS where the configuration has a certificate.
+async fn listen(
+    tcp: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: Arc<App>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let service = crate::http::router(app).into_make_service_with_connect_info::<Peer>();
+    match tls {
+        None => axum::serve(tcp, service).with_graceful_shutdown(stop).await?,
+        Some(tls) => {
+            axum::serve(TlsListener::new(tcp, tls), service).with_graceful_shutdown(stop).await?;
+        }
+    }
+    Ok(())
+}
+
+/// For people at the machine, when nothing else works. Without it everything else goes on.
+async fn listen_on_socket(app: Arc<App>, data: PathBuf, stop: CancellationToken) {
+    let listener = match bind_socket(&data) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the socket pointsman.sock cannot be opened; people at this machine use the network");
+            return;
+        }
+    };
+    let service = crate::http::router(app).into_make_service_with_connect_info::<Peer>();
+    tokio::select! {
+        served = axum::serve(listener, service).into_future() => {
+            if let Err(error) = served {
+                tracing::error!(%error, "nobody is served on the socket any more");
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+    if let Err(error) = std::fs::remove_file(socket_path(&data)) {
+        tracing::debug!(%error, "the socket was gone already");
+    }
 }
 
 async fn signal() {
@@ -152,8 +197,9 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
     }
     let active = app.playbooks.active().count();
     say(&format!(
-        "pointsman {} listens on http://{address} with {}",
+        "pointsman {} listens on {}://{address} with {}",
         env!("CARGO_PKG_VERSION"),
+        if options.config.web.tls.is_some() { "https" } else { "http" },
         counted(active, "active playbook")
     ));
     Ok(())

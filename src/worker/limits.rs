@@ -11,9 +11,7 @@ pub use ledger::Changes;
 pub use standing::{Standing, Tripped};
 
 use super::{App, CommandError};
-use crate::kernel::domain::{
-    Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stamped, Stream, Time,
-};
+use crate::kernel::domain::{Actor, Name, Position, Reason, Record, Resolved, RunId, Span, Stream, Time};
 use crate::kernel::engine::{Command, Freeze, Refused, Run, Summary, may_freeze};
 use crate::kernel::journal::{AppendError, Batch, ReadError};
 use crate::playbook::Playbook;
@@ -102,10 +100,12 @@ impl App {
         reasoned(reason)?;
         let itself = service.is_none() && self.frozen().is_some();
         if !itself && !self.freezes().iter().any(|f| f.service == service) {
-            let what = service.as_ref().map_or("nothing as a whole".to_owned(), |s| format!("not {s}"));
+            let none = service
+                .as_ref()
+                .map_or("nothing is frozen as a whole".to_owned(), |s| format!("{s} is not frozen"));
             let left: Vec<String> = self.freezes().iter().map(Freeze::says).collect();
             let left = if left.is_empty() { String::new() } else { format!("; {}", left.join("; ")) };
-            return Err(CommandError::Refused(Refused::Conflict(format!("{what} is frozen{left}"))));
+            return Err(CommandError::Refused(Refused::Conflict(format!("{none}{left}"))));
         }
         let record =
             Record::Thawed { service: service.clone(), by: Some(by.clone()), reason: reason.to_owned() };
@@ -222,9 +222,8 @@ impl App {
         if let Some(at) = self.standing().ends.get(&summary.run) {
             return Ok(*at);
         }
-        let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
-        let end = records.iter().find(|stamped| matches!(stamped.record, Record::Finished { .. }));
-        let at = end.map_or(summary.updated, |stamped| stamped.at);
+        let end = self.journal.newest(&Stream::Run(summary.run.clone()), &["finished"], 1).await?;
+        let at = end.last().map_or(summary.updated, |stamped| stamped.at);
         let mut standing = self.standing();
         if standing.ends.len() > 10 * LOOK_BACK as usize {
             standing.ends.clear();
@@ -235,9 +234,13 @@ impl App {
 
     /// When a person last acknowledged a run of this service.
     async fn seen(&self, service: &Name) -> Result<Option<Time>, ReadError> {
-        let records = self.journal.read(&Stream::Service(service.clone()), 1).await?;
-        let said = |stamped: &&Stamped| matches!(stamped.record, Record::Acknowledged { .. });
-        Ok(records.iter().rfind(said).map(|stamped| stamped.at))
+        if let Some(at) = self.standing().seen.get(service) {
+            return Ok(*at);
+        }
+        let said = self.journal.newest(&Stream::Service(service.clone()), &["acknowledged"], 1).await?;
+        let at = said.last().map(|stamped| stamped.at);
+        // One that was written meanwhile is newer.
+        Ok(*self.standing().seen.entry(service.clone()).or_insert(at))
     }
 
     /// A person's run that was not opened, on record.
@@ -354,7 +357,7 @@ impl App {
     }
 
     /// Appends one record to a stream that others write to as well, and folds it.
-    async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
+    pub(super) async fn note(&self, stream: Stream, record: Record) -> Result<Position, CommandError> {
         for _ in 0..RACES {
             let (seq, now) = (self.seq(&stream).await?, self.world.now());
             match self.journal.write(now, stream.clone(), Some(seq), record.clone()).await {
@@ -363,7 +366,6 @@ impl App {
                         self.standing().apply(stamped);
                     }
                     let position = receipt.stamped.last().map_or(0, |s| s.position);
-                    self.wakes.appended(position);
                     self.wakes.limits.notify_one();
                     return Ok(position);
                 }

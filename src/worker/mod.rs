@@ -2,6 +2,7 @@
 
 mod ahead;
 mod app;
+mod asks;
 mod bodies;
 mod clocks;
 mod confirm;
@@ -9,8 +10,11 @@ mod dry;
 mod faults;
 mod instance;
 mod limits;
+mod links;
+mod looks;
 mod metrics;
 mod occurrence;
+mod people;
 mod playbooks;
 mod refusals;
 mod sampling;
@@ -21,10 +25,14 @@ mod watch;
 mod world;
 
 pub use app::{App, CommandError, OpenError};
+pub use asks::{Ask, Wanted};
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use limits::{Sick, Tripped};
+pub use links::{approval_path, locates};
+pub use looks::Look;
 pub use metrics::Metrics;
+pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
 pub use wakes::Wakes;
 pub use world::SystemWorld;

@@ -126,7 +126,6 @@ async fn write(app: &App, id: &RunId, record: Record) -> Result<u64, CommandErro
         match app.journal.append(batch).await {
             Ok(receipt) => {
                 let position = receipt.stamped.last().map_or(0, |s| s.position);
-                app.wakes.appended(position);
                 return Ok(position);
             }
             Err(AppendError::Moved { .. }) => {}
@@ -137,6 +136,17 @@ async fn write(app: &App, id: &RunId, record: Record) -> Result<u64, CommandErro
 }
 
 impl App {
+    /// Whose old primary it is.
+    pub async fn watched_service(&self, target: &Name) -> Result<Name, CommandError> {
+        Ok(self.watched(target).await?.service)
+    }
+
+    async fn watched(&self, target: &Name) -> Result<Summary, CommandError> {
+        let has = |summary: &Summary| summary.watches.iter().any(|line| line.target == *target);
+        let none = || CommandError::Refused(Refused::NoSuch(format!("nothing watches {target}")));
+        self.summaries(ALL).await?.into_iter().find(has).ok_or_else(none)
+    }
+
     /// A person closes the watch of an old primary; of the newest run that still has one.
     pub async fn close_fence_watch(
         &self,
@@ -144,10 +154,7 @@ impl App {
         by: &crate::kernel::domain::Actor,
         reason: &str,
     ) -> Result<(RunId, u64), CommandError> {
-        let has = |summary: &Summary| summary.watches.iter().any(|line| line.target == *target);
-        let all = self.summaries(ALL).await?;
-        let none = || CommandError::Refused(Refused::NoSuch(format!("nothing watches {target}")));
-        let id = all.into_iter().find(has).map(|summary| summary.run).ok_or_else(none)?;
+        let id = self.watched(target).await?.run;
         let run = self.run(&id).await?.ok_or(CommandError::NoSuchRun)?;
         let record = run.decide_close_watch(target, by, reason).map_err(CommandError::Refused)?;
         let position = write(self, &id, record).await?;

@@ -5,4 +5,5 @@ mod budgets;
 mod freezes;
 mod locks;
 mod rules;
-mod yard;
+mod screens;
+pub mod yard;

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
 mod bad_playbooks;
+mod contract;
 mod dns;
 mod failover;
 mod fence_check;
@@ -10,6 +11,7 @@ mod host;
 mod http;
 mod intake;
 mod limits;
+mod people;
 mod playbook;
 mod postgres;
 mod remote;

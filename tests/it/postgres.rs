@@ -115,6 +115,21 @@ async fn without_superuser_the_best_is_read_only_and_the_ladder_goes_on() {
     assert!(matches!(&facts[0], Fact::Fenced { rung: FenceRung::ReadOnly, .. }), "{facts:?}");
     assert_eq!(code(&rig.plan(&lockout, &[down()]).await), Some("PM3104"), "read_only is not lockout");
     assert!(rig.order(Site::Gra, "x").await.is_err());
+
+    // Taken back by its undo: not before the application writes again is it right.
+    let (spec, back) = rig.bind("postgres.unfence", "pg-gra", json!({ "rung": "read_only" }));
+    let end = rig.apply(&spec, &back, &[], 10).await;
+    assert_eq!(end.result, CallResult::Applied, "{end:?}");
+    let as_before = async {
+        while !matches!(rig.plan(&back, &[]).await, StepPlan::Nothing { .. }) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), as_before).await.expect("as it was before");
+    rig.order(Site::Gra, "y").await.expect("the application writes again");
+    let setting =
+        "select setting || ' ' || source from pg_settings where name = 'default_transaction_read_only'";
+    assert_eq!(rig.lab.postgres().ask(Site::Gra, setting).await.unwrap(), "off default", "a trace is left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,11 @@ impl Samples for NoSamples {
 
 pub struct Remote {
     pub registry: ProviderRegistry,
+    samples: Arc<dyn Samples>,
+}
+
+pub fn now() -> Time {
+    Wall.now()
 }
 
 /// Everything that a record would hold, to look for secrets in.
@@ -44,13 +49,17 @@ impl Remote {
     pub fn new(config: &str) -> Remote {
         let (config, problems) = pointsman::config::parse(config, "test.toml");
         let config = Arc::new(config.unwrap_or_else(|| panic!("{problems:?}")));
-        Remote { registry: ProviderRegistry { ports: Ports::real(config.clone()), config } }
+        Remote::of(ProviderRegistry { ports: Ports::real(config.clone()), config }, Arc::new(NoSamples))
+    }
+
+    pub fn of(registry: ProviderRegistry, samples: Arc<dyn Samples>) -> Remote {
+        Remote { registry, samples }
     }
 
     pub fn ctx(&self, seconds: u64) -> Ctx {
         Ctx {
             world: Arc::new(Wall),
-            samples: Arc::new(NoSamples),
+            samples: self.samples.clone(),
             deadline: Wall.now() + Span::secs(seconds),
             run: "R4N0M1".into(),
             service: "shop".into(),

@@ -36,8 +36,8 @@ impl std::fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Client {
-    pub fn new(port: u16, token: &str) -> anyhow::Result<Client> {
-        Ok(Client { base: format!("http://127.0.0.1:{port}"), token: token.to_owned(), http: net::http()? })
+    pub fn new(address: std::net::SocketAddr, token: &str) -> anyhow::Result<Client> {
+        Ok(Client { base: format!("http://{address}"), token: token.to_owned(), http: net::http()? })
     }
 
     pub fn token(&self) -> &str {

@@ -105,11 +105,12 @@ fn probes(text: &mut String, lab: &Lab, site: Site) -> anyhow::Result<()> {
 /// The zone, the places to look from, and the source of alerts.
 fn watching(text: &mut String, lab: &Lab, options: &Options) -> anyhow::Result<()> {
     let dns = lab.dns();
+    let first = if options.dns_through_gate { dns.gate.addr } else { dns.primary };
     write!(
         text,
         "\n[targets.zone-shop]\nkind = \"rfc2136\"\nzone = \"{ZONE}\"\nservers = [\"{}\", \"{}\"]\n\
          tsig = {{ name = \"{}\", algorithm = \"hmac-sha256\", secret = {{ env = \"TSIG\" }} }}\n",
-        dns.primary, dns.secondary, dns.update_key.name,
+        first, dns.secondary, dns.update_key.name,
     )?;
     // The control targets are the exporters: an outage of what is watched does not touch them.
     let healthy = |site: Site| format!("http://{}/-/healthy", lab.blackbox(site).addr);

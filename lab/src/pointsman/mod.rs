@@ -7,6 +7,7 @@ mod config;
 mod playbook;
 mod record;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,23 +20,31 @@ pub use record::{Call, Record};
 use crate::alerting::{AlertingOptions, WebhookAuth};
 use crate::children::{Child, Spec, run};
 use crate::postgres::Role as DatabaseRole;
-use crate::{Lab, net};
+use crate::{Apart, Lab, net};
 use serde_json::Value;
 
 /// How long a start may take before it counts as failed.
 const READY: Duration = Duration::from_secs(20);
-/// The spare port of the lab on which it listens.
+/// The spare ports of the lab on which the first one listens, and another.
 const SPARE: u16 = 0;
+const SPARE_OF_ANOTHER: u16 = 1;
+const FIRST: &str = "pointsman";
 
 /// What differs from one test to the next.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Its folder in the lab. Another name makes another Pointsman, with a journal of its own.
+    pub name: &'static str,
     pub mode: &'static str,
     pub confirmed_for: Duration,
     /// The role with which Pointsman administers the databases.
     pub database_role: DatabaseRole,
     /// Reaches the primary of gra only through the lab's proxy, so that this one road can be cut.
     pub gra_through_proxy: bool,
+    /// Sends updates of the zone through the lab's gate, so that an answer can be lost.
+    pub dns_through_gate: bool,
+    /// Runs in a network of its own (needs root), so that its roads alone can break.
+    pub apart: bool,
     /// How many Alertmanagers it may ask; as many as the test starts.
     pub alertmanagers: usize,
     /// More changes to the shipped playbook, after those that every lab needs.
@@ -45,10 +54,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            name: FIRST,
             mode: "auto",
             confirmed_for: Duration::ZERO,
             database_role: DatabaseRole::Pointsman,
             gra_through_proxy: false,
+            dns_through_gate: false,
+            apart: false,
             alertmanagers: 1,
             edits: Vec::new(),
         }
@@ -63,24 +75,33 @@ pub struct Pointsman {
     log: PathBuf,
     argv: Vec<String>,
     env: Vec<(&'static str, String)>,
-    port: u16,
+    address: SocketAddr,
     source_token: String,
     /// With the role admin.
     pub client: Client,
     child: Option<Child>,
+    /// Its own network, where it has one.
+    pub apart: Option<Apart>,
 }
 
 impl Pointsman {
     /// Writes what it needs, starts it, and waits until it is ready.
     pub async fn start(lab: &Lab, options: &Options) -> anyhow::Result<Pointsman> {
-        let dir = lab.dir().join("pointsman");
+        let dir = lab.dir().join(options.name);
         let playbooks = dir.join("playbooks");
         std::fs::create_dir_all(&playbooks)?;
         std::fs::create_dir_all(dir.join("data"))?;
         std::fs::write(dir.join("pointsman.toml"), config::text(lab, options, &dir)?)?;
         std::fs::write(playbooks.join("shop.yaml"), playbook::text(lab, options)?)?;
-        let port = lab.spare_port(SPARE);
-        let mut argv = lab.resolver().prefix();
+        let port = lab.spare_port(if options.name == FIRST { SPARE } else { SPARE_OF_ANOTHER });
+        let apart = match options.apart {
+            true => Some(Apart::start(&lab.dir().join("log"), lab.ports()).await.context("a network apart")?),
+            false => None,
+        };
+        let ip = apart.as_ref().map_or(Ipv4Addr::LOCALHOST, Apart::ip);
+        let address = SocketAddr::new(IpAddr::V4(ip), port);
+        let mut argv = apart.as_ref().map(Apart::prefix).unwrap_or_default();
+        argv.extend(lab.resolver().prefix());
         let binary = binary::find()?;
         argv.push(binary.display().to_string());
         let own = [
@@ -88,30 +109,31 @@ impl Pointsman {
             format!("--config={}", dir.join("pointsman.toml").display()),
             format!("--data={}", dir.join("data").display()),
             format!("--playbooks={}", playbooks.display()),
-            format!("--listen=127.0.0.1:{port}"),
+            format!("--listen={address}"),
         ];
         argv.extend(own);
-        let client = Client::new(port, "")?;
+        let client = Client::new(address, "")?;
         let mut pointsman = Pointsman {
-            log: lab.dir().join("log/pointsman.log"),
+            log: lab.dir().join(format!("log/{}.log", options.name)),
             env: config::environment(lab),
             source_token: String::new(),
             child: None,
             binary,
             dir,
             argv,
-            port,
+            address,
             client,
+            apart,
         };
         pointsman.check().await?;
         pointsman.source_token = pointsman.token("source", "alertmanager").await?;
-        pointsman.client = Client::new(port, &pointsman.token("admin", "lab").await?)?;
+        pointsman.client = Client::new(address, &pointsman.token("admin", "lab").await?)?;
         pointsman.start_again().await?;
         Ok(pointsman)
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     pub fn binary(&self) -> &Path {
@@ -144,7 +166,7 @@ impl Pointsman {
 
     /// A client with a token of that role.
     pub async fn client_as(&self, role: &str, name: &str) -> anyhow::Result<Client> {
-        Client::new(self.port, &self.token(role, name).await?)
+        Client::new(self.address, &self.token(role, name).await?)
     }
 
     /// The playbook has no errors in the eyes of `pointsman check`; those come with the error.
@@ -157,6 +179,17 @@ impl Pointsman {
         let said = [output.stdout, output.stderr].concat();
         anyhow::ensure!(output.status.success(), "pointsman check: {}", String::from_utf8_lossy(&said));
         Ok(())
+    }
+
+    /// Runs the command line to its end, whatever that is: its exit code, and all that it said.
+    pub async fn cli_any(&self, words: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
+        let mut command = tokio::process::Command::new(&self.binary);
+        command.args(words).env("POINTSMAN_SERVER", self.url()).env("POINTSMAN_TOKEN", self.client.token());
+        command.env("NO_COLOR", "1").stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+        let output = ended.with_context(|| format!("pointsman {words:?} took too long"))??;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
     }
 
     /// Runs the command line to its end and gives its stdout.
@@ -205,6 +238,15 @@ impl Pointsman {
 
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
+    }
+
+    /// From the next start on its wall clock is ahead by that much; no time passes for anybody else.
+    pub fn set_clock_ahead(&mut self, by: Duration) -> anyhow::Result<()> {
+        let library = faketime().context("libfaketime is not installed (Debian package libfaketime)")?;
+        self.env.push(("LD_PRELOAD", library.display().to_string()));
+        self.env.push(("FAKETIME", format!("+{}", by.as_secs())));
+        self.env.push(("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()));
+        Ok(())
     }
 
     /// Starts it on the data it has, and waits until it is ready.
@@ -301,6 +343,12 @@ impl Pointsman {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+/// Debian puts it into a folder of the architecture.
+fn faketime() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok);
+    folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|file| file.is_file())
 }
 
 fn tail(log: &Path) -> String {

@@ -139,6 +139,13 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// A server that a test left hung could not be stopped in order, and its children would stay for ever.
+    fn drop(&mut self) {
+        let _ = self.signal_all(Signal::CONT);
+    }
+}
+
 /// Settings of both servers. They travel with the base backup.
 pub(super) fn configure(data: &Path, tls: &Tls, options: &PostgresOptions) -> anyhow::Result<()> {
     let onoff = if options.fsync { "on" } else { "off" };

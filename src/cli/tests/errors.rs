@@ -95,13 +95,13 @@ async fn the_token_travels_as_bearer_and_shows_nowhere() {
     let router = Router::new().route("/api/v1/status", get(echo));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let sent = peer(router, |url| async move {
-        let client = Client::new(&url, Some(Secret::new("t0ken"))).unwrap();
+        let client = Client::new(&url, Some(Secret::new("t0ken")), None).unwrap();
         client.get(&["status"], &[]).await.unwrap()
     });
     assert_eq!(sent.await["sent"], "Bearer t0ken");
-    let exposed = Client::new("http://192.0.2.1:8420", Some(Secret::new("t0ken"))).unwrap();
+    let exposed = Client::new("http://192.0.2.1:8420", Some(Secret::new("t0ken")), None).unwrap();
     assert!(exposed.is_exposed());
-    let fault = Client::new("http://me:t0ken@127.0.0.1", None).err().unwrap();
+    let fault = Client::new("http://me:t0ken@127.0.0.1", None, None).err().unwrap();
     assert_eq!(fault.exit, Exit::Usage);
     assert!(fault.failed.contains("may not hold a password"));
     assert!(!fault.as_text().contains("t0ken"), "{}", fault.as_text());

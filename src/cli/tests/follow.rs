@@ -113,7 +113,7 @@ async fn leaving_says_that_the_run_continues_and_draws_in_place() {
     let mut talk = Talk::of_parts(Box::new(out.clone()), Box::new(err.clone()), None, look());
     talk.screen = true;
     let exit = peer(router, |url| async move {
-        let client = Client::new(&url, None).unwrap();
+        let client = Client::new(&url, None, None).unwrap();
         let follow = Follow::leaving_on(tokio::signal::unix::SignalKind::user_defined1(), None).unwrap();
         let me = std::process::id().to_string();
         let press = async {

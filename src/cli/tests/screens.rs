@@ -5,6 +5,7 @@ use crate::cli::testing::{NIGHT, fixture, look};
 use crate::cli::wire::{AuditDoc, PlanDoc, RunDoc};
 use crate::cli::{Look, view};
 use insta::assert_snapshot;
+use serde_json::json;
 
 fn run_doc(name: &str) -> RunDoc {
     read(&fixture(name), "run").unwrap()
@@ -36,7 +37,7 @@ fn a_blocked_plan_names_every_reason_and_no_way_to_run_it() {
 #[test]
 fn a_plan_without_a_measured_loss_does_not_claim_that_nothing_is_lost() {
     let mut document = fixture("plan");
-    document["plan"]["at_risk"] = serde_json::json!([]);
+    document["plan"]["at_risk"] = json!([]);
     let doc: PlanDoc = read(&document, "plan").unwrap();
     let text = view::plan::sheet(&doc, &look(), "").join("\n");
     assert!(text.contains("Data at risk  not known"), "{text}");
@@ -88,14 +89,58 @@ fn status() {
     assert_snapshot!(view::status::screen(&doc, &look()).join("\n"));
 }
 
+/// Everything that can stand against automation at once, and an old primary that is back.
+#[test]
+fn status_on_a_bad_night() {
+    let mut document = fixture("status");
+    let at = |seconds: i64| NIGHT.0 - seconds * 1_000_000;
+    document["says"] = json!("ALARM: the old primary pg-gra accepts writes again");
+    document["freezes"] = json!([
+        { "service": "blog", "by": "bo", "reason": "database upgrade", "until": at(-7200),
+          "says": "blog is frozen by bo until 2026-11-20T04:14:40Z: database upgrade" },
+    ]);
+    document["breaker"] = json!({
+        "since": at(300), "says": "the storm breaker tripped at 2026-11-20T02:09:40Z: 5 automatic runs within the hour, and \
+                                   one more is due; per_hour is 5",
+    });
+    document["held_back"] = json!([
+        { "service": "shop", "playbook": "shop-failover", "why": [
+            { "code": "PM5411", "says": "run 3XW9AB ended 2m 5s ago; the cooldown of 1h lasts until 2026-11-20T03:12:35Z" },
+            { "code": "PM5412", "says": "nobody has acknowledged the automatic run 3XW9AB: `pointsman ack SERVICE` says that a \
+                                         person has seen it" },
+        ] },
+    ]);
+    let watch = |target: &str, state: &str, says: &str, seen: serde_json::Value| {
+        json!({
+            "run": "3XW9AB", "service": "shop", "target": target, "promoted": "pg-sbg", "rung": "stopped", "state": state,
+            "says": says, "since": at(125), "seen": seen, "looked": at(1),
+        })
+    };
+    let back = "PM5501: it is back and accepts writes: a primary of timeline 7, beside pg-sbg of timeline 8";
+    document["fence_watches"] = json!([
+        watch(
+            "pg-gra",
+            "seen_writable",
+            back,
+            json!("it ACCEPTS WRITES: a primary of timeline 7, beside pg-sbg of timeline 8")
+        ),
+        watch("pg-gra-2", "watching", "watched until it is seen as a standby", json!(null)),
+    ]);
+    document["clocks"] = json!(
+        "the clock of pg-sbg is 7.2 s ahead of ours (at most 5.0 s): nothing starts by itself (PM5506)"
+    );
+    document["runs"][0]["drifted"] = json!(["swap DNS: shop.example.com. A 198.51.100.10 ttl 60"]);
+    let doc = view::status::read(&document).unwrap();
+    assert_snapshot!(view::status::screen(&doc, &look()).join("\n"));
+}
+
 #[test]
 fn a_frozen_instance_says_why_in_lines_of_its_own_and_nobody_else_draws_lines() {
     let mut document = fixture("status");
-    document["says"] = serde_json::json!("FROZEN: PM2011: the journal is shorter than it was");
-    document["frozen"] = serde_json::json!(
-        "PM2011: the journal is shorter than it was\n  state: nothing runs\n  do:    compare\u{1b}[2J"
-    );
-    document["runs"][0]["says"] = serde_json::json!("working\nrun 999999 succeeded");
+    document["says"] = json!("FROZEN: PM2011: the journal is shorter than it was");
+    document["frozen"] =
+        json!("PM2011: the journal is shorter than it was\n  state: nothing runs\n  do:    compare\u{1b}[2J");
+    document["runs"][0]["says"] = json!("working\nrun 999999 succeeded");
     let text = view::status::screen(&view::status::read(&document).unwrap(), &look()).join("\n");
     let top: Vec<&str> = text.lines().take(5).collect();
     let wanted = [

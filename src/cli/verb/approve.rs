@@ -11,7 +11,7 @@ use clap::Args;
 
 #[derive(Clone, Debug, Args)]
 pub struct ApproveArgs {
-    /// Id of the run, as `status` shows it
+    /// Id of the run; `status` shows what waits for you
     pub run: String,
     /// Why; it stands on the record
     #[arg(long, value_parser = reason)]
@@ -22,6 +22,9 @@ pub struct ApproveArgs {
     /// The service's name, where nobody can be asked
     #[arg(long, value_name = "SERVICE")]
     pub confirm: Option<String>,
+    /// You asked for this run yourself and nobody else is there; everybody is told
+    #[arg(long)]
+    pub solo: bool,
     /// Go on although this target is not proven fenced: it may still accept writes (role incident-lead)
     #[arg(long, value_name = "TARGET")]
     pub accept_unfenced: Vec<String>,
@@ -43,8 +46,10 @@ pub async fn run(args: &ApproveArgs, client: &Client, talk: &mut Talk) -> anyhow
             digest
         }
     };
-    let decision =
-        Decision::new("approve", &args.reason).digest(digest).accept_unfenced(&args.accept_unfenced);
+    let decision = Decision::new("approve", &args.reason)
+        .digest(digest)
+        .accept_unfenced(&args.accept_unfenced)
+        .solo(args.solo);
     decision::send(&args.run, decision, client, talk).await
 }
 

@@ -32,6 +32,9 @@ impl Decision {
     pub fn accept_unfenced(self, targets: &[String]) -> Decision {
         self.with("accept_unfenced", json!(targets))
     }
+    pub fn solo(self, solo: bool) -> Decision {
+        if solo { self.with("solo", json!(true)) } else { self }
+    }
     fn with(mut self, name: &str, value: Value) -> Decision {
         self.0.insert(name.to_owned(), value);
         self

@@ -15,6 +15,7 @@ pub(super) mod follow;
 pub mod freeze;
 pub mod lift;
 pub mod match_alert;
+pub mod pass;
 pub mod plan;
 pub mod reject;
 pub mod retry;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, &client(global, talk)?, talk).await?,
         Command::Watch(args) => watch::run(args, &client(global, talk)?, talk).await?,
         Command::Approve(args) => approve::run(args, &client(global, talk)?, talk).await?,
+        Command::Pass(args) => pass::run(args, &client(global, talk)?, talk).await?,
         Command::Reject(args) => reject::run(args, &client(global, talk)?, talk).await?,
         Command::Confirm(args) => confirm::run(args, &client(global, talk)?, talk).await?,
         Command::Retry(args) => retry::run(args, &client(global, talk)?, talk).await?,
@@ -77,7 +79,8 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
 
 fn client(global: &Global, talk: &mut Talk) -> Result<Client, Fault> {
     let token = crate::config::env("POINTSMAN_TOKEN").filter(|token| !token.trim().is_empty());
-    let client = Client::new(&global.server, token.map(|token| Secret::new(token.trim())))?;
+    let client =
+        Client::new(&global.server, token.map(|token| Secret::new(token.trim())), global.person.as_deref())?;
     if client.is_exposed() {
         talk.say("warning: the token goes to another machine without encryption; use https");
     }

@@ -174,9 +174,14 @@ pub fn what_next(doc: &RunDoc, look: &Look) -> Vec<String> {
     }
     if doc.parked && !doc.by_hand.is_empty() {
         lines.push("Where it stands, and how it is done by hand:".to_owned());
-        lines.extend(doc.by_hand.iter().map(|deed| format!("  {}", clean(deed))));
+        lines.extend(by_hand(doc));
     }
     lines
+}
+
+/// Commands to paste stay indented below the sentence that they belong to.
+fn by_hand(doc: &RunDoc) -> impl Iterator<Item = String> + '_ {
+    doc.by_hand.iter().map(|deed| format!("  {}", harmless(deed).trim_end()))
 }
 
 /// What changed since `before`, one line each, for places that cannot be drawn over.
@@ -224,7 +229,8 @@ pub fn ending(doc: &RunDoc, look: &Look) -> Vec<String> {
     let mut lines = vec![];
     let Some(outcome) = &doc.outcome else { return lines };
     let (_, paint) = state(&doc.summary);
-    let words = format!("{}   {}", outcome.to_uppercase(), doc.summary.says);
+    let says = doc.end.as_ref().unwrap_or(&doc.summary.says);
+    let words = format!("{}   {says}", outcome.to_uppercase());
     lines.push(look.paint(paint, &clean(&words)));
     let mut table = Table::new(0);
     if !doc.rto.is_empty() {
@@ -249,7 +255,7 @@ pub fn ending(doc: &RunDoc, look: &Look) -> Vec<String> {
     lines.extend(table.lines(look));
     if !doc.by_hand.is_empty() {
         lines.push("Left to do by hand:".to_owned());
-        lines.extend(doc.by_hand.iter().map(|deed| format!("  {}", clean(deed))));
+        lines.extend(by_hand(doc));
     }
     lines
 }

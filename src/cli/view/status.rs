@@ -3,7 +3,7 @@
 use super::plan::mode;
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::table::{Table, cell};
-use crate::cli::wire::{ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
+use crate::cli::wire::{AskDoc, ChangesDoc, FenceWatchDoc, PlaybookDoc, StatusDoc};
 use crate::cli::{Fault, client};
 use crate::kernel::domain::FenceWatchState;
 use crate::kernel::engine::Summary;
@@ -36,41 +36,45 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         lines.push(look.paint(Paint::Bad, "Nothing starts on its own until a person thaws it:"));
         lines.extend(freeze(frozen).iter().map(|line| format!("    {line}")));
     }
-    for freeze in &doc.freezes {
-        let says = crate::cli::look::clean(&freeze.says);
-        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {says}")));
+    // The one of everything is the first sentence already.
+    for freeze in doc.freezes.iter().filter(|freeze| !doc.says.contains(&freeze.says)) {
+        lines.push(look.paint(Paint::Bad, &format!("FROZEN: {}", clean(&freeze.says))));
     }
     if let Some(breaker) = &doc.breaker {
-        let says = crate::cli::look::clean(&breaker.says);
+        let says = clean(&breaker.says);
         lines.push(
             look.paint(Paint::Bad, &format!("STORM: {says}. `pointsman breaker reset` when you have looked")),
         );
     }
     for lifted in &doc.overrides {
-        let says = crate::cli::look::clean(&lifted.says);
+        let says = clean(&lifted.says);
         lines.push(look.paint(Paint::Bad, &format!("OVERRIDE: {says}")));
     }
     lines.extend(doc.changes.as_ref().filter(|c| c.begun > 0).map(|c| changes(c, look)));
+    if let Some(clocks) = &doc.clocks {
+        lines.push(look.paint(Paint::Bad, &clean(clocks)));
+    }
     for held in &doc.held_back {
-        let why: Vec<String> = held.why.iter().map(|r| crate::cli::look::clean(&r.says)).collect();
-        let says = format!("{} does not move by itself now: {}", held.service, why.join("; "));
+        let says = format!("{} does not move by itself now:", held.service);
         lines.push(look.paint(Paint::Asks, &says));
+        lines.extend(held.why.iter().map(|r| format!("    {}  {}", r.code, clean(&r.says))));
+    }
+    if !doc.asks.is_empty() {
+        lines.push(String::new());
+        lines.extend(asks(&doc.asks, look));
     }
     lines.push(String::new());
     lines.extend(match doc.runs.is_empty() {
         true => vec!["No runs.".to_owned()],
         false => runs(&doc.runs, look),
     });
-    if let Some(clocks) = &doc.clocks {
-        lines.push(look.paint(Paint::Bad, &clean(clocks)));
-    }
     if !doc.fence_watches.is_empty() {
         lines.push(String::new());
         lines.extend(watches(&doc.fence_watches, look));
     }
     for run in doc.runs.iter().filter(|run| !run.drifted.is_empty()) {
         let says = format!("DRIFTED after run {}: {}", run.run, run.drifted.join("; "));
-        lines.push(look.paint(Paint::Bad, &crate::cli::look::clean(&says)));
+        lines.push(look.paint(Paint::Bad, &clean(&says)));
     }
     lines.push(String::new());
     lines.extend(match doc.playbooks.is_empty() {
@@ -87,14 +91,43 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     lines
 }
 
+/// What people are asked for, and by which command; what waits for this one is first.
+fn asks(asks: &[AskDoc], look: &Look) -> Vec<String> {
+    let mut table = Table::new(0);
+    table.head(&["WAITS FOR", "RUN", "SERVICE", "FROM", "TO", "UNTIL", "SAYS"]);
+    let (mine, others): (Vec<_>, Vec<_>) = asks.iter().partition(|ask| ask.mine);
+    for ask in mine.into_iter().chain(others) {
+        let whose = if ask.mine { cell("YOU").paint(Paint::Asks) } else { cell("others") };
+        table.row([
+            whose,
+            cell(&ask.run).paint(Paint::Strong),
+            cell(&ask.service),
+            cell(&ask.from),
+            cell(&ask.to),
+            cell(ask.until.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
+            cell(&ask.says),
+        ]);
+        if !ask.passed.is_empty() {
+            let names: Vec<&str> = ask.passed.iter().map(|name| name.as_str()).collect();
+            table.note(&format!("handed on by {}", names.join(", ")), Paint::Quiet);
+        }
+        if ask.mine && ask.wanted == "approval" {
+            let page =
+                if ask.link.starts_with("http") { format!("   or {}", ask.link) } else { String::new() };
+            table.note(&format!("pointsman approve {} --reason \"...\"{page}", ask.run), Paint::Quiet);
+        }
+    }
+    table.lines(look)
+}
+
 /// How much of `changes_per_hour` is used.
 fn changes(changes: &ChangesDoc, look: &Look) -> String {
     let under_way = match changes.reserved {
         0 => String::new(),
         n => format!(", {n} more in plans under way"),
     };
-    let says =
-        format!("{} changes begun within the hour{under_way}; the limit is {}", changes.begun, changes.most);
+    let begun = counted(changes.begun as usize, "change");
+    let says = format!("{begun} begun within the hour{under_way}; the limit is {}", changes.most);
     let full = u64::from(changes.begun) + u64::from(changes.reserved) >= u64::from(changes.most);
     look.paint(if full { Paint::Bad } else { Paint::Quiet }, &says)
 }
@@ -145,7 +178,7 @@ fn watches(watches: &[FenceWatchDoc], look: &Look) -> Vec<String> {
             cell(watch.rung),
             cell(word).paint(paint),
             cell(watch.since.map_or_else(|| "-".to_owned(), |at| look.date_time(at))),
-            cell(crate::cli::look::clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
+            cell(clean(watch.seen.as_deref().unwrap_or("not looked yet"))),
             cell(&watch.run),
         ]);
         if watch.state == FenceWatchState::SeenWritable {

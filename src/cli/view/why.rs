@@ -2,6 +2,7 @@
 
 use crate::cli::look::{Look, Paint, clean};
 use crate::cli::wire::WhyDoc;
+use crate::units::counted;
 
 pub fn screen(doc: &WhyDoc, look: &Look) -> Vec<String> {
     let mut lines =
@@ -9,9 +10,15 @@ pub fn screen(doc: &WhyDoc, look: &Look) -> Vec<String> {
     for reason in &doc.now {
         lines.push(look.paint(Paint::Asks, &format!("  now  {}  {}", reason.code, clean(&reason.says))));
     }
-    if doc.left_out > 0 {
-        lines.push(format!("{} earlier records are left out; `pointsman audit` has them all", doc.left_out));
-    }
+    let left_out = match (doc.left_out, doc.older) {
+        (0, false) => None,
+        (0, true) => Some("older records were not looked at".to_owned()),
+        (n, false) => Some(format!("{} left out", counted(n, "earlier record"))),
+        (n, true) => {
+            Some(format!("{} left out, and older ones were not looked at", counted(n, "earlier record")))
+        }
+    };
+    lines.extend(left_out.map(|says| format!("{says}; `pointsman audit list` has them all")));
     for record in &doc.records {
         lines.push(format!(
             "{:>8}  {}  {}",

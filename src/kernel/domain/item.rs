@@ -15,6 +15,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Sets records of a name: `dns.record` and each provider's own.
+    pub fn sets_records(&self) -> bool {
+        self.kind.as_str().ends_with(".record")
+    }
+
     /// The parameter that asks for a fault on purpose; see the room `inject`.
     pub const FAULT: &str = "inject";
 
@@ -143,10 +148,95 @@ pub enum Mode {
     Auto,
 }
 
+/// What happens when nobody has decided in time. Never a yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpiry {
+    /// Ask again with a new plan, and more people.
+    Escalate,
+    /// Ask the same people again with a new plan.
+    #[default]
+    Hold,
+    /// The run ends, and nothing is changed.
+    Reject,
+}
+
+/// A way that a yes may come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The page, signed in.
+    Web,
+    /// The command line and the API, by token or by socket.
+    Cli,
+    Slack,
+}
+
+impl Way {
+    pub fn of(via: super::Via) -> Option<Way> {
+        use super::Via;
+        match via {
+            Via::Web => Some(Way::Web),
+            Via::Cli | Via::Api | Via::Socket => Some(Way::Cli),
+            Via::Slack => Some(Way::Slack),
+            Via::Internal => None,
+        }
+    }
+}
+
+/// Whose yes is needed. The defaults are what runs of older versions began with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRule {
     pub expires: Span,
     pub role: Role,
+    /// Distinct people who must say yes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub need: u8,
+    /// Groups that are asked; empty: whoever has the role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<Name>,
+    /// Who asked for the run may not say yes, unless alone and saying so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_requester: bool,
+    #[serde(default, skip_serializing_if = "OnExpiry::is_hold")]
+    pub on_expiry: OnExpiry,
+    /// Empty: the page and the command line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<Way>,
+}
+
+fn one() -> u8 {
+    1
+}
+fn is_one(need: &u8) -> bool {
+    *need == 1
+}
+
+impl OnExpiry {
+    fn is_hold(&self) -> bool {
+        *self == OnExpiry::Hold
+    }
+}
+
+impl ApprovalRule {
+    /// One yes of anybody with the role.
+    pub fn simple(expires: Span, role: Role) -> ApprovalRule {
+        ApprovalRule {
+            expires,
+            role,
+            need: 1,
+            from: vec![],
+            not_requester: false,
+            on_expiry: OnExpiry::Hold,
+            via: vec![],
+        }
+    }
+    pub fn allows(&self, way: Way) -> bool {
+        match self.via.is_empty() {
+            true => way != Way::Slack,
+            false => self.via.contains(&way),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

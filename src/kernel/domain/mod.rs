@@ -18,14 +18,14 @@ pub use effect::{Effect, Other, Override, Rule, Spent, place};
 pub use fact::{Fact, FenceRung, Lsn};
 pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};
 pub use item::{
-    Afterwards, ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, OnFailure, Resolved,
-    Retry, RunKind, Rung, Spec, UnfencedRule, Watched,
+    Afterwards, ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, OnExpiry, OnFailure,
+    Resolved, Retry, RunKind, Rung, Spec, UnfencedRule, Watched, Way,
 };
 pub use outcome::{CallEnd, CallResult, Outcome};
 pub use plan::{Change, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
 pub use record::{
-    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Stamped, Told, WhyObserved,
-    WindowState,
+    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, SignIn, Stamped, Told,
+    WhyObserved, WindowState,
 };
 pub use secret::Secret;
 pub use time::{Span, Time};

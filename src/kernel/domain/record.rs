@@ -46,6 +46,18 @@ pub enum Told {
     Close,
     /// Every occurrence that caused it is resolved.
     Resolved,
+    /// Take back the plan that is offered, and make a new one.
+    Replan,
+}
+
+/// What a person showed to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignIn {
+    /// A one-time code, made a moment ago.
+    Code,
+    /// A recovery code, kept for the day on which nothing else works. Everybody is told.
+    Recovery,
 }
 
 /// The phases that recovery time is split into.
@@ -134,6 +146,10 @@ pub struct PlaybookVerdict {
     pub why: Reason,
 }
 
+fn is_zero(level: &u32) -> bool {
+    *level == 0
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Record {
@@ -161,6 +177,9 @@ pub enum Record {
         item: Option<ItemId>,
         until: Option<Time>,
         says: String,
+        /// How often nobody decided in time before, where the playbook escalates: more people are told.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        level: u32,
     },
     Decided {
         digest: Digest,
@@ -169,6 +188,15 @@ pub enum Record {
         reason: String,
         /// Targets whose missing fence this decision accepts, by name.
         accept_unfenced: Vec<Name>,
+        /// Who asked for the run approved it alone: everybody is told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        solo: bool,
+    },
+    /// "Not me, next": others are asked now.
+    Passed {
+        digest: Digest,
+        by: Actor,
+        reason: String,
     },
     Told {
         what: Told,
@@ -327,6 +355,11 @@ pub enum Record {
         /// Services that were sick then, and that the person has seen.
         sick: u32,
     },
+    /// A person signed in at a browser.
+    SignedIn {
+        person: Name,
+        how: SignIn,
+    },
 }
 
 impl Record {
@@ -339,6 +372,7 @@ impl Record {
             Record::Planned(_) => "planned",
             Record::Asked { .. } => "asked",
             Record::Decided { .. } => "decided",
+            Record::Passed { .. } => "passed",
             Record::Told { .. } => "told",
             Record::Intended { .. } => "intended",
             Record::Ended { .. } => "ended",
@@ -366,6 +400,7 @@ impl Record {
             Record::Clock { .. } => "clock",
             Record::BreakerTripped { .. } => "breaker_tripped",
             Record::BreakerReset { .. } => "breaker_reset",
+            Record::SignedIn { .. } => "signed_in",
         }
     }
 

@@ -1,15 +1,22 @@
 //! What people, and triage, may say to a run. Pure: the surface loads, asks here, appends, and tries again on `Moved`.
 
-use super::{Consent, Freeze, ItemPhase, Run};
-use crate::domain::{Actor, Digest, Fact, ItemId, Mode, Name, Override, Record, Role, Rule, Time, Told};
+use super::approval::Yes;
+use super::{Freeze, ItemPhase, Run};
+use crate::domain::{Actor, Digest, Fact, ItemId, Name, Override, Record, Rule, Time, Told, Way};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Approve {
         digest: Digest,
         accept_unfenced: Vec<Name>,
+        /// Who asked for the run approves it, since nobody else is there.
+        solo: bool,
     },
     Reject,
+    /// "Not me, next."
+    Pass,
+    /// Take the offer back and make a new plan.
+    Replan,
     Confirm {
         item: Option<ItemId>,
     },
@@ -55,18 +62,23 @@ impl Run {
     /// The record to append for `command`, or why not.
     pub fn decide(&self, command: &Command, by: &Actor, reason: &str, now: Time) -> Result<Record, Refused> {
         if let Some(outcome) = self.finished {
-            return Err(Refused::Conflict(format!("run {} is finished: {outcome}", self.id())));
+            let decided = self.decided().map(|says| format!("{says}; ")).unwrap_or_default();
+            return Err(Refused::Conflict(format!("{decided}run {} is finished: {outcome}", self.id())));
         }
-        let needs_reason = !matches!(command, Command::Resolved | Command::Confirm { .. });
+        let needs_reason =
+            !matches!(command, Command::Resolved | Command::Confirm { .. } | Command::Pass | Command::Replan);
         if needs_reason && reason.trim().is_empty() {
             return Err(Refused::NotAllowed("a reason is required".into()));
         }
         let told = |what| Record::Told { what, by: by.clone(), reason: reason.to_owned() };
         match command {
-            Command::Approve { digest, accept_unfenced } => {
-                self.decide_approval(*digest, accept_unfenced, by, reason, now)
+            Command::Approve { digest, accept_unfenced, solo } => {
+                let yes = Yes { digest: *digest, unfenced: accept_unfenced, solo: *solo };
+                self.decide_approval(&yes, by, reason, now)
             }
             Command::Reject => self.decide_rejection(by, reason),
+            Command::Pass => self.decide_pass(by, reason, now),
+            Command::Replan => self.decide_replan(by, reason),
             Command::Confirm { item } => {
                 let waiting = |s: &ItemPhase| *s == ItemPhase::AwaitingPerson;
                 self.pick(*item, waiting, "waits for a person's confirmation").map(|i| told(Told::Confirm(i)))
@@ -76,16 +88,7 @@ impl Run {
                 self.pick(*item, parked, "is parked").map(|i| told(Told::Retry(i)))
             }
             Command::Skip { item } => self.decide_skip(*item).map(|i| told(Told::Skip(i))),
-            Command::Abort if self.undoing.is_some() => {
-                Err(Refused::Conflict("the run goes back already".into()))
-            }
-            Command::Abort if self.aborted.is_some() => {
-                Err(Refused::Conflict("it is already aborted".into()))
-            }
-            Command::Abort if self.cannot_go_back().is_some() => {
-                Err(Refused::Conflict(self.cannot_go_back().unwrap_or_default()))
-            }
-            Command::Abort => Ok(told(Told::Abort)),
+            Command::Abort => self.may_be_aborted().map(|()| told(Told::Abort)),
             Command::Close if self.in_flight() => {
                 Err(Refused::Conflict("a call is in flight; close when it has ended".into()))
             }
@@ -104,6 +107,16 @@ impl Run {
             Command::Thaw { service } => self.decide_thaw(service, by, reason),
             Command::Override(lifted) => self.decide_override(lifted, now),
             Command::Enforce(rule) => self.decide_enforce(*rule, by, reason),
+        }
+    }
+
+    fn may_be_aborted(&self) -> Result<(), Refused> {
+        let no = |why: String| Err(Refused::Conflict(why));
+        match self.cannot_go_back() {
+            _ if self.undoing.is_some() => no("the run goes back already".into()),
+            _ if self.aborted.is_some() => no("it is already aborted".into()),
+            Some(why) => no(why),
+            None => Ok(()),
         }
     }
 
@@ -140,55 +153,7 @@ impl Run {
         self.items.iter().any(|i| i.phase == ItemPhase::AwaitingPerson)
     }
 
-    fn decide_approval(
-        &self,
-        digest: Digest,
-        unfenced: &[Name],
-        by: &Actor,
-        reason: &str,
-        now: Time,
-    ) -> Result<Record, Refused> {
-        let decided = Record::Decided {
-            digest,
-            by: by.clone(),
-            yes: true,
-            reason: reason.to_owned(),
-            accept_unfenced: unfenced.to_vec(),
-        };
-        if !unfenced.is_empty() {
-            self.may_accept_unfenced(unfenced, by)?;
-            // Bound to the plan in force, whatever the surface sent along.
-            return Ok(match decided {
-                Record::Decided { by, yes, reason, accept_unfenced, .. } => {
-                    let digest = self.plan.as_ref().map_or(digest, |plan| plan.digest);
-                    Record::Decided { digest, by, yes, reason, accept_unfenced }
-                }
-                other => other,
-            });
-        }
-        if !by.has(self.spec.approval.role) && !by.has(Role::Admin) {
-            return Err(Refused::NotAllowed(format!(
-                "{by} does not have the role {}",
-                self.spec.approval.role.as_str()
-            )));
-        }
-        match &self.consent {
-            Consent::Asked { digest: asked, .. } if *asked != digest => Err(Refused::Conflict(format!(
-                "the plan changed: {} is offered now, not {}",
-                asked.short(),
-                digest.short()
-            ))),
-            Consent::Asked { until, .. } if now >= *until => {
-                Err(Refused::Conflict("the approval expired; a new plan will be offered".into()))
-            }
-            Consent::Asked { .. } => Ok(decided),
-            Consent::Given { by, .. } => Err(Refused::Conflict(format!("already approved by {by}"))),
-            Consent::Denied { by, .. } => Err(Refused::Conflict(format!("already rejected by {by}"))),
-            Consent::None => Err(Refused::Conflict("no approval is asked for at the moment".into())),
-        }
-    }
-
-    fn may_accept_unfenced(&self, unfenced: &[Name], by: &Actor) -> Result<(), Refused> {
+    pub(super) fn may_accept_unfenced(&self, unfenced: &[Name], by: &Actor) -> Result<(), Refused> {
         for target in unfenced {
             let found = self.ids().find_map(|id| {
                 let rule = self.item(id).accept_unfenced.as_ref().filter(|r| r.target == *target)?;
@@ -205,6 +170,11 @@ impl Run {
                     rule.role.as_str()
                 )));
             }
+            if Way::of(by.via) != Some(Way::Cli) {
+                return Err(Refused::NotAllowed(format!(
+                    "that {target} is not fenced is accepted at the command line, by name, and nowhere else"
+                )));
+            }
             let phase = &self.state(id).phase;
             if !matches!(phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
                 return Err(Refused::Conflict(format!(
@@ -213,32 +183,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    fn decide_rejection(&self, by: &Actor, reason: &str) -> Result<Record, Refused> {
-        if !by.has(self.spec.approval.role) && !by.has(Role::Admin) {
-            return Err(Refused::NotAllowed(format!(
-                "{by} does not have the role {}",
-                self.spec.approval.role.as_str()
-            )));
-        }
-        if self.first_change.is_some() {
-            return Err(Refused::Conflict("the first change is made; use abort".into()));
-        }
-        let digest = match (&self.consent, self.spec.mode) {
-            (Consent::Given { by, .. }, Mode::Approve) => {
-                return Err(Refused::Conflict(format!("already approved by {by}; use abort")));
-            }
-            (Consent::Asked { digest, .. }, _) => *digest,
-            _ => self.plan.as_ref().map_or(Digest::ZERO, |p| p.digest),
-        };
-        Ok(Record::Decided {
-            digest,
-            by: by.clone(),
-            yes: false,
-            reason: reason.to_owned(),
-            accept_unfenced: vec![],
-        })
     }
 
     /// The named item in the wanted phase, or the only one there is.

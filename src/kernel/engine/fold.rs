@@ -4,8 +4,8 @@ use super::back::Open;
 use super::overrides::is_word;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
-    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Record, Resolved, Rpo, Settle, Span, Stamped,
-    StepPlan, Time, Told, WhyObserved,
+    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Outcome, Record, Resolved, Rpo, Settle, Span,
+    Stamped, StepPlan, Time, Told, WhyObserved,
 };
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ impl Run {
             spec,
             plan: None,
             consent: Consent::None,
+            expiries: 0,
             hold: None,
             overrides: Default::default(),
             aborted: None,
@@ -58,6 +59,7 @@ impl Run {
             committed: None,
             rpo: None,
             loss_is_final: false,
+            end_says: None,
             finished: None,
             ended: None,
             watches: Default::default(),
@@ -110,6 +112,7 @@ impl Run {
             }
             Record::Asked { digest, item, until, .. } => self.on_asked(*digest, *item, *until, at),
             decided @ Record::Decided { .. } => self.on_decided(decided, at),
+            Record::Passed { by, .. } => self.on_passed(by, at),
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
             Record::Ended { call, end } => {
@@ -120,7 +123,7 @@ impl Run {
             }
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
             Record::Held { why, until, .. } => {
-                self.on_held(Hold { why: why.clone(), until: *until });
+                self.on_held(Hold { why: why.clone(), until: *until }, at);
                 Ok(())
             }
             word if is_word(word) => {
@@ -128,11 +131,7 @@ impl Run {
                 self.on_override(word, at);
                 Ok(())
             }
-            Record::Finished { outcome, .. } => {
-                self.finished = Some(*outcome);
-                self.ended = Some(at);
-                Ok(())
-            }
+            Record::Finished { outcome, says, .. } => self.on_finished(*outcome, says, at),
             Record::Undoing { why } => self.on_undoing(why),
             Record::FenceWatch { target, rung, state, says, .. } => {
                 self.on_fence_watch(target, *rung, *state, says, at)
@@ -145,6 +144,13 @@ impl Run {
         }
         self.seq = stamped.seq;
         self.at = at;
+        Ok(())
+    }
+
+    fn on_finished(&mut self, outcome: Outcome, says: &str, at: Time) -> Result<(), String> {
+        self.finished = Some(outcome);
+        self.end_says = Some(says.to_owned());
+        self.ended = Some(at);
         Ok(())
     }
 
@@ -259,7 +265,7 @@ impl Run {
                 Ok(())
             }
             (None, Some(until)) => {
-                self.consent = Consent::Asked { digest, until };
+                self.consent = Consent::Asked { digest, until, yes: vec![], passed: vec![] };
                 Ok(())
             }
             (None, None) => Err("an approval is asked for until a time".into()),
@@ -361,7 +367,10 @@ impl Run {
         Ok(())
     }
 
-    fn on_held(&mut self, hold: Hold) {
+    fn on_held(&mut self, hold: Hold, at: Time) {
+        if matches!(&self.consent, Consent::Asked { until, .. } if at >= *until) {
+            self.expiries += 1;
+        }
         self.hold = Some(hold);
         self.forget_plan();
     }
@@ -396,6 +405,7 @@ impl Run {
             Told::Retry(id) => return self.on_retry(*id, at),
             Told::Confirm(id) => return self.on_confirm(*id, at),
             Told::Skip(id) => return self.on_skip(*id, by, reason, at),
+            Told::Replan => self.forget_plan(),
             Told::Pause | Told::Resume => {
                 return Err("not in this version".into());
             }

@@ -54,10 +54,40 @@ impl Run {
             (ItemRole::Guard, _) => None,
             _ if fences || kind.ends_with(".fence") => Some(Phase::Fence),
             _ if kind.ends_with(".promote") => Some(Phase::Promote),
-            (_, "dns.record") => Some(Phase::Dns),
+            _ if kind.ends_with(".record") => Some(Phase::Dns),
             (_, "http.expect" | "sql.write_probe") | (ItemRole::Verify, _) => Some(Phase::Verify),
             _ => Some(Phase::Config),
         }
+    }
+
+    /// One sentence for a run that ends where it is: what this run changed, what is not known, what was not begun.
+    pub(super) fn what_stands(&self) -> String {
+        let (mut done, mut unknown, mut back, mut not) = (vec![], vec![], vec![], vec![]);
+        for id in self.ids().filter(|id| self.item(*id).role == ItemRole::Step) {
+            let (name, state) = (self.item(id).name.as_str(), self.state(id));
+            let taken_back = state.back.is_some() && matches!(state.phase, ItemPhase::Done { .. });
+            match &state.phase {
+                ItemPhase::Doubt { .. } | ItemPhase::InFlight { .. } => unknown.push(name),
+                ItemPhase::Parked { doubt: true, .. } => unknown.push(name),
+                _ if taken_back => back.push(name),
+                ItemPhase::Done { .. } if !state.changed => {}
+                _ if state.changed => done.push(name),
+                _ => not.push(name),
+            }
+        }
+        if done.is_empty() && unknown.is_empty() && back.is_empty() {
+            return "nothing was changed".to_owned();
+        }
+        let part = |word: &str, names: Vec<&str>| {
+            (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
+        };
+        let parts = [
+            part("it stands changed", done),
+            part("not known whether it happened", unknown),
+            part("taken back", back),
+            part("not done", not),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 
     /// What a person has to do, or may have to take back, when the run did not end green.

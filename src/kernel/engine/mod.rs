@@ -3,6 +3,7 @@
 //! `drive` folds records into a [`Run`] and asks [`Run::next`]; people's surfaces ask [`Run::decide`]; every
 //! surface says records in the words of [`tell`]. No clock, randomness, I/O or logging in here.
 
+mod approval;
 mod back;
 mod budget;
 mod consent;
@@ -31,7 +32,7 @@ pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
 pub use overrides::may_override;
 pub use pace::backoff;
-pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Seen, Window};
+pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Said, Seen, Window};
 pub use summary::{Summary, WatchLine, alerts_cached};
 
 #[cfg(test)]

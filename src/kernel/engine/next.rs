@@ -93,7 +93,8 @@ impl Run {
     /// Reasons to end without going on: a person's word, or the alert's own end before the first change.
     fn called_off(&self) -> Option<(Outcome, String)> {
         if let Some((by, reason)) = &self.closed {
-            return Some((self.outcome_as_it_stands(), format!("closed by {by}: {reason}")));
+            let says = format!("closed by {by}: {reason}; {}", self.what_stands());
+            return Some((self.outcome_as_it_stands(), says));
         }
         if self.first_change.is_some() {
             return None;
@@ -101,7 +102,7 @@ impl Run {
         if let Some((by, reason)) = &self.aborted {
             return Some((Outcome::Cancelled, format!("aborted by {by} before the first change: {reason}")));
         }
-        if let Consent::Denied { by, reason } = &self.consent {
+        if let Consent::Denied { by, reason, .. } = &self.consent {
             return Some((Outcome::Cancelled, format!("rejected by {by}: {reason}")));
         }
         self.resolved

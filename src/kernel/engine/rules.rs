@@ -150,7 +150,8 @@ fn never_empty(kind: &str, effects: &[Effect]) -> Option<String> {
         })
         .peekable();
     if sets.peek().is_none() {
-        return kind.starts_with("dns.").then(|| "which records it would leave is not told".to_owned());
+        let must = kind.starts_with("dns.") || kind.ends_with(".record");
+        return must.then(|| "which records it would leave is not told".to_owned());
     }
     let empty: Vec<String> = sets
         .filter(|(_, _, after)| after.is_empty())

@@ -20,6 +20,8 @@ pub struct Run {
     pub items: Vec<ItemState>,
     pub plan: Option<PlanSheet>,
     pub consent: Consent,
+    /// How often nobody decided in time.
+    pub expiries: u32,
     pub hold: Option<Hold>,
     /// Targets whose missing fence a person accepted by name.
     pub overrides: BTreeMap<Name, Actor>,
@@ -48,6 +50,8 @@ pub struct Run {
     pub rpo: Option<Rpo>,
     /// `rpo` comes from the end of the call that cut the log.
     pub loss_is_final: bool,
+    /// The sentence with which it ended.
+    pub end_says: Option<String>,
     pub finished: Option<Outcome>,
     /// When it was finished.
     pub ended: Option<Time>,
@@ -77,9 +81,30 @@ pub struct Window {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Consent {
     None,
-    Asked { digest: Digest, until: Time },
-    Given { digest: Digest, by: Actor },
-    Denied { by: Actor, reason: String },
+    Asked {
+        digest: Digest,
+        until: Time,
+        /// Who said yes so far; each once.
+        yes: Vec<Said>,
+        /// Who said "not me, next".
+        passed: Vec<Said>,
+    },
+    Given {
+        digest: Digest,
+        by: Vec<Said>,
+    },
+    Denied {
+        by: Actor,
+        reason: String,
+        at: Time,
+    },
+}
+
+/// Who said it, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub by: Actor,
+    pub at: Time,
 }
 
 /// "No for now": looked at again at `until`.

@@ -138,7 +138,13 @@ impl Run {
     fn next_of_idle(&self, id: ItemId, expired: bool, now: Time, next: &mut Next) {
         let (item, state) = (self.item(id), self.state(id));
         if let Some((false, why)) = &state.rejected {
-            return next.record(park(id, false, "PM5203", &format!("rejected: {why}")));
+            let unseen = state.seen.as_ref().is_none_or(|seen| matches!(seen.plan, StepPlan::Unknown(_)));
+            return match state.numbered > 1 && unseen && !expired {
+                // An earlier call of ours whose end nobody heard may be what this one was rejected for: the condition of a
+                // compare-and-set that took effect late. Then it is as wanted, and that is looked at first.
+                true => self.poll(id, WhyObserved::Recheck, Time(0), now, next),
+                false => next.record(park(id, false, "PM5203", &format!("rejected: {why}"))),
+            };
         }
         if expired {
             let why = self.last_reasons(id);
@@ -149,7 +155,13 @@ impl Run {
         }
         if let Form::Manual { text } = self.form(id) {
             let digest = self.plan.as_ref().map_or(crate::domain::Digest::ZERO, |p| p.digest);
-            return next.record(Record::Asked { digest, item: Some(id), until: None, says: text.clone() });
+            return next.record(Record::Asked {
+                digest,
+                item: Some(id),
+                until: None,
+                says: text.clone(),
+                level: 0,
+            });
         }
         let fresh = state.seen.as_ref().filter(|s| {
             s.rung >= state.rung && now.since(s.at) <= self.spec.limits.fresh && s.at >= self.last_change()

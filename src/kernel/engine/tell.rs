@@ -18,18 +18,12 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         }
         Record::Planned(sheet) => {
             let changes = sheet.lines.iter().filter(|l| l.verdict == crate::domain::Verdict::Change).count();
-            format!("plan {}: {changes} changes", sheet.digest.short())
+            let many = if changes == 1 { "change" } else { "changes" };
+            format!("plan {}: {changes} {many}", sheet.digest.short())
         }
         Record::Asked { item: Some(id), says, .. } => format!("{}: a person is asked: {says}", item(*id)),
         Record::Asked { says, .. } => says.clone(),
-        Record::Decided { by, yes, reason, accept_unfenced, digest } => {
-            let verb = if *yes { "approved" } else { "rejected" };
-            let over = match accept_unfenced.is_empty() {
-                true => String::new(),
-                false => format!(", accepting that {accept_unfenced:?} is not fenced"),
-            };
-            format!("{by} {verb} plan {}{over}: {reason}", digest.short())
-        }
+        decided @ Record::Decided { .. } => tell_decided(decided),
         Record::Told { what, by, reason } => tell_told(what, by.name.as_str(), reason, &item),
         Record::Intended { call, change, .. } => {
             format!(
@@ -70,8 +64,28 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
     }
 }
 
+fn tell_decided(record: &Record) -> String {
+    let Record::Decided { by, yes, reason, accept_unfenced, digest, solo } = record else {
+        return String::new();
+    };
+    let verb = match (yes, solo) {
+        (true, true) => "approved ALONE, having asked for it,",
+        (true, false) => "approved",
+        (false, _) => "rejected",
+    };
+    let names: Vec<&str> = accept_unfenced.iter().map(|name| name.as_str()).collect();
+    let over = match names.is_empty() {
+        true => String::new(),
+        false => format!(", accepting that {} is not proven to be fenced", names.join(", ")),
+    };
+    format!("{by} {verb} plan {}{over}: {reason}", digest.short())
+}
+
 fn tell_other(record: &Record) -> String {
     match record {
+        Record::Passed { by, digest, reason } => {
+            format!("{by} hands plan {} on to others: {reason}", digest.short())
+        }
         Record::Held { why, .. } => format!("held for now: {}", join(why)),
         Record::Joined { occurrence, run, says } => {
             format!("alert {occurrence} belongs to run {run}: {says}")
@@ -102,6 +116,12 @@ fn tell_other(record: &Record) -> String {
         Record::BreakerReset { by, reason, sick } => {
             format!("{by} reset the storm breaker with {sick} services sick: {reason}")
         }
+        Record::SignedIn { person, how } => match how {
+            crate::domain::SignIn::Code => format!("{person} signed in by a one-time code"),
+            crate::domain::SignIn::Recovery => {
+                format!("{person} signed in by a RECOVERY CODE: see that it was {person}")
+            }
+        },
         Record::Delivered(d) => {
             let cut = match d.truncated {
                 0 => String::new(),
@@ -177,6 +197,7 @@ fn tell_told(what: &Told, by: &str, reason: &str, item: &dyn Fn(ItemId) -> Strin
         Told::Skip(id) => format!("{by} skips {}: {reason}", item(*id)),
         Told::Confirm(id) => format!("{by} confirms that this is done: {} {reason}", item(*id)),
         Told::Close => format!("{by} closes the run: {reason}"),
+        Told::Replan => format!("{by} has a new plan made: {reason}"),
         Told::Resolved => "every alert of this run is resolved".to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! no return. The models of real remotes go through the same matrix in the root package's tests.
 
 mod approval;
+mod approvals;
 mod faults;
 mod freeze;
 mod gates;
@@ -39,6 +40,8 @@ pub(super) enum Wrong {
     Swallows,
     /// It happens, and nobody hears of it.
     LosesReplies,
+    /// Nobody hears of the first call, and it happens right before the second.
+    Late,
 }
 
 /// How the toy world differs from the plain one.
@@ -197,6 +200,13 @@ impl Action for Set {
             match wrong.map(|(_, _, wrong)| wrong) {
                 Some(Wrong::Rejects) => return CallEnd::rejected(false, "it always says no"),
                 Some(Wrong::Swallows) => return CallEnd::indeterminate("swallowed"),
+                Some(Wrong::Late) if permit.call().attempt == 1 => return CallEnd::indeterminate("late"),
+                Some(Wrong::Late) => {
+                    let mut registers = self.registers.lock().unwrap();
+                    registers.now.insert(self.spec.target.clone(), wanted);
+                    *registers.changes.entry(self.spec.target.clone()).or_default() += 1;
+                    return CallEnd::rejected(false, "somebody changed it");
+                }
                 Some(Wrong::LosesReplies) | None => {}
             }
             let lost = wrong.is_some();
@@ -289,7 +299,7 @@ pub(super) fn spec(mode: Mode) -> Resolved {
             item("probe", "toy.set", Verify, vec![], none()),
         ],
         locks: vec![],
-        approval: ApprovalRule { expires: Span::mins(15), role: Role::Approver },
+        approval: ApprovalRule::simple(Span::mins(15), Role::Approver),
         limits: Limits::default(),
         objective: Objective::default(),
         afterwards: Afterwards {
@@ -301,6 +311,19 @@ pub(super) fn spec(mode: Mode) -> Resolved {
         owner: "life 0".into(),
         fold: 1,
     }
+}
+
+/// As with a name server that hung: the update was on its way all the time.
+#[test]
+fn what_takes_effect_late_is_seen_and_not_called_a_failure() {
+    let sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+    let registers = Arc::new(Mutex::new(Registers::default()));
+    let plot = Plot { wrong: Some(("dns".into(), 1, Wrong::Late)), ..Plot::default() };
+    let toy = Toy { plot, ..Toy::new(&sim, &registers) };
+    let run = sim.open(spec(Mode::Auto)).unwrap();
+    let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
+    assert_eq!(end, End::Finished(Outcome::Succeeded));
+    assert_eq!(registers.lock().unwrap().changes[&Name::from("dns")], 1);
 }
 
 struct Story {

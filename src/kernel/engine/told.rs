@@ -1,22 +1,37 @@
 //! What people said, folded into the run: a decision, and the words that name one step.
 
-use super::{Consent, ItemPhase, ItemState, Run};
+use super::{Consent, ItemPhase, ItemState, Run, Said};
 use crate::domain::{Actor, ItemId, Record, Time};
 
 impl Run {
     pub(super) fn on_decided(&mut self, decided: &Record, at: Time) -> Result<(), String> {
-        let Record::Decided { digest, by, yes, reason, accept_unfenced } = decided else {
+        let Record::Decided { digest, by, yes, reason, accept_unfenced, .. } = decided else {
             return Err("no decision".to_owned());
         };
-        self.consent = match (yes, &self.consent) {
-            (false, _) => Consent::Denied { by: by.clone(), reason: reason.clone() },
-            (true, Consent::Asked { .. }) => Consent::Given { digest: *digest, by: by.clone() },
-            (true, other) => other.clone(),
-        };
+        match (yes, &mut self.consent) {
+            (false, _) => self.consent = Consent::Denied { by: by.clone(), reason: reason.clone(), at },
+            // A missing fence was accepted: that is no yes to the plan.
+            (true, _) if !accept_unfenced.is_empty() => {}
+            (true, Consent::Asked { yes, .. }) => {
+                yes.push(Said { by: by.clone(), at });
+                if yes.len() >= usize::from(self.spec.approval.need) {
+                    self.consent = Consent::Given { digest: *digest, by: std::mem::take(yes) };
+                }
+            }
+            (true, Consent::None | Consent::Given { .. } | Consent::Denied { .. }) => {}
+        }
         for target in accept_unfenced {
             self.overrides.insert(target.clone(), by.clone());
         }
         self.skip_overridden(at);
+        Ok(())
+    }
+
+    pub(super) fn on_passed(&mut self, by: &Actor, at: Time) -> Result<(), String> {
+        let Consent::Asked { passed, .. } = &mut self.consent else {
+            return Err("no approval is asked for".into());
+        };
+        passed.push(Said { by: by.clone(), at });
         Ok(())
     }
 

@@ -41,7 +41,7 @@ fn tell(spec: &Resolved, plot: &Plot, schedule: Schedule, settle: Settle, last: 
     let sim = Sim::new(schedule, Time(1_000_000_000));
     let registers = Arc::new(Mutex::new(Registers::default()));
     let toy = Toy { settle, plot: plot.clone(), ..Toy::new(&sim, &registers) };
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     let samples = || Arc::new(NoSamples);
     let mut end = sim.open(spec.clone()).and_then(|run| sim.finish(&run, &toy, samples()));
     for command in last {
@@ -169,7 +169,7 @@ fn every_undo_failing_stops_for_a_person_and_says_what_stands() {
             let told = tell(&spec, &plot, base.clone(), Settle::AtOnce, &[]);
             match wrong {
                 Wrong::LosesReplies => assert_eq!(told.end, Ok(End::Finished(Outcome::Undone))),
-                Wrong::Rejects | Wrong::Swallows => {
+                Wrong::Rejects | Wrong::Swallows | Wrong::Late => {
                     let parked = matches!(&told.end, Ok(End::Waits(says)) if says.starts_with("parked"));
                     assert!(parked, "{name} {wrong:?}: {:?}", told.end);
                     let hand = told.run.by_hand(Outcome::Partial).join("\n");
@@ -244,6 +244,9 @@ fn what_cannot_be_taken_back_by_a_call_is_listed_and_looked_at() {
     );
     let told = tell(&spec, &plot, Schedule::default(), Settle::AtOnce, &[Command::Close]);
     assert_eq!(told.end, Ok(End::Finished(Outcome::Partial)));
+    let says = told.run.end_says.unwrap_or_default();
+    let wanted = "it stands changed: pause jobs; taken back: fence; not done: promote";
+    assert!(says.starts_with("closed by") && says.contains(wanted), "{says}");
 }
 
 /// A promotion that may have been heard forbids to take its fence back, whoever says so.
@@ -304,7 +307,7 @@ fn a_step_is_left_out_only_by_a_person_and_never_the_fence_nor_the_promotion() {
 fn a_late_resume_asks_again_before_the_commit_point() {
     let mut spec = going_back(Mode::Approve);
     spec.limits.deadline = Span::mins(600);
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     let (mut asked_again, mut tried) = (0, 0);
     for death in 0..70 {
         let mut sim =
@@ -328,7 +331,7 @@ fn a_late_resume_asks_again_before_the_commit_point() {
             }
             let told = read(&sim);
             let digest = told.plan.as_ref().unwrap().digest;
-            sim.say(&run, &by, &Command::Approve { digest, accept_unfenced: vec![] }).unwrap();
+            sim.say(&run, &by, &Command::Approve { digest, accept_unfenced: vec![], solo: false }).unwrap();
             approvals += 1;
         };
         tried += 1;
@@ -379,7 +382,7 @@ fn a_parked_run_blocks_nobody_but_by_its_locks() {
     let locked = finish(of("RUN003", "wiki", "pg"));
     assert!(locked.as_ref().is_err_and(|why| why.contains("pg") && why.contains("RUN001")), "{locked:?}");
     // Closed, its locks are free.
-    let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+    let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
     sim.say(&"RUN001".into(), &by, &Command::Close).unwrap();
     sim.finish(&"RUN001".into(), &toy, Arc::new(NoSamples)).unwrap();
     assert_eq!(finish(of("RUN004", "wiki", "pg")), Ok(End::Finished(Outcome::Succeeded)));

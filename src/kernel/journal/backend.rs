@@ -99,6 +99,20 @@ pub trait Backend: Send + Sync {
     /// All of the batch, durable, or an error. `Doubt` only when the commit itself is unclear.
     fn append(&self, batch: RawBatch) -> BoxFuture<'_, Result<Vec<Written>, AppendError>>;
     fn read<'a>(&'a self, stream: &'a Stream, from: Seq) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
+    /// The newest records of one stream, of these kinds (none named: of any), oldest first. A long stream is not read for
+    /// what its end says; a store that has an index reads from there.
+    fn newest<'a>(
+        &'a self,
+        stream: &'a Stream,
+        kinds: &'a [&'a str],
+        max: u32,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        Box::pin(async move {
+            let mut found = self.read(stream, 1).await?;
+            found.retain(|entry| kinds.is_empty() || kinds.contains(&entry.kind.as_str()));
+            Ok(found.split_off(found.len().saturating_sub(max as usize)))
+        })
+    }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>>;
     fn epoch<'a>(&'a self, service: &'a Name) -> BoxFuture<'a, Result<Epoch, ReadError>>;
     fn cursor<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Position, ReadError>>;

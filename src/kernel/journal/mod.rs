@@ -85,6 +85,11 @@ impl Journal {
         self.backend.read(stream, from).await?.into_iter().map(decode).collect()
     }
 
+    /// Up to `max` of the newest records of one stream that are of these kinds (none named: of any), oldest first.
+    pub async fn newest(&self, stream: &Stream, kinds: &[&str], max: u32) -> Result<Vec<Stamped>, ReadError> {
+        self.backend.newest(stream, kinds, max).await?.into_iter().map(decode).collect()
+    }
+
     /// Up to `max` records of the whole journal from position `from` on, oldest first.
     pub async fn scan(&self, from: Position, max: u32) -> Result<Vec<Stamped>, ReadError> {
         self.backend.scan(from, max).await?.into_iter().map(decode).collect()

@@ -75,7 +75,7 @@ impl FaultyBackend {
         let ours = entries.iter().filter(|entry| entry.stream == *stream);
         let records: Result<Vec<Stamped>, String> = ours.map(stamped).collect();
         let Some(run) = records.ok().and_then(|records| Run::fold(&records).ok()) else { return };
-        let by = Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli };
+        let by = Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli);
         let Ok(record) = run.decide(command, &by, "said in between", batch.at) else { return };
         let entry = NewEntry { kind: record.kind(), version: record.version(), body: record.encode() };
         let part =

@@ -7,10 +7,12 @@ mod params;
 mod port;
 mod record;
 mod rrset;
+mod sets;
 mod wire;
 
 pub use port::{Answers, NoAnswer, Port, Update, Updated};
 pub use rrset::{Question, RrSet, RrType, is_in_zone, normal_name};
+pub(crate) use sets::{check_sets, normal_address, normal_set};
 pub use wire::Wire;
 
 use super::Ports;

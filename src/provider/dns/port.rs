@@ -50,10 +50,10 @@ pub enum Updated {
 }
 
 pub trait Port: Send + Sync {
-    /// Asks one server for its own data (no recursion). Any missing part makes it no answer.
+    /// Asks one server of the zone for its own data (no recursion). Any missing part makes it no answer.
     fn ask<'a>(
         &'a self,
-        zone: &'a Rfc2136Target,
+        zone: &'a str,
         server: SocketAddr,
         questions: &'a [Question],
         within: Span,

@@ -245,7 +245,7 @@ impl Check for DnsRecord {
             let questions = self.questions();
             let within = ASK.min(ctx.left());
             let asked = self.zone.servers.iter().map(|server| async {
-                (*server, self.port.ask(&self.zone, *server, &questions, within).await)
+                (*server, self.port.ask(&self.zone.zone, *server, &questions, within).await)
             });
             let (answers, (siblings, siblings_unknown)) = join(join_all(asked), self.siblings(ctx)).await;
             let mine = self.mine(ctx, ctx.epoch);

@@ -51,6 +51,10 @@ fn model(sets: Vec<RrSet>) -> Arc<DnsModel> {
     Arc::new(DnsModel::new(Arc::new(Calm), sets))
 }
 
+fn primary() -> SocketAddr {
+    "192.0.2.1:53".parse().unwrap()
+}
+
 fn secondary() -> SocketAddr {
     "192.0.2.2:53".parse().unwrap()
 }
@@ -88,7 +92,7 @@ async fn a_swap_of_two_types_is_one_change_and_then_nothing() {
 #[tokio::test]
 async fn a_lagging_or_silent_server_is_unknown_never_done() {
     let model = model(old());
-    model.lag(100);
+    model.lag(Some(primary()), 100);
     let action = bound(&model, wanted());
     let planned = change(&action).await;
     assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
@@ -102,7 +106,7 @@ async fn a_lagging_or_silent_server_is_unknown_never_done() {
 #[tokio::test]
 async fn servers_that_disagree_beforehand_are_unknown() {
     let model = model(old());
-    model.lag(100);
+    model.lag(Some(primary()), 100);
     let other = bound(
         &model,
         json!({ "ttl": 60, "records": [{ "name": "shop.test", "type": "A", "values": ["192.0.2.9"] }] }),

@@ -31,7 +31,7 @@ pub struct Wire;
 impl Port for Wire {
     fn ask<'a>(
         &'a self,
-        zone: &'a Rfc2136Target,
+        zone: &'a str,
         server: SocketAddr,
         questions: &'a [Question],
         within: Span,
@@ -82,8 +82,8 @@ fn unusable(says: String) -> NoAnswer {
     NoAnswer { layer: "configuration", says }
 }
 
-async fn ask(zone: &Rfc2136Target, server: SocketAddr, questions: &[Question]) -> Result<Answers, NoAnswer> {
-    let apex = message::name(&zone.zone).map_err(unusable)?;
+async fn ask(zone: &str, server: SocketAddr, questions: &[Question]) -> Result<Answers, NoAnswer> {
+    let apex = message::name(zone).map_err(unusable)?;
     let one = async |question: &Question| {
         let owner = message::name(&question.name).map_err(unusable)?;
         let reply = exchange(server, message::query(&owner, message::wire_type(question.r#type))).await?;

@@ -3,6 +3,7 @@
 
 mod alertmanager;
 mod blackbox;
+mod client;
 mod expect;
 mod firing;
 mod look;
@@ -12,6 +13,7 @@ mod prometheus;
 mod quorum;
 mod wire;
 
+pub use client::{Clients, failed, words};
 pub use look::{Answer, LOCAL, look, vantage};
 pub use memory::{ProbeMemory, VOUCHES};
 pub use port::{Auth, Failed, Get, Layer, MAX_BODY, Pinged, Port, Reply, SqlPing};

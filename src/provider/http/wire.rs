@@ -1,12 +1,12 @@
-//! The real network: one way to build an HTTP client, bounded in time and size, and a TCP connect.
+//! The real network: GET, bounded in time and size, and a TCP connect.
 
+use super::client::{Clients, failed, words};
 use super::memory::ProbeMemory;
 use super::port::{Auth, Failed, Get, Layer, MAX_BODY, Pinged, Port, Reply, SqlPing};
 use crate::kernel::domain::{Name, Span, Time};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ pub struct Wire {
     memory: ProbeMemory,
     /// Without it `sql` probes are blind.
     sql: Option<Arc<dyn SqlPing>>,
-    tls: OnceLock<Result<rustls::ClientConfig, String>>,
+    clients: Clients,
 }
 
 impl Wire {
@@ -26,24 +26,11 @@ impl Wire {
         Wire { sql, ..Wire::default() }
     }
 
-    /// Read once, when first needed: the system's authorities take longer to read than everything else at start.
-    fn tls(&self) -> Result<rustls::ClientConfig, Failed> {
-        let made = self.tls.get_or_init(tls_config).clone();
-        made.map_err(|says| Failed { layer: Layer::Local, says })
-    }
-
     /// A client for one request, so that no answer comes over an old connection or an old resolution.
     fn client(&self, get: &Get, within: Duration) -> Result<reqwest::Client, Failed> {
         let local = |says: String| Failed { layer: Layer::Local, says };
         let url = url::Url::parse(&get.url).map_err(|e| local(format!("{:?}: {e}", get.url)))?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.tls()?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("pointsman/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT.min(within * 2 / 3))
-            .timeout(within);
+        let mut builder = self.clients.builder(within)?;
         if let (Some(pin), Some(host)) = (get.pin, url.host_str()) {
             builder = builder.resolve(host, SocketAddr::new(pin, 0));
         }
@@ -144,53 +131,6 @@ async fn connect(address: &str) -> Result<(), Failed> {
     Err(last)
 }
 
-fn tls_config() -> Result<rustls::ClientConfig, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (_, _) = roots.add_parsable_certificates(found.certs);
-    // Without authorities every certificate is refused: probes then fail in TLS and are blind, never down.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
-}
-
-/// Which layer a request failed in. Only what TLS itself said is TLS: a connection closed during the handshake is
-/// what a dying server does.
-fn failed(error: reqwest::Error) -> Failed {
-    let layer = match error.is_connect() {
-        _ if is_tls(&error) => Layer::Tls,
-        true if is_dns(&error) => Layer::Dns,
-        true => Layer::Tcp,
-        false => Layer::Http,
-    };
-    Failed { layer, says: words(&error.without_url()) }
-}
-
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An I/O error's source is the source of what it wraps: the wrapped error itself has to be asked for.
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-    error.is::<rustls::Error>()
-        || wrapped.is_some_and(|inner| is_tls(inner))
-        || error.source().is_some_and(is_tls)
-}
-
-fn is_dns(error: &(dyn Error + 'static)) -> bool {
-    error.to_string().starts_with("dns error") || error.source().is_some_and(is_dns)
-}
-
-/// The last words of the chain: the cause, not "error sending request".
-fn words(error: &dyn Error) -> String {
-    let mut deepest: &dyn Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    let (first, last) = (error.to_string(), deepest.to_string());
-    if first == last { first } else { format!("{first}: {last}") }
-}
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn http_date(text: &str) -> Option<Time> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;

@@ -7,6 +7,23 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+/// The actions and checks that this world can answer.
+const MODELLED: [&str; 13] = [
+    "postgres.fence",
+    "postgres.promote",
+    "postgres.lag",
+    "postgres.superseded",
+    "postgres.unfence",
+    "postgres.standby",
+    "sql.write_probe",
+    "command.run",
+    "file.render",
+    "http.expect",
+    "dns.record",
+    "quorum",
+    "still_firing",
+];
+
 /// TTL of the records as they stand at the beginning: another than the playbook's.
 const OLD_TTL: u32 = 300;
 
@@ -53,6 +70,8 @@ pub struct Names {
     pub databases: BTreeMap<String, Name>,
     /// Name servers that follow the first of their zone.
     pub secondaries: Vec<SocketAddr>,
+    /// The server of the zone that takes updates.
+    pub primary_server: Option<SocketAddr>,
     /// Labels that are asked for at the alert's source.
     pub labels: Vec<BTreeMap<String, String>>,
 }
@@ -79,6 +98,13 @@ impl Names {
         let of = |kind: &str| -> Vec<&Spec> {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
+        // Whatever has no model must not be reached for real.
+        let unknown = |spec: &&&Spec| !MODELLED.contains(&spec.kind.as_str());
+        let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
+        strange.dedup();
+        if !strange.is_empty() {
+            return Err(vec![format!("{} is not yet simulated", strange.join(", "))]);
+        }
         let promotes = of("postgres.promote");
         let promote = match promotes.as_slice() {
             [] => None,
@@ -108,13 +134,16 @@ impl Names {
             new_site: BTreeSet::new(),
             databases: databases.collect(),
             secondaries: vec![],
+            primary_server: None,
             labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
             old,
         };
         names.pins(config, &of("quorum"));
         for spec in of("dns.record") {
             names.records(spec)?;
-            let servers = config.zone(&spec.target).map(|zone| zone.servers.as_slice()).unwrap_or_default();
+            let zone = config.zone(&spec.target);
+            let servers = zone.map(|zone| zone.servers.as_slice()).unwrap_or_default();
+            names.primary_server = servers.first().copied();
             names.secondaries.extend(servers.iter().skip(1));
         }
         Ok(names)

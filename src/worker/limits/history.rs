@@ -3,6 +3,7 @@
 
 use crate::config::Storm;
 use crate::kernel::domain::{Name, Reason, RunId, Span, Time};
+use crate::units::counted;
 
 pub const HOUR: Span = Span::mins(60);
 const DAY: Span = Span::mins(24 * 60);
@@ -76,7 +77,8 @@ pub fn of_service(runs: &[&Past], own: Own, seen: Option<Time>, now: Time) -> Ve
     let counts = |run: &&&Past| run.automatic && (run.changed || run.ended.is_none());
     let today = runs.iter().filter(counts).filter(|run| now.since(run.opened) < DAY).count();
     if today >= own.per_day as usize {
-        let says = format!("{today} automatic runs within 24 h; per_day allows {}", own.per_day);
+        let runs = counted(today, "automatic run");
+        let says = format!("{runs} within 24 h; per_day allows {}", own.per_day);
         why.push(Reason::new("PM5413", says));
     }
     why
@@ -90,7 +92,8 @@ pub fn storm(runs: &[Past], storm: Storm, reset: Option<Reset>, sick: Sick, now:
     let opened = runs.iter().filter(recent).count();
     if opened >= storm.per_hour as usize {
         let says = format!(
-            "{opened} automatic runs within the hour, and one more is due; per_hour is {}",
+            "{} within the hour, and one more is due; per_hour is {}",
+            counted(opened, "automatic run"),
             storm.per_hour
         );
         why.push(Reason::new("PM5417", says));

@@ -1,7 +1,7 @@
 //! What people and the storm breaker said last: the fold of the instance's stream.
 
 use super::history::Reset;
-use crate::kernel::domain::{Override, Reason, Record, RunId, Stamped, Time};
+use crate::kernel::domain::{Name, Override, Reason, Record, RunId, Stamped, Stream, Time};
 use crate::kernel::engine::Freeze;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ pub struct Standing {
     pub reset: Option<Reset>,
     /// Ends of runs that were looked up; they never change. No more than the runs that limits look back at, and some.
     pub ends: BTreeMap<RunId, Time>,
+    /// When a person last acknowledged a run of each service that was asked about. One process writes: what it does not
+    /// see itself was there when it first looked.
+    pub seen: BTreeMap<Name, Option<Time>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,11 @@ impl Standing {
             Record::BreakerReset { sick, .. } => {
                 self.tripped = None;
                 self.reset = Some(Reset { at: stamped.at, sick: *sick });
+            }
+            Record::Acknowledged { .. } => {
+                if let Stream::Service(service) = &stamped.stream {
+                    self.seen.insert(service.clone(), Some(stamped.at));
+                }
             }
             _ => {}
         }

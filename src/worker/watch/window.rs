@@ -92,7 +92,7 @@ fn end(run: &Run) -> String {
 fn watched(run: &Run) -> Vec<ItemId> {
     let done = |id: &ItemId| matches!(run.state(*id).phase, ItemPhase::Done { .. });
     let kind = |id: &ItemId| match run.form(*id) {
-        Form::Act(spec) => spec.kind.as_str() == "dns.record",
+        Form::Act(spec) => spec.sets_records(),
         Form::Check(spec) => spec.kind.as_str() == "http.expect",
         Form::Manual { .. } => false,
     };

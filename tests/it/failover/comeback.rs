@@ -58,6 +58,9 @@ async fn an_old_primary_that_comes_back_is_fenced_again_within_ten_seconds() {
         let line = &status["fence_watches"][0];
         ensure!(line["target"] == "pg-gra" && line["state"] == "watching", "status shows {line}");
         ensure!(line["rung"] == "stopped", "status shows {line}");
+        // Limits of automation stand against the service by now, and none of them holds a fence back.
+        let limits = status["held_back"].to_string();
+        ensure!(limits.contains("PM5411") && limits.contains("PM5412"), "held back by {limits}");
 
         let both = comes_back(scene).await?;
         println!("two primaries took writes for {:.1} s", both.as_secs_f64());
@@ -72,6 +75,9 @@ async fn an_old_primary_that_comes_back_is_fenced_again_within_ten_seconds() {
             "{}",
             refence.body
         );
+        let limits = scene.pointsman.get("/api/v1/status").await?["held_back"].to_string();
+        let named = format!("run {} ended", refence.run().unwrap_or_default());
+        ensure!(limits.contains(&named), "the cooldown does not begin anew: {limits}");
         // It runs, locked: nobody but Pointsman gets in, and what it took is not replicated anywhere.
         ensure!(scene.lab.postgres().runs(Site::Gra), "it was stopped, not locked");
         let metrics = reqwest::get(format!("{}/metrics", scene.pointsman.url())).await?.text().await?;
@@ -92,6 +98,48 @@ async fn an_old_primary_that_comes_back_is_fenced_again_within_ten_seconds() {
         ensure!(said.contains("closed"), "{said}");
         let status = scene.pointsman.get("/api/v1/status").await?;
         ensure!(status["fence_watches"] == serde_json::json!([]), "{}", status["fence_watches"]);
+        scene.verifies().await
+    })
+    .await;
+}
+
+/// Pointsman was down for an hour (its wall clock jumps, and is wrong by that much for everybody else), the old host went
+/// through a reboot, and then somebody takes the mask away: the watch is still there, and it acts.
+#[tokio::test]
+async fn an_hour_later_the_old_host_comes_up_masked_and_unmasked_is_fenced_again() {
+    play(Setup::default(), async |scene| {
+        scene.kill_primary().await?;
+        scene.fire().await?;
+        scene.succeeded().await?;
+        scene.one_writer()?;
+        scene.pointsman.stop();
+        let before = scene.lab.postgres().supervisor_log(Site::Gra)?.len();
+        scene.lab.postgres_mut().reboot(Site::Gra)?;
+        scene.pointsman.set_clock_ahead(Duration::from_secs(3600))?;
+        scene.pointsman.start_again().await?;
+        let refused = || async {
+            let lines = scene.lab.postgres().supervisor_log(Site::Gra)?;
+            Ok(lines[before..].iter().any(|line| line.text == "refused: masked"))
+        };
+        wait_until("the rebooted host to refuse its server", Duration::from_secs(10), refused).await?;
+        ensure!(!scene.lab.postgres().runs(Site::Gra), "the old primary runs");
+        let status = scene.pointsman.get("/api/v1/status").await?;
+        let line = &status["fence_watches"][0];
+        ensure!(line["target"] == "pg-gra" && line["state"] == "watching", "status shows {line}");
+
+        let both = comes_back(scene).await?;
+        println!("two primaries took writes for {:.1} s", both.as_secs_f64());
+        ensure!(both < DETECTED, "both took writes for {both:?}");
+        let records = watched(scene, "watching", 2, Duration::from_secs(20)).await?;
+        let says = &records.iter().rfind(|r| r.kind == "fence_watch").expect("one").says;
+        ensure!(says.contains("fenced again (lockout) by run"), "{says}");
+        // The record of the first run and that of the second are an hour apart.
+        let opened = scene.pointsman.records("opened").await?;
+        let apart = opened.last().map_or(0, |last| last.at - opened[0].at);
+        ensure!(apart > 3_600_000_000, "the runs are {apart} µs apart");
+        // Clocks that differ hold back what alerts start, and say so; they do not hold back a fence.
+        let shown = scene.pointsman.cli(&["status"]).await?;
+        ensure!(shown.contains("PM5506") && shown.contains("pg-gra"), "{shown}");
         scene.verifies().await
     })
     .await;

@@ -20,6 +20,8 @@ pub struct World {
     /// Services whose alert fires, for Alertmanager's API.
     firing: Mutex<Vec<String>>,
     pub asked: AtomicU32,
+    /// Looks of guards.
+    pub looks: AtomicU32,
 }
 
 pub struct Yard {
@@ -41,6 +43,9 @@ pub struct Plot<'a> {
     pub source: &'a str,
     /// All services write the same target.
     pub shared: bool,
+    pub mode: &'a str,
+    /// Further lines of the configuration.
+    pub config: &'a str,
     /// How far the world's clock is ahead at the start, in seconds.
     pub ahead: i64,
 }
@@ -54,6 +59,8 @@ impl Default for Plot<'_> {
             storm: "concurrent = 100\nper_hour = 1000\nsick_share = \"100%\"",
             source: "api",
             shared: false,
+            mode: "auto",
+            config: "",
             ahead: 0,
         }
     }
@@ -68,8 +75,8 @@ impl Yard {
         std::fs::create_dir(&playbooks).unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         let mut config = format!(
-            "site = \"par\"\n[limits.storm]\n{}\n[sources.alertmanager]\n{} = [{url:?}]\n",
-            plot.storm, plot.source
+            "site = \"par\"\n[limits.storm]\n{}\n[sources.alertmanager]\n{} = [{url:?}]\n{}\n",
+            plot.storm, plot.source, plot.config
         );
         for n in 0..plot.services {
             let target = if plot.shared { 0 } else { n };
@@ -91,7 +98,7 @@ impl Yard {
             }
             let (from, to) = if n % 2 == 0 { ("gra", "sbg") } else { ("sbg", "gra") };
             let playbook = format!(
-                "playbook: move-s{n}\nservice: s{n}\nkind: other\nmode: auto\n\
+                "playbook: move-s{n}\nservice: s{n}\nkind: other\nmode: {}\n\
                  sites: {{ gra: {{ at: 1 }}, sbg: {{ at: 2 }} }}\nfrom: {from}\nto: {to}\n\
                  triggers:\n  - alertmanager: {{ alertname: SiteDown, service: s{n} }}\n\
                  limits: {{ {} }}\n{}\n\
@@ -99,7 +106,7 @@ impl Yard {
                  steps:\n  - name: move it\n    action: command.run\n    commit_point: true\n\
                  \x20   with: {{ target: box{target}, run: move-s{n}, check: moved-s{n}, undo: unmove-s{n}, timeout: 5s }}\n\
                  verify:\n  - action: http.expect\n    with: {{ url: \"{url}/verify\" }}\n",
-                plot.limits, plot.more,
+                plot.mode, plot.limits, plot.more,
             );
             std::fs::write(playbooks.join(format!("s{n}.yaml")), playbook).unwrap();
         }
@@ -254,6 +261,10 @@ impl Yard {
         std::fs::remove_file(self.folder.path().join(service)).unwrap();
     }
 
+    pub fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
     pub fn token(&self, role: &str) -> String {
         token(&self.folder.path().join("data"), role)
     }
@@ -326,6 +337,9 @@ impl World {
             let one = |service: &String| json!({ "labels": { "alertname": "SiteDown", "service": service }, "state": "firing" });
             let alerts: Vec<Value> = self.firing.lock().unwrap().iter().map(one).collect();
             return (200, json!({ "status": "success", "data": { "alerts": alerts } }).to_string());
+        }
+        if line.contains("/guard") {
+            self.looks.fetch_add(1, Ordering::SeqCst);
         }
         (if self.sick.load(Ordering::SeqCst) { 503 } else { 200 }, "fine".to_owned())
     }

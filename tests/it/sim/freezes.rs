@@ -103,7 +103,7 @@ fn frozen_between_fence_and_promotion_with_one_fault() {
             let (met, _) = story(&plot, &frozen_at(*append, NOW + FIVE));
             met == Ok(Met::BetweenFirstChangeAndCommit)
         };
-        let base = frozen_at(appends.filter(paused).next_back().unwrap(), NOW + FIVE);
+        let base = frozen_at(appends.rev().find(paused).unwrap(), NOW + FIVE);
         let faults = Space::of(&plot.tell(&base, Mistake::None)).single_faults();
         let all = faults.len();
         let with_freeze = |life: Life| Life {

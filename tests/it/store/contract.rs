@@ -38,6 +38,7 @@ contract!(
     time_never_goes_back,
     positions_and_hashes_make_one_chain,
     reads_from_a_sequence_and_scans_from_a_position,
+    the_newest_of_a_stream_by_kind_up_to_a_bound,
     raw_content_comes_back_as_it_was,
     cursors_move_with_their_batch,
     summaries_newest_first_by_prefix,
@@ -54,6 +55,27 @@ async fn stored(b: &B) -> Vec<String> {
     all.into_iter()
         .map(|e| format!("{} {} {}", e.stream, e.seq, String::from_utf8(e.body).unwrap()))
         .collect()
+}
+
+async fn the_newest_of_a_stream_by_kind_up_to_a_bound(b: B) {
+    let kinds = ["held", "joined", "held", "acknowledged", "held"];
+    for (n, kind) in kinds.into_iter().enumerate() {
+        let mut batch = one(1, Stream::Service("shop".into()), None, &n.to_string());
+        batch.parts[0].entries[0].kind = kind;
+        b.append(batch).await.unwrap();
+        b.append(one(1, run("A"), None, "beside it")).await.unwrap();
+    }
+    let newest = async |kinds: &[&str], max: u32| {
+        let found = b.newest(&Stream::Service("shop".into()), kinds, max).await.unwrap();
+        found.into_iter().map(|entry| entry.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&[], 3).await, [3, 4, 5]);
+    assert_eq!(newest(&[], 9).await, [1, 2, 3, 4, 5]);
+    assert_eq!(newest(&["held"], 2).await, [3, 5]);
+    assert_eq!(newest(&["held", "joined"], 9).await, [1, 2, 3, 5]);
+    assert_eq!(newest(&["acknowledged"], 1).await, [4]);
+    assert_eq!(newest(&["thawed"], 9).await, [] as [u64; 0]);
+    assert_eq!(newest(&["held"], 0).await, [] as [u64; 0]);
 }
 
 async fn compares_before_it_writes(b: B) {

@@ -5,7 +5,7 @@ use super::helper::{Told, command, lines};
 use super::{one, run};
 use pointsman::kernel::domain::Role;
 use pointsman::kernel::journal::{AppendError, Backend};
-use pointsman::store::{HeadState, SqliteStore, code, create_token, verify};
+use pointsman::store::{HeadState, Holder, SqliteStore, code, create_token, verify};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::path::{Path, PathBuf};
@@ -90,7 +90,14 @@ async fn a_second_process_is_refused_and_told_by_whom() {
         assert!(text.contains(wanted), "{text}");
     }
     // Beside the running server: a token is made, and the journal is verified.
-    create_token(dir.path(), Role::Viewer, &"eve".into(), pointsman::kernel::domain::Time(1)).await.unwrap();
+    create_token(
+        dir.path(),
+        Holder::Named { name: "eve".into(), role: Role::Viewer },
+        None,
+        pointsman::kernel::domain::Time(1),
+    )
+    .await
+    .unwrap();
     let report = verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap();
     assert!(report.chain_ok(), "{report:?}");
     child.kill().unwrap();
@@ -149,7 +156,10 @@ async fn a_read_only_directory_refuses_clearly_and_can_still_be_verified() {
     assert_eq!(refused.code, code::DIRECTORY, "{refused}");
     assert!(refused.to_string().contains("Read-only file system"), "{refused}");
     let now = pointsman::kernel::domain::Time(1);
-    let refused = create_token(&data, Role::Viewer, &"eve".into(), now).await.err().unwrap();
+    let refused = create_token(&data, Holder::Named { name: "eve".into(), role: Role::Viewer }, None, now)
+        .await
+        .err()
+        .unwrap();
     assert!([code::TOKEN, code::OPEN].contains(&refused.code), "{refused}");
     let empty = tempfile::tempdir().unwrap();
     let report = verify(&data, 1..=u64::MAX, |_| {}).await.unwrap();

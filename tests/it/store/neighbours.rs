@@ -4,7 +4,7 @@ use super::{one, run};
 use pointsman::kernel::domain::{Lsn, Name, Role, Time};
 use pointsman::kernel::journal::Backend;
 use pointsman::kernel::port::Sample;
-use pointsman::store::{SAMPLES_KEPT, SqliteStore, create_token, verify};
+use pointsman::store::{Holder, SAMPLES_KEPT, SqliteStore, create_token, verify};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::path::Path;
@@ -89,7 +89,7 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_revocable() {
     assert!(first.expose().starts_with("pm_") && first.expose().len() == 46, "256 bits");
     assert_ne!(first, second);
     let who = store.authenticate(lead.expose(), Time(10)).await.unwrap().unwrap();
-    assert_eq!((who.role, who.name.as_str()), (Role::IncidentLead, "eve"));
+    assert_eq!((who.holder.role(), who.holder.name().as_str()), (Some(Role::IncidentLead), "eve"));
     // Rotation: both of a source's tokens work until one is revoked.
     let old = store.authenticate(first.expose(), Time(11)).await.unwrap().unwrap();
     assert!(store.authenticate(second.expose(), Time(11)).await.unwrap().is_some());
@@ -102,7 +102,7 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_revocable() {
     }
     store.flush().await.unwrap();
     let listed = store.tokens().await.unwrap();
-    let told: Vec<_> = listed.iter().map(|t| (t.name.as_str(), t.last_used, t.revoked)).collect();
+    let told: Vec<_> = listed.iter().map(|t| (t.holder.name().as_str(), t.last_used, t.revoked)).collect();
     let at = |t| Some(Time(t));
     assert_eq!(told, [("am", at(11), at(12)), ("am", at(14), None), ("eve", at(10), None)]);
     store.close().await;
@@ -116,12 +116,18 @@ async fn a_token_is_shown_once_kept_as_a_hash_and_revocable() {
 #[tokio::test]
 async fn a_token_made_beside_the_server_works_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let before = create_token(dir.path(), Role::Admin, &"eve".into(), Time(1)).await.unwrap();
+    let before =
+        create_token(dir.path(), Holder::Named { name: "eve".into(), role: Role::Admin }, None, Time(1))
+            .await
+            .unwrap();
     let store = SqliteStore::open(dir.path()).await.unwrap().store;
     assert!(store.authenticate(before.expose(), Time(2)).await.unwrap().is_some());
-    let beside = create_token(dir.path(), Role::Source, &"am".into(), Time(2)).await.unwrap();
+    let beside =
+        create_token(dir.path(), Holder::Named { name: "am".into(), role: Role::Source }, None, Time(2))
+            .await
+            .unwrap();
     let found = store.authenticate(beside.expose(), Time(3)).await.unwrap().unwrap();
-    assert_eq!((found.role, found.name.as_str()), (Role::Source, "am"));
+    assert_eq!((found.holder.role(), found.holder.name().as_str()), (Some(Role::Source), "am"));
     // Revoked beside us: gone within two seconds.
     let options = SqliteConnectOptions::new().filename(dir.path().join("pointsman.db"));
     let mut guest = options.connect().await.unwrap();
@@ -132,7 +138,10 @@ async fn a_token_made_beside_the_server_works_at_once() {
     assert!(store.authenticate(before.expose(), Time(3)).await.unwrap().is_some());
     // The server's own writing goes on around it.
     store.append(one(1, run("A"), Some(0), "{}")).await.unwrap();
-    let again = create_token(dir.path(), Role::Source, &"am".into(), Time(4)).await.unwrap();
+    let again =
+        create_token(dir.path(), Holder::Named { name: "am".into(), role: Role::Source }, None, Time(4))
+            .await
+            .unwrap();
     store.append(one(1, run("A"), Some(1), "{}")).await.unwrap();
     assert!(store.authenticate(again.expose(), Time(5)).await.unwrap().is_some());
     store.close().await;

@@ -4,7 +4,7 @@ use super::{batch, one, part, run, source, with_rows};
 use pointsman::kernel::domain::{Delivered, Digest, Record, Stream, Time};
 use pointsman::kernel::journal::{Backend, Entry, NewEntry, RawPart, Row};
 use pointsman::store::{
-    Column, HeadBehind, HeadState, SqliteStore, VerifyReport, code, create_token, verify,
+    Column, HeadBehind, HeadState, Holder, SqliteStore, VerifyReport, code, create_token, verify,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
@@ -299,8 +299,8 @@ async fn a_newer_database_is_refused_by_everyone() {
     assert_eq!(opened.code, code::NEWER, "{opened}");
     assert!(opened.to_string().contains("9999"), "{opened}");
     assert_eq!(verify(dir.path(), 1..=1, |_| {}).await.err().unwrap().code, code::NEWER);
-    let token =
-        create_token(dir.path(), pointsman::kernel::domain::Role::Admin, &"eve".into(), Time(1)).await;
+    let admin = Holder::Named { name: "eve".into(), role: pointsman::kernel::domain::Role::Admin };
+    let token = create_token(dir.path(), admin, None, Time(1)).await;
     assert_eq!(token.err().unwrap().code, code::NEWER);
 }
 

@@ -2,7 +2,7 @@
 
 use super::scene::*;
 use crate::domain::*;
-use crate::engine::{Act, Command, Consent, ItemPhase, Refused, Run};
+use crate::engine::{Act, Command, Consent, ItemPhase, Refused, Run, Said};
 
 const UNTIL: Time = Time(NOW.0 + 60_000_000);
 
@@ -12,12 +12,12 @@ fn digest() -> Digest {
 
 fn asked() -> Run {
     let mut run = planned(Mode::Approve);
-    run.consent = Consent::Asked { digest: digest(), until: UNTIL };
+    run.consent = Consent::Asked { digest: digest(), until: UNTIL, yes: vec![], passed: vec![] };
     run
 }
 
 fn approve(digest: Digest) -> Command {
-    Command::Approve { digest, accept_unfenced: vec![] }
+    Command::Approve { digest, accept_unfenced: vec![], solo: false }
 }
 
 fn conflict(said: Result<Record, Refused>, words: &str) {
@@ -38,7 +38,7 @@ fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
         let (yes, accept_unfenced) = (true, vec![]);
         assert_eq!(
             record,
-            Record::Decided { digest: digest(), by, yes, reason: "go".into(), accept_unfenced }
+            Record::Decided { digest: digest(), by, yes, reason: "go".into(), accept_unfenced, solo: false }
         );
     }
     for role in [Role::Source, Role::Viewer, Role::Operator, Role::IncidentLead] {
@@ -55,10 +55,10 @@ fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
 fn it_is_decided_once() {
     let mut run = asked();
     let by = person(&[Role::Approver]);
-    run.consent = Consent::Given { digest: digest(), by: by.clone() };
+    run.consent = Consent::Given { digest: digest(), by: vec![Said { by: by.clone(), at: NOW }] };
     conflict(run.decide(&approve(digest()), &by, "go", NOW), "already approved by bo");
     conflict(run.decide(&Command::Reject, &by, "no", NOW), "use abort");
-    run.consent = Consent::Denied { by: by.clone(), reason: "no".into() };
+    run.consent = Consent::Denied { by: by.clone(), reason: "no".into(), at: NOW };
     conflict(run.decide(&approve(digest()), &by, "go", NOW), "already rejected by bo");
     run.consent = Consent::None;
     conflict(run.decide(&approve(digest()), &by, "go", NOW), "no approval is asked for");
@@ -92,8 +92,11 @@ fn going_on_unfenced_is_for_the_named_role_when_the_run_asks() {
     spec.items[FENCE].accept_unfenced =
         Some(UnfencedRule { target: "fence".into(), role: Role::IncidentLead });
     run.spec = spec.into();
-    let accept =
-        |target: &str| Command::Approve { digest: Digest::ZERO, accept_unfenced: vec![target.into()] };
+    let accept = |target: &str| Command::Approve {
+        digest: Digest::ZERO,
+        accept_unfenced: vec![target.into()],
+        solo: false,
+    };
     let lead = person(&[Role::IncidentLead]);
     for phase in [ItemPhase::Parked { why: vec![], doubt: false }, ItemPhase::AwaitingPerson] {
         run.items[FENCE].phase = phase;
@@ -120,9 +123,10 @@ fn consent_is_given_by_the_mode_by_a_person_or_by_the_commit_point() {
     let next = run.next(NOW);
     assert_eq!(next.wake, Some(UNTIL));
     assert!(next.says.starts_with("waits for approval"), "{}", next.says);
-    run.consent = Consent::Given { digest: digest(), by: person(&[Role::Approver]) };
+    run.consent =
+        Consent::Given { digest: digest(), by: vec![Said { by: person(&[Role::Approver]), at: NOW }] };
     assert_eq!(called(&run, NOW), [1]);
-    run.consent = Consent::Denied { by: person(&[Role::Approver]), reason: "no".into() };
+    run.consent = Consent::Denied { by: person(&[Role::Approver]), reason: "no".into(), at: NOW };
     assert!(called(&run, NOW).is_empty());
     let mut run = promoted();
     let mut spec = (*run.spec).clone();
@@ -149,7 +153,7 @@ fn approval_is_asked_for_with_an_end_and_asked_again_after_it() {
         assert_eq!((*digest, *until), (shown, Some(now + expires)));
     };
     asks(records(&run, NOW), NOW);
-    run.consent = Consent::Asked { digest: shown, until: UNTIL };
+    run.consent = Consent::Asked { digest: shown, until: UNTIL, yes: vec![], passed: vec![] };
     assert!(records(&run, UNTIL - Span::micros(1)).is_empty());
     let over = records(&run, UNTIL);
     let [Record::Held { why, .. }] = over.as_slice() else { panic!("{over:?}") };

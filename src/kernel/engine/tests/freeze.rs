@@ -18,7 +18,7 @@ pub(in crate::engine) struct Freezer {
 }
 
 fn lead() -> Actor {
-    Actor { name: "lea".into(), roles: vec![Role::IncidentLead], via: Via::Cli }
+    Actor::token("lea".into(), vec![Role::IncidentLead], Via::Cli)
 }
 
 impl Freezer {

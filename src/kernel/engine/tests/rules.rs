@@ -9,7 +9,7 @@ use crate::port::Ledger;
 const NOW: Time = Time(1_000_000_000);
 
 fn lead() -> Actor {
-    Actor { name: "lea".into(), roles: vec![Role::IncidentLead], via: Via::Cli }
+    Actor::token("lea".into(), vec![Role::IncidentLead], Via::Cli)
 }
 
 fn lifted(rule: Rule, until: Time) -> Override {

@@ -20,7 +20,7 @@ pub(super) fn opened(spec: Resolved) -> Run {
 }
 
 pub(super) fn person(roles: &[Role]) -> Actor {
-    Actor { name: "bo".into(), roles: roles.to_vec(), via: Via::Cli }
+    Actor::token("bo".into(), roles.to_vec(), Via::Cli)
 }
 
 pub(super) fn fenced() -> Fact {

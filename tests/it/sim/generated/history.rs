@@ -57,7 +57,8 @@ fn starts() -> impl Strategy<Value = Start> {
 }
 
 fn words() -> impl Strategy<Value = Command> {
-    let accept = Command::Approve { digest: Digest::ZERO, accept_unfenced: vec!["pg-gra".into()] };
+    let accept =
+        Command::Approve { digest: Digest::ZERO, accept_unfenced: vec!["pg-gra".into()], solo: false };
     let freeze = Command::Freeze { service: Some("shop".into()), until: NOW + Span::secs(40) };
     select(vec![
         Command::Abort,
@@ -158,17 +159,21 @@ pub fn tell(book: &Book, history: &History, mistake: Mistake) -> Result<Told, St
 }
 
 fn person() -> Actor {
-    Actor { name: "bo".into(), roles: Role::ALL.to_vec(), via: Via::Cli }
+    Actor::token("bo".into(), Role::ALL.to_vec(), Via::Cli)
 }
 
 fn command(deed: Deed, records: &[Stamped]) -> Option<Command> {
     let run = Run::fold(records).unwrap();
     Some(match deed {
         Deed::Approve => match run.consent {
-            Consent::Asked { digest, .. } => Command::Approve { digest, accept_unfenced: vec![] },
+            Consent::Asked { digest, .. } => {
+                Command::Approve { digest, accept_unfenced: vec![], solo: false }
+            }
             _ => return None,
         },
-        Deed::Accept => Command::Approve { digest: Digest::ZERO, accept_unfenced: vec!["pg-gra".into()] },
+        Deed::Accept => {
+            Command::Approve { digest: Digest::ZERO, accept_unfenced: vec!["pg-gra".into()], solo: false }
+        }
         Deed::PowerOff | Deed::Lie => Command::Confirm { item: None },
         Deed::Retry => Command::Retry { item: None },
         Deed::Skip => Command::Skip { item: None },

@@ -1,0 +1,91 @@
+//! `approval:` of a playbook: whose yes a run needs, and whether the configuration has people who can give it. Called by
+//! `read` and `check`.
+
+use super::model::Playbook;
+use crate::config::Config;
+use crate::document::{At, Sink, Table, code};
+use crate::kernel::domain::{ApprovalRule, Mode, Name, OnExpiry, Role, Span, Way};
+
+const EXPIRES: Span = Span::mins(15);
+
+/// Where its parts stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ApprovalPlaces {
+    from: Vec<(Name, At)>,
+    need: At,
+}
+
+pub(super) fn read(top: &Table<'_>) -> (ApprovalRule, ApprovalPlaces) {
+    let mut rule = ApprovalRule {
+        not_requester: true,
+        on_expiry: OnExpiry::Escalate,
+        ..ApprovalRule::simple(EXPIRES, Role::Approver)
+    };
+    let Some(table) = top.table("approval") else { return (rule, ApprovalPlaces::default()) };
+    rule.need = table.integer("need", 1, 9).and_then(|need| u8::try_from(need).ok()).unwrap_or(1);
+    rule.expires = table.span("expires").unwrap_or(EXPIRES);
+    let from = table.names("from").unwrap_or_default();
+    rule.from = from.iter().map(|(name, _)| name.clone()).collect();
+    rule.not_requester = table.boolean("not_requester").unwrap_or(true);
+    rule.on_expiry = match table.word("on_expiry", &["escalate", "reject", "hold"]) {
+        Some("reject") => OnExpiry::Reject,
+        Some("hold") => OnExpiry::Hold,
+        _ => OnExpiry::Escalate,
+    };
+    rule.via = read_ways(&table);
+    let need = table.get("need").map_or(table.at.clone(), |node| node.at.clone());
+    table.finish();
+    (rule, ApprovalPlaces { from, need })
+}
+
+fn read_ways(table: &Table<'_>) -> Vec<Way> {
+    let mut ways = vec![];
+    for (word, at) in table.names("via").unwrap_or_default() {
+        match word.as_str() {
+            "web" => ways.push(Way::Web),
+            "cli" => ways.push(Way::Cli),
+            "slack" | "link" => {
+                let says = format!("approval by way of {word} is not yet in this version");
+                table.sink.error_hint(code::NOT_YET, at, says, "use web and cli");
+            }
+            other => {
+                let says = format!("there is no way {other:?} to approve");
+                table.sink.unknown(code::BAD_VALUE, at, says, other, ["web", "cli"]);
+            }
+        }
+    }
+    ways
+}
+
+/// An approval that nobody could ever give is found out now, and not at night.
+pub(super) fn check(sink: &Sink, playbook: &Playbook, config: &Config) {
+    let (rule, places) = (&playbook.approval, &playbook.places.approval);
+    if playbook.mode != Mode::Approve {
+        return;
+    }
+    let groups: Vec<&str> =
+        config.people.values().flat_map(|person| &person.groups).map(Name::as_str).collect();
+    let mut unknown = false;
+    for (name, at) in &places.from {
+        if !groups.contains(&name.as_str()) {
+            unknown = true;
+            let says = format!("nobody in the configuration is in the group {name:?}");
+            sink.unknown(code::UNKNOWN_NAME, at.clone(), says, name.as_str(), groups.iter().copied());
+        }
+    }
+    // Without groups, and with one yes, a token of the role is enough.
+    if unknown || (rule.from.is_empty() && rule.need == 1) {
+        return;
+    }
+    let can = config.people.values().filter(|person| {
+        let roles = person.roles_for(&playbook.service);
+        let asked = rule.from.is_empty() || rule.from.iter().any(|group| person.groups.contains(group));
+        asked && (roles.contains(&rule.role) || roles.contains(&Role::Admin))
+    });
+    let (can, need) = (can.count(), usize::from(rule.need));
+    if can < need {
+        let says = format!("{need} must approve, but only {can} of those who are asked may");
+        let hint = "give more people the role approver for this service, or ask more groups";
+        sink.error_hint(code::NOBODY_APPROVES, places.need.clone(), says, hint);
+    }
+}

@@ -1,0 +1,60 @@
+//! The contract that every action keeps, whatever it changes: one list of rules, run against each action over its
+//! simulated port and, where the lab has one, over the real server. What a provider brings is a [`Fixture`].
+//!
+//! The gate: an action that stands in the playbook language and is not here fails `every_action_is_under_contract`.
+
+mod api;
+mod fakes;
+mod fixture;
+mod modelled;
+mod moto;
+mod powerdns;
+mod records;
+mod rules;
+mod zone;
+
+use fixture::Fixture;
+
+/// One test for each fixture, and the list of what they are for.
+macro_rules! under_contract {
+    ($($kind:literal $test:ident $fixture:expr;)*) => {
+        const UNDER_CONTRACT: &[&str] = &[$($kind),*];
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let fixture = $fixture;
+                assert_eq!(fixture.kind(), $kind);
+                rules::hold(&fixture).await;
+            }
+        )*
+    };
+}
+
+under_contract! {
+    "postgres.fence" postgres_fence_modelled modelled::fence();
+    "postgres.promote" postgres_promote_modelled modelled::promote();
+    "sql.write_probe" write_probe_modelled modelled::write_probe();
+    "command.run" command_modelled modelled::command();
+    "file.render" file_modelled modelled::file();
+    "dns.record" dns_modelled modelled::dns();
+    "dns.record" dns_on_knot_and_bind zone::start().await;
+    "powerdns.record" powerdns_modelled modelled::hosted("powerdns");
+    "powerdns.record" powerdns_real powerdns::start().await;
+    "route53.record" route53_modelled modelled::hosted("route53");
+    "route53.record" route53_on_moto moto::start().await;
+    "cloudflare.record" cloudflare_modelled modelled::hosted("cloudflare");
+    "cloudflare.record" cloudflare_fake fakes::cloudflare().await;
+    "digitalocean.record" digitalocean_modelled modelled::hosted("digitalocean");
+    "digitalocean.record" digitalocean_fake fakes::digitalocean().await;
+    "ovh.record" ovh_modelled modelled::hosted("ovh");
+    "ovh.record" ovh_fake fakes::ovh(false).await;
+    "ovh.record" ovh_fake_with_a_service_account fakes::ovh(true).await;
+}
+
+#[test]
+fn every_action_is_under_contract() {
+    let acts = pointsman::playbook::actions().iter().filter(|info| info.acts);
+    let missing: Vec<&str> =
+        acts.map(|info| info.kind).filter(|kind| !UNDER_CONTRACT.contains(kind)).collect();
+    assert!(missing.is_empty(), "without a fixture in tests/it/contract: {missing:?}");
+}

@@ -1,0 +1,8 @@
+//! People in the loop, through the real server: who they are, what they may, and that nothing but their own word decides.
+
+mod approvals;
+mod browser;
+mod chromium;
+mod desk;
+mod doors;
+mod pages;
