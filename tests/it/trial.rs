@@ -53,6 +53,15 @@ fn a_failing_test_leaves_with_3_and_says_where() {
     assert!(told.contains("dns-only.test.yaml:") && told.contains("- undone"), "{told}");
 }
 
+/// A name with a slip in it must not look green, and a script reads one document.
+#[test]
+fn no_case_of_that_name_is_an_error() {
+    let out = pointsman(&["test", folder().to_str().unwrap(), "--only", "no such case", "-o", "json"]);
+    let told = [out.stdout, out.stderr].concat();
+    let document: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!((out.status.code(), &document["code"]), (Some(5), &"PM1402".into()), "{document:#}");
+}
+
 /// With no test written.
 #[test]
 fn the_matrix_of_a_playbook_that_promotes_nothing() {
@@ -102,4 +111,11 @@ fn match_tells_which_playbook_would_start_and_why_not_the_others() {
     let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 2, "{json:#}");
+    assert!(json["alerts"][0]["playbooks"][0]["mode"] == "observe", "{json:#}");
+    let resolved =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-002.body.json");
+    let out = ask(&[resolved.to_str().unwrap()]);
+    assert_eq!((out.status.code(), out.stdout.len()), (Some(5), 0), "what is resolved starts nothing");
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(told.contains("1 alert left out: resolved"), "{told}");
 }

@@ -6,11 +6,12 @@ use crate::cli::options::{Global, span};
 use crate::cli::wire::AuditDoc;
 use crate::cli::{Client, Exit, Fault, Talk, local, view};
 use crate::config::Config;
-use crate::intake::alertmanager;
+use crate::intake::{Alert, Status, alertmanager};
 use crate::kernel::domain::{Span, Time};
 use crate::kernel::port::World as _;
 use crate::playbook::{self, AlertView, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
+use crate::units::counted;
 use crate::worker;
 use anyhow::Context as _;
 use clap::Args;
@@ -46,7 +47,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     if name.is_empty() { Err("the name is empty".into()) } else { Ok((name.into(), value.into())) }
 }
 
-/// Exit 0 when something would start, 5 when nothing would.
+/// Exit 0 when a playbook would be chosen, 5 when none would.
 pub async fn run(args: &MatchArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<Exit> {
     let playbooks = playbooks(args)?;
     let matches = |alert: &AlertView| playbooks.iter().any(|p| playbook::match_alert(p, alert).is_ok());
@@ -59,7 +60,7 @@ pub async fn run(args: &MatchArgs, global: &Global, talk: &mut Talk) -> anyhow::
         return Ok(if any { Exit::Done } else { Exit::NoSuchThing });
     }
     let alerts = match &args.payload {
-        Some(path) => of_payload(path)?,
+        Some(path) => of_payload(path, talk)?,
         None => vec![of_labels(args.label.iter().cloned().collect())],
     };
     view::matched::trees(&playbooks, &alerts, talk)?;
@@ -101,14 +102,19 @@ fn of_labels(labels: BTreeMap<String, String>) -> AlertView {
     }
 }
 
-fn of_payload(path: &Path) -> anyhow::Result<Vec<AlertView>> {
+/// The alerts that fire; one that is resolved starts nothing, whatever its labels are.
+fn of_payload(path: &Path, talk: &mut Talk) -> anyhow::Result<Vec<AlertView>> {
     let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let delivery = alertmanager::parse(&body).map_err(|e| {
         Fault::new(Exit::Invalid, e.code(), format!("{}: {e}", path.display())).state("nothing was matched")
     })?;
-    let view =
-        |alert: crate::intake::Alert| AlertView { annotations: alert.annotations, ..of_labels(alert.labels) };
-    Ok(delivery.alerts.into_iter().map(view).collect())
+    let (firing, resolved): (Vec<Alert>, Vec<Alert>) =
+        delivery.alerts.into_iter().partition(|alert| alert.status == Status::Firing);
+    if !resolved.is_empty() {
+        talk.say(&format!("{} left out: resolved, which starts nothing", counted(resolved.len(), "alert")));
+    }
+    let view = |alert: Alert| AlertView { annotations: alert.annotations, ..of_labels(alert.labels) };
+    Ok(firing.into_iter().map(view).collect())
 }
 
 /// Every alert that fired since then, oldest first.

@@ -60,7 +60,9 @@ pub fn run(args: &TestArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
         std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let covered = args.coverage.is_none_or(|least| report.least_covered().is_none_or(|has| has >= least));
-    let nothing_ran = args.only.is_some() && report.cases.is_empty();
+    if let Some(only) = args.only.as_deref().filter(|_| report.cases.is_empty() && report.ok()) {
+        return Err(view::test::no_case(only).into());
+    }
     if talk.wants_json() {
         talk.document(&view::test::document(&report, took))?;
     } else {
@@ -68,9 +70,6 @@ pub fn run(args: &TestArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
         for line in view::test::lines(&report, &show, took, &talk.look) {
             talk.print(&line)?;
         }
-    }
-    if nothing_ran {
-        return Err(view::test::no_case(args.only.as_deref().unwrap_or_default()).into());
     }
     Ok(if report.ok() && covered { Exit::Done } else { Exit::Invalid })
 }

@@ -3,7 +3,7 @@
 
 use crate::cli::Talk;
 use crate::cli::look::{Look, Paint};
-use crate::kernel::domain::{Span, Time};
+use crate::kernel::domain::{Mode, Span, Time};
 use crate::playbook::{AlertView, Playbook, match_alert, match_tree};
 use crate::units::counted;
 use serde_json::{Value, json};
@@ -41,10 +41,13 @@ fn tree(playbooks: &[Playbook], alert: &AlertView, look: &Look) -> Vec<String> {
                     Span::ZERO => "at once".to_owned(),
                     wait => format!("once it is confirmed for {wait}"),
                 };
-                (
-                    Some(found.trigger),
-                    look.paint(Paint::Good, &format!("would start, {wait} (trigger {})", found.trigger + 1)),
-                )
+                let does = match playbook.mode {
+                    Mode::Observe => "would be chosen and only observe",
+                    Mode::Approve => "would start and ask for approval",
+                    Mode::Auto => "would start",
+                };
+                let says = format!("{does}, {wait} (trigger {})", found.trigger + 1);
+                (Some(found.trigger), look.paint(Paint::Good, &says))
             }
             Ok(found) => {
                 (Some(found.trigger), look.paint(Paint::Asks, "matches too, but comes after the first"))
@@ -78,7 +81,7 @@ fn document(playbooks: &[Playbook], alert: &AlertView) -> Value {
     let mut started = false;
     let mut of = |playbook: &Playbook| {
         let found = match_alert(playbook, alert);
-        let starts = found.is_ok() && !started;
+        let chosen = found.is_ok() && !started;
         started |= found.is_ok();
         let triggers: Vec<Value> = match_tree(playbook, alert)
             .into_iter()
@@ -89,7 +92,8 @@ fn document(playbooks: &[Playbook], alert: &AlertView) -> Value {
                 Value::Array(conditions.into_iter().map(one).collect())
             })
             .collect();
-        json!({ "playbook": playbook.name, "matches": found.is_ok(), "starts": starts,
+        json!({ "playbook": playbook.name, "matches": found.is_ok(), "chosen": chosen,
+            "mode": playbook.mode,
             "trigger": found.as_ref().ok().map(|found| found.trigger + 1),
             "why": found.as_ref().err(), "triggers": triggers })
     };

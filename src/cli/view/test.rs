@@ -2,7 +2,7 @@
 
 use crate::cli::look::{Look, Paint};
 use crate::cli::{Exit, Fault};
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Outcome, Span};
 use crate::playbook::Severity;
 use crate::trial::{CaseReport, PlaybookReport, Report, diff};
 use crate::units::counted;
@@ -93,6 +93,9 @@ fn matrix_lines(playbook: &PlaybookReport, look: &Look) -> Vec<String> {
                     counted(world.lives, "run"),
                     world.world
                 ));
+                if world.calm != Outcome::Succeeded.as_str() {
+                    lines.push(format!("      with no fault it comes to: {}", world.calm));
+                }
                 lines.extend(world.told.iter().map(|why| format!("      {why}")));
             }
         }
