@@ -61,12 +61,17 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "provider" => &["kernel", "units", "config"],
         "simulated" => &["kernel", "units", "config", "provider"],
         "trial" => &["kernel", "units", "document", "config", "playbook", "intake", "provider", "simulated"],
-        "worker" => &["kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "http"],
-        "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
+        "audit" => &["kernel", "units", "store"],
+        "worker" => {
+            &["kernel", "units", "config", "playbook", "expr", "intake", "store", "audit", "provider", "http"]
+        }
+        "http" => {
+            &["kernel", "units", "config", "playbook", "intake", "store", "audit", "provider", "worker"]
+        }
         "codes" => &[],
         "cli" => &[
-            "kernel", "units", "document", "config", "expr", "playbook", "intake", "store", "provider",
-            "worker", "http", "codes", "trial",
+            "kernel", "units", "document", "config", "expr", "playbook", "intake", "store", "audit",
+            "provider", "worker", "http", "codes", "trial",
         ],
         _ => return None,
     })

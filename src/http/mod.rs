@@ -2,14 +2,17 @@
 
 mod audit;
 mod auth;
+mod detail;
 mod error;
 mod events;
+mod evidence;
 mod health;
 mod hooks;
 mod limits;
 pub mod listen;
 mod pages;
 mod plans;
+mod replays;
 mod runs;
 mod status;
 mod watches;
@@ -46,6 +49,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/plans", post(plans::create))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/report", get(evidence::show_report))
+        .route("/api/v1/runs/{id}/bundle", get(evidence::bundle))
+        .route("/api/v1/replays", post(replays::create))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/freeze", post(limits::freeze))

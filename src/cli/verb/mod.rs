@@ -9,6 +9,7 @@ pub mod check;
 pub mod close;
 pub mod close_watch;
 pub mod confirm;
+pub mod db;
 mod decision;
 pub mod explain;
 pub(super) mod follow;
@@ -18,6 +19,8 @@ pub mod match_alert;
 pub mod pass;
 pub mod plan;
 pub mod reject;
+pub mod report;
+pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod schema;
@@ -37,11 +40,19 @@ use std::process::ExitCode;
 
 pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
-    if global.output == Some(Output::Github) && !matches!(cli.command, Command::Check(_)) {
-        let says = "-o github is for `check` alone";
-        return Err(Fault::new(Exit::Usage, "PM0002", says)
+    let output = global.output;
+    let fits = match output {
+        Some(Output::Csv) => matches!(cli.command, Command::Audit(_)),
+        Some(Output::Md | Output::Html) => matches!(cli.command, Command::Report(_)),
+        Some(Output::Github) => matches!(cli.command, Command::Check(_)),
+        Some(Output::Table | Output::Json | Output::Jsonl) | None => true,
+    };
+    if !fits {
+        return Err(Fault::new(Exit::Usage, "PM0002", "this verb does not print in that format")
             .state("nothing was done")
-            .remedy("-o json")
+            .remedy(
+                "-o table, json or jsonl; csv is for `audit`, md and html for `report`, github for `check`",
+            )
             .into());
     }
     let exit = match &cli.command {
@@ -52,6 +63,9 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Schema(args) => schema::run(args, talk)?,
         Command::Match(args) => match_alert::run(args, global, talk).await?,
         Command::Test(args) => test::run(args, talk)?,
+        Command::Resume(args) => return resume::run(args, talk).await,
+        Command::Db(args) => return db::run(args, talk).await,
+        Command::Report(args) => report::run(args, &client(global, talk)?, talk).await?,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,
         Command::Status => status::run(&client(global, talk)?, talk).await?,
