@@ -11,18 +11,22 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A whole zone of a hundred thousand records fits.
 const MAX_BODY: usize = 32 << 20;
+/// Each request has a shorter time of its own.
+const LONGEST: Duration = Duration::from_secs(60);
 /// When a provider limits and does not say for how long.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub struct Api {
     clients: Clients,
+    /// To make one costs more than a call. It keeps no connection, so that none is used twice.
+    client: OnceLock<reqwest::Client>,
     /// Base URL → no request before this.
     closed: Mutex<BTreeMap<String, Instant>>,
 }
@@ -77,6 +81,15 @@ impl Api {
         answer
     }
 
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let builder = self.clients.builder(LONGEST).map_err(|failed| failed.says)?;
+        let made = builder.build().map_err(|e| words(&e))?;
+        Ok(self.client.get_or_init(|| made))
+    }
+
     fn still_closed(&self, base: &str) -> Option<Duration> {
         let until = *self.closed().get(base)?;
         let left = until.saturating_duration_since(Instant::now());
@@ -84,12 +97,11 @@ impl Api {
     }
 
     async fn send(&self, request: &Request<'_>, within: Duration) -> Answer {
-        let built = self.clients.builder(within).map_err(|failed| failed.says);
-        let client = match built.and_then(|builder| builder.build().map_err(|e| words(&e))) {
+        let client = match self.client() {
             Ok(client) => client,
             Err(says) => return Answer::NotSent { retry: false, says },
         };
-        let mut out = client.request(request.method.clone(), &request.url);
+        let mut out = client.request(request.method.clone(), &request.url).timeout(within);
         for (name, value) in &request.headers {
             out = out.header(*name, value);
         }
