@@ -32,7 +32,7 @@ pub async fn follow(
         headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<Position>().ok());
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let from = last_seen.map(|p| p + 1).or(query.from).unwrap_or(head.position + 1).max(1);
-    let bell = app.wakes.follow();
+    let bell = app.store.follow();
     let pages = stream::unfold((app, from, bell), |(app, from, mut bell)| async move {
         loop {
             let records = match app.journal.scan(from, PAGE).await {
@@ -46,7 +46,7 @@ pub async fn follow(
                 bell.mark_unchanged();
                 let again = app.journal.backend().head().await.ok()?;
                 if again.position < from {
-                    // A look every second also finds what was written without a bell.
+                    // A look every second, in case that a bell was missed.
                     let bounded =
                         tokio::time::timeout(std::time::Duration::from_secs(1), bell.changed()).await;
                     if matches!(bounded, Ok(Err(_))) {

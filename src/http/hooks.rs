@@ -70,7 +70,6 @@ pub async fn receive(
     })?;
     let position = receipt.stamped.last().map_or(0, |s| s.position);
     app.metrics.delivered(&delivery);
-    app.wakes.appended(position);
     app.wakes.triage.notify_one();
     Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len() }))
 }

@@ -41,7 +41,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tail::Tail;
 use token::TokenCache;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use writer::{Job, QUEUE, Waiting, Writer};
 
@@ -112,6 +112,11 @@ impl SqliteStore {
         let dir = dir.to_owned();
         let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, running });
         Ok(Opened { store, head })
+    }
+
+    /// Rung at each commit of records.
+    pub fn follow(&self) -> watch::Receiver<Position> {
+        self.tail.follow()
     }
 
     pub fn dir(&self) -> &Path {

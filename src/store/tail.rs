@@ -1,17 +1,23 @@
 //! The last records as they were written. Who follows the journal (triage, people's screens) reads them here and
-//! costs the database nothing; the writer fills it after each commit, and empties it when a commit was unclear.
+//! costs the database nothing; the writer fills it after each commit, and empties it when a commit was unclear. It
+//! also rings for whoever waits for more.
 
 use super::ledger::RecordRow;
 use crate::kernel::domain::{Position, Stream};
 use crate::kernel::journal::Entry;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
+use tokio::sync::watch;
 
 const KEPT: usize = 1_024;
 const KEPT_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
-pub(super) struct Tail(Mutex<Kept>);
+pub(super) struct Tail {
+    kept: Mutex<Kept>,
+    /// The last position that was pushed.
+    end: watch::Sender<Position>,
+}
 
 /// Without a gap, up to the end of the journal; or empty, which says nothing.
 #[derive(Default)]
@@ -22,7 +28,7 @@ struct Kept {
 
 impl Tail {
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().expect("invariant: no panic while holding the lock")
+        self.kept.lock().expect("invariant: no panic while holding the lock")
     }
 
     /// These are durable, in this order, and nothing came between them and what was pushed before.
@@ -34,7 +40,13 @@ impl Tail {
                 Some(entry) if last + 1 == row.position => kept.push(entry),
                 Some(_) | None => *kept = Kept::default(),
             }
+            self.end.send_replace(row.position);
         }
+    }
+
+    /// Rung at each commit.
+    pub fn follow(&self) -> watch::Receiver<Position> {
+        self.end.subscribe()
     }
 
     /// Nobody knows what the database holds at its end.

@@ -51,8 +51,7 @@ async fn freeze(app: &App, run: &Run, seen: Epoch, known: Epoch) -> anyhow::Resu
         let summary = run.with(&taken, now)?.summary().cached();
         batch = batch.part(Stream::Run(run.id().clone()), Some(run.seq), vec![taken]).summary(summary);
     }
-    let receipt = app.journal.append(batch).await?;
-    app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+    app.journal.append(batch).await?;
     Ok(())
 }
 

@@ -262,8 +262,7 @@ impl App {
                 batch = batch.part(service.clone(), Some(self.seq(&service).await?), joined);
             }
             match self.journal.append(batch).await {
-                Ok(receipt) => {
-                    self.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+                Ok(_) => {
                     // A freeze that came at the same moment has either seen this run, or is seen here.
                     if let Err(error) = self.tell_freezes(&run).await {
                         tracing::error!(%run, %error, "it is told of freezes before its first pass");
@@ -299,7 +298,6 @@ impl App {
             match self.journal.append(batch.summary(summary)).await {
                 Ok(receipt) => {
                     let position = receipt.stamped.last().map_or(0, |s| s.position);
-                    self.wakes.appended(position);
                     self.wakes.run(id.clone());
                     return Ok((position, says));
                 }

@@ -112,8 +112,7 @@ async fn tell(app: &App, found: &BTreeMap<Name, i64>) -> anyhow::Result<()> {
     tracing::warn!("{says}");
     let seq = app.seq(&Stream::Instance).await?;
     let record = Record::Clock { says, jump };
-    let receipt = app.journal.write(app.world.now(), Stream::Instance, Some(seq), record).await?;
-    app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+    app.journal.write(app.world.now(), Stream::Instance, Some(seq), record).await?;
     Ok(())
 }
 

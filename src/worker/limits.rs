@@ -366,7 +366,6 @@ impl App {
                         self.standing().apply(stamped);
                     }
                     let position = receipt.stamped.last().map_or(0, |s| s.position);
-                    self.wakes.appended(position);
                     self.wakes.limits.notify_one();
                     return Ok(position);
                 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const PAGE: u32 = 500;
-/// The driver writes without a bell.
+/// In case that a bell was missed.
 const LOOK: Duration = Duration::from_secs(1);
 /// The code of an alert that no playbook waits for.
 const UNMATCHED: &str = "PM5409";
 
 /// Counts from the head at start on, until `stop`.
 pub async fn count_refusals(app: Arc<App>, stop: CancellationToken) {
-    let mut bell = app.wakes.follow();
+    let mut bell = app.store.follow();
     let mut from = None;
     loop {
         if let Err(error) = page(&app, &mut from).await {

@@ -238,8 +238,7 @@ impl Triage {
         let (occurrence, playbook) = (Some(open.id.clone()), Some(playbook.clone()));
         let record = Record::Held { why, occurrence, playbook, until };
         let seq = self.app.seq(&stream).await?;
-        let receipt = self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
-        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
+        self.app.journal.write(self.app.world.now(), stream, Some(seq), record).await?;
         Ok(())
     }
 
@@ -394,7 +393,6 @@ impl Triage {
         let batch = Batch::new(self.app.world.now()).part(stream, Some(seq), vec![record]).summary(summary);
         let receipt = self.app.journal.append(batch).await?;
         self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
-        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         self.set(id, State::Settled);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Bells between tasks. A bell carries no data: who is woken reads the journal.
 
-use crate::kernel::domain::{Position, RunId};
+use crate::kernel::domain::RunId;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub struct Wakes {
     runs: Mutex<BTreeSet<RunId>>,
@@ -14,7 +14,6 @@ pub struct Wakes {
     pub limits: Notify,
     /// Rung when the head of the chain should be noted outside the database.
     pub head_file: Notify,
-    head: watch::Sender<Position>,
 }
 
 impl Default for Wakes {
@@ -25,7 +24,6 @@ impl Default for Wakes {
             triage: Notify::new(),
             limits: Notify::new(),
             head_file: Notify::new(),
-            head: watch::Sender::new(0),
         }
     }
 }
@@ -50,18 +48,5 @@ impl Wakes {
             }
             self.runs_bell.notified().await;
         }
-    }
-
-    /// The journal has grown to `position`; followers look.
-    pub fn appended(&self, position: Position) {
-        self.head.send_if_modified(|head| {
-            let grown = position > *head;
-            *head = (*head).max(position);
-            grown
-        });
-    }
-
-    pub fn follow(&self) -> watch::Receiver<Position> {
-        self.head.subscribe()
     }
 }

@@ -126,7 +126,6 @@ async fn write(app: &App, id: &RunId, record: Record) -> Result<u64, CommandErro
         match app.journal.append(batch).await {
             Ok(receipt) => {
                 let position = receipt.stamped.last().map_or(0, |s| s.position);
-                app.wakes.appended(position);
                 return Ok(position);
             }
             Err(AppendError::Moved { .. }) => {}

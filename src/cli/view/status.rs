@@ -126,8 +126,8 @@ fn changes(changes: &ChangesDoc, look: &Look) -> String {
         0 => String::new(),
         n => format!(", {n} more in plans under way"),
     };
-    let says =
-        format!("{} changes begun within the hour{under_way}; the limit is {}", changes.begun, changes.most);
+    let begun = counted(changes.begun as usize, "change");
+    let says = format!("{begun} begun within the hour{under_way}; the limit is {}", changes.most);
     let full = u64::from(changes.begun) + u64::from(changes.reserved) >= u64::from(changes.most);
     look.paint(if full { Paint::Bad } else { Paint::Quiet }, &says)
 }

@@ -23,21 +23,7 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         }
         Record::Asked { item: Some(id), says, .. } => format!("{}: a person is asked: {says}", item(*id)),
         Record::Asked { says, .. } => says.clone(),
-        Record::Decided { by, yes, reason, accept_unfenced, digest, solo } => {
-            let verb = match (yes, solo) {
-                (true, true) => "approved ALONE, having asked for it,",
-                (true, false) => "approved",
-                (false, _) => "rejected",
-            };
-            let over = match accept_unfenced.is_empty() {
-                true => String::new(),
-                false => {
-                    let names: Vec<&str> = accept_unfenced.iter().map(|name| name.as_str()).collect();
-                    format!(", accepting that {} is not proven to be fenced", names.join(", "))
-                }
-            };
-            format!("{by} {verb} plan {}{over}: {reason}", digest.short())
-        }
+        decided @ Record::Decided { .. } => tell_decided(decided),
         Record::Told { what, by, reason } => tell_told(what, by.name.as_str(), reason, &item),
         Record::Intended { call, change, .. } => {
             format!(
@@ -76,6 +62,23 @@ pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
         Record::Finished { outcome, says, .. } => format!("{outcome}: {says}"),
         other => tell_other(other),
     }
+}
+
+fn tell_decided(record: &Record) -> String {
+    let Record::Decided { by, yes, reason, accept_unfenced, digest, solo } = record else {
+        return String::new();
+    };
+    let verb = match (yes, solo) {
+        (true, true) => "approved ALONE, having asked for it,",
+        (true, false) => "approved",
+        (false, _) => "rejected",
+    };
+    let names: Vec<&str> = accept_unfenced.iter().map(|name| name.as_str()).collect();
+    let over = match names.is_empty() {
+        true => String::new(),
+        false => format!(", accepting that {} is not proven to be fenced", names.join(", ")),
+    };
+    format!("{by} {verb} plan {}{over}: {reason}", digest.short())
 }
 
 fn tell_other(record: &Record) -> String {

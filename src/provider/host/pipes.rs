@@ -16,15 +16,20 @@ pub struct Pipes<In, Out, Err = Out> {
     pub stderr: Option<Err>,
 }
 
-/// Feeds a command and drains it until `end` comes, at most `within`: its end, the end of its output, and of that the
-/// words to show.
+/// How long output may take to arrive after the command's end. A daemon that it left behind may hold the pipes open for
+/// ever; what is asked for in full is waited for.
+const WORDS_LATE: Duration = Duration::from_millis(200);
+const ALL_LATE: Duration = Duration::from_secs(2);
+
+/// Feeds a command and drains it until `end` comes, at most `within`: its end, the last `keep` bytes of its output where
+/// that came to its end, and the words to show.
 pub async fn carry<T>(
     end: impl Future<Output = T>,
     pipes: Pipes<impl AsyncWrite + Unpin, impl AsyncRead + Unpin, impl AsyncRead + Unpin>,
     input: Option<&str>,
     keep: usize,
     within: Duration,
-) -> Option<(T, Vec<u8>, Tail)> {
+) -> Option<(T, Option<Vec<u8>>, Tail)> {
     let Pipes { stdin, stdout, stderr } = pipes;
     let mut out = Kept { keep, bytes: vec![] };
     let mut err = Kept { keep: TAIL, bytes: vec![] };
@@ -45,10 +50,10 @@ pub async fn carry<T>(
             _ = &mut drains => (end.await, true),
         }
     };
-    let (ended, drained) = timeout(within, ended).await.ok()?;
-    if !drained {
-        // A daemon that it left behind may hold the pipes open for ever.
-        let _ = timeout(Duration::from_millis(200), &mut drains).await;
+    let (ended, mut whole) = timeout(within, ended).await.ok()?;
+    if !whole {
+        let late = if keep > TAIL { ALL_LATE } else { WORDS_LATE };
+        whole = timeout(late, &mut drains).await.is_ok();
     }
     drop(drains);
     let words = |bytes: &[u8]| {
@@ -56,7 +61,7 @@ pub async fn carry<T>(
         String::from_utf8_lossy(&bytes[from..]).trim_end().to_owned()
     };
     let tail = Tail { stdout: words(&out.bytes), stderr: words(&err.bytes) };
-    Some((ended, out.bytes, tail))
+    Some((ended, whole.then_some(out.bytes), tail))
 }
 
 struct Kept {
@@ -73,5 +78,33 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Kept) {
             let cut = kept.bytes.len() - kept.keep;
             kept.bytes.drain(..cut);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{DuplexStream, duplex, empty};
+
+    async fn late(text: &'static [u8], after: Duration, keep: usize) -> Option<Vec<u8>> {
+        let (mut theirs, ours) = duplex(64);
+        let write = async move {
+            tokio::time::sleep(after).await;
+            let _ = theirs.write_all(text).await;
+            drop(theirs);
+        };
+        let pipes = Pipes { stdin: None::<DuplexStream>, stdout: Some(ours), stderr: Some(empty()) };
+        let carried = carry(async { 0 }, pipes, None, keep, Duration::from_secs(9));
+        tokio::join!(write, carried).1.expect("it ended in time").1
+    }
+
+    /// Its end came first, as from a machine or a master that is slow: what is missing is never taken for the whole.
+    #[tokio::test(start_paused = true)]
+    async fn output_that_comes_after_the_end_is_waited_for_and_never_cut_short() {
+        let (text, keep) = (b"DATABASE_HOST=1", TAIL + 1);
+        assert_eq!(late(text, Duration::from_millis(1_500), keep).await.as_deref(), Some(&text[..]));
+        assert_eq!(late(text, Duration::from_secs(60), keep).await, None);
+        assert_eq!(late(text, Duration::from_millis(100), TAIL).await.as_deref(), Some(&text[..]));
+        assert_eq!(late(text, Duration::from_secs(1), TAIL).await, None);
     }
 }

@@ -15,9 +15,19 @@ use tokio::time::{Instant, timeout_at};
 const OPEN: Duration = Duration::from_secs(3);
 
 pub enum Called {
-    Exit { code: i32, stdout: Vec<u8>, tail: Tail },
-    NotStarted { layer: &'static str, says: String },
-    Unknown { says: String },
+    /// `stdout`: none where its end did not arrive.
+    Exit {
+        code: i32,
+        stdout: Option<Vec<u8>>,
+        tail: Tail,
+    },
+    NotStarted {
+        layer: &'static str,
+        says: String,
+    },
+    Unknown {
+        says: String,
+    },
 }
 
 impl From<Called> for Ran {

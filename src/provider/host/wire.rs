@@ -68,10 +68,13 @@ async fn read_file(connections: &Connections, host: &Host, path: &str, within: D
         };
     }
     match ssh::call(connections, host, &format!("read-file {path}"), None, MAX_FILE + 1, within).await {
-        Called::Exit { code: 0, stdout, .. } if stdout.len() > MAX_FILE => {
+        Called::Exit { code: 0, stdout: None, .. } => {
+            FileRead::Unreachable { layer: "ssh", says: format!("the end of {path} did not arrive") }
+        }
+        Called::Exit { code: 0, stdout: Some(stdout), .. } if stdout.len() > MAX_FILE => {
             FileRead::Unusable { says: format!("{path} is larger than {MAX_FILE} bytes") }
         }
-        Called::Exit { code: 0, stdout, .. } => match String::from_utf8(stdout) {
+        Called::Exit { code: 0, stdout: Some(stdout), .. } => match String::from_utf8(stdout) {
             Ok(text) => FileRead::Text(text),
             Err(_) => FileRead::Unusable { says: format!("{path} is not UTF-8 text") },
         },

@@ -92,7 +92,6 @@ impl Triage {
         let receipt = self.app.journal.append(batch).await?;
         self.kept = position;
         self.seqs.insert(source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
-        self.app.wakes.appended(receipt.stamped.last().map_or(0, |s| s.position));
         let attached: Vec<RunId> = closed.iter().filter_map(|(id, _)| self.run_of(id)).collect();
         for stamped in &receipt.stamped {
             self.remember(&source, stamped);

@@ -55,7 +55,8 @@ impl Place for Real {
     }
 }
 
-/// Twenty zones at slow providers are looked at side by side: all of them cost hardly more than the slowest.
+/// Twenty zones at slow providers are looked at side by side. One after the other they would take forty seconds; how
+/// near to the slowest it comes depends on the machine, and is not for a test to say.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_targets_are_observed_side_by_side() {
     const SLOW: Duration = Duration::from_secs(2);
@@ -74,7 +75,7 @@ async fn twenty_targets_are_observed_side_by_side() {
     let plans = futures_util::future::join_all(looks).await;
     let took = started.elapsed();
     assert!(plans.iter().all(|plan| matches!(plan, StepPlan::Change(_))));
-    assert!(took >= SLOW && took < SLOW.mul_f64(1.2), "{took:?}");
+    assert!(took >= SLOW && took < SLOW * 5, "{took:?}");
 }
 
 /// What is switched off at the server stays so, and what stands beside the set is not touched.

@@ -137,7 +137,8 @@ async fn a_drill_that_crashes_the_server_after_a_call_is_taken_up_again() {
     let id = run(&yard, "move-s0").await;
     yard.until("asked", 1, 10, async || yard.records("asked").await.len()).await;
     let asked = &yard.records("asked").await[0];
-    let yes = json!({ "command": "approve", "digest": asked["body"]["digest"], "reason": "drill" });
+    let yes =
+        json!({ "command": "approve", "digest": asked["body"]["digest"], "reason": "drill", "solo": true });
     let (status, answer) = yard.server.post(&format!("/api/v1/runs/{id}/decisions"), yes).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(yard.server.ended().await, Some(70), "{}", yard.server.log());
