@@ -14,6 +14,9 @@ pub trait Place: Send + Sync {
     fn nature(&self) -> Nature;
     /// The configuration of `target`, with the API at this base.
     fn config(&self, base: &str, secrets: &std::path::Path) -> String;
+    fn with(&self) -> Value {
+        records::wanted()
+    }
     fn reset(&self) -> BoxFuture<'_, ()>;
     fn standing(&self) -> BoxFuture<'_, Value>;
     fn by_hand(&self) -> BoxFuture<'_, ()>;
@@ -68,7 +71,7 @@ impl<P: Place> Fixture for Api<P> {
         Api::remote(self)
     }
     fn with(&self) -> Value {
-        records::wanted()
+        self.place.with()
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         self.place.reset()
