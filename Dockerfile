@@ -1,15 +1,21 @@
-# Built in two stages; the image holds the binary, ssh (for fences and files) and certificates, and runs as nobody.
+# Built in two stages; the image holds the binary, ssh (for fences and files) and certificates, and runs as nobody
+# in particular: a user that owns its data directory and has a name, since ssh refuses to work for a number alone.
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked -p pointsman
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends openssh-client ca-certificates && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends openssh-client ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 65532 --home-dir /var/lib/pointsman --create-home --shell /usr/sbin/nologin pointsman
 COPY --from=build /src/target/release/pointsman /usr/local/bin/pointsman
 COPY playbooks /etc/pointsman/playbooks
 USER 65532:65532
 WORKDIR /var/lib/pointsman
+# The journal must outlive the container.
+VOLUME /var/lib/pointsman
 EXPOSE 8420
 # A listener on all addresses is wanted inside a container; publish it only where Alertmanager and people are.
 ENTRYPOINT ["pointsman"]

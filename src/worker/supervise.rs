@@ -8,7 +8,7 @@ use crate::kernel::engine::Summary;
 use crate::kernel::journal::{AppendError, ReadError, Summarised};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Open runs looked up at start; the number of runs open at once is bounded far below by locks on services.
@@ -20,60 +20,137 @@ const FROZEN_LOOK: Span = Span::secs(1);
 /// How long a stop waits for passes.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
-struct Ended {
-    run: RunId,
-    result: Result<Pass, DriveError>,
-}
-
 /// Runs until `stop`; then waits for calls in flight, but not longer than the caller lets it.
 pub async fn supervise(app: Arc<App>, stop: CancellationToken) {
-    let mut passes: JoinSet<Ended> = JoinSet::new();
-    let mut busy: BTreeSet<RunId> = BTreeSet::new();
-    let mut again: BTreeSet<RunId> = BTreeSet::new();
-    let mut due: BTreeMap<RunId, Time> = BTreeMap::new();
-    let mut failures: BTreeMap<RunId, u32> = BTreeMap::new();
-    for run in open_runs(&app).await {
-        due.insert(run, Time(0));
-    }
+    let mut runs = Supervised::default();
+    let mut listing = Some(Time(0));
     loop {
         let now = app.world.now();
+        if listing.is_some_and(|at| at <= now) {
+            listing = runs.list(&app).await.err().map(|error| {
+                tracing::error!(%error, retry_in = %RETRY, "open runs cannot be listed");
+                app.world.now() + RETRY
+            });
+        }
         if app.frozen().is_some() {
-            // A journal that may lack calls which were made: nothing goes on before a person has looked.
-            due.values_mut().for_each(|at| *at = (*at).max(now + FROZEN_LOOK));
+            runs.put_off(now + FROZEN_LOOK);
         }
-        let ready: Vec<RunId> =
-            due.iter().filter(|(_, at)| **at <= now).map(|(run, _)| run.clone()).collect();
-        for run in ready {
-            due.remove(&run);
-            if busy.insert(run.clone()) {
-                passes.spawn(pass(app.clone(), run));
-            } else {
-                again.insert(run);
-            }
-        }
-        let next = due.values().min().copied().unwrap_or(now + Span::mins(10));
+        runs.start(&app, now);
+        let next = runs.due.values().copied().chain(listing).min().unwrap_or(now + Span::mins(10));
         tokio::select! {
             () = stop.cancelled() => break,
             () = app.world.sleep_until(next) => {}
-            runs = app.wakes.next_runs() => due.extend(runs.into_iter().map(|run| (run, Time(0)))),
-            Some(joined) = passes.join_next(), if !passes.is_empty() => match joined {
-                Ok(ended) => {
-                    busy.remove(&ended.run);
-                    if again.remove(&ended.run) {
-                        due.insert(ended.run.clone(), Time(0));
-                    }
-                    settle(&app, ended, &mut due, &mut failures);
+            woken = app.wakes.next_runs() => runs.due.extend(woken.into_iter().map(|run| (run, Time(0)))),
+            Some(joined) = runs.passes.join_next_with_id(), if !runs.passes.is_empty() => {
+                if let Some((run, outcome)) = runs.ended(app.world.now(), joined) {
+                    finished(&app, &run, outcome);
                 }
-                Err(error) => tracing::error!(%error, "a pass panicked; its run is taken up again at the next wake"),
-            },
+            }
         }
     }
-    // Calls on their way may end and be written down; what does not end in time is in doubt at the next start.
-    let drained = async { while passes.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!("runs are left in the middle; the next start looks first and goes on");
+    runs.drain().await;
+}
+
+type Ended = Result<(task::Id, Result<Pass, DriveError>), JoinError>;
+
+#[derive(Default)]
+struct Supervised {
+    passes: JoinSet<Result<Pass, DriveError>>,
+    /// Which run each pass is of: a pass that panicked cannot say it itself.
+    busy: BTreeMap<task::Id, RunId>,
+    /// Woken while their pass was on its way.
+    again: BTreeSet<RunId>,
+    due: BTreeMap<RunId, Time>,
+    failures: BTreeMap<RunId, u32>,
+}
+
+impl Supervised {
+    async fn list(&mut self, app: &App) -> Result<(), ReadError> {
+        for run in open_runs(app).await? {
+            self.due.entry(run).or_insert(Time(0));
+        }
+        Ok(())
     }
-    passes.shutdown().await;
+
+    /// A journal that may lack calls which were made: nothing goes on before a person has looked.
+    fn put_off(&mut self, until: Time) {
+        self.due.values_mut().for_each(|at| *at = (*at).max(until));
+    }
+
+    fn start(&mut self, app: &Arc<App>, now: Time) {
+        for (run, _) in self.due.extract_if(.., |_, at| *at <= now) {
+            if self.busy.values().any(|other| *other == run) {
+                self.again.insert(run);
+            } else {
+                let started = self.passes.spawn(pass(app.clone(), run.clone()));
+                self.busy.insert(started.id(), run);
+            }
+        }
+    }
+
+    /// Takes note of a pass that ended, and tells of a run that did.
+    fn ended(&mut self, now: Time, joined: Ended) -> Option<(RunId, Outcome)> {
+        let (id, result) = match joined {
+            Ok((id, result)) => (id, Some(result)),
+            Err(error) => (error.id(), None),
+        };
+        let run = self.busy.remove(&id).expect("invariant: each pass is noted when it starts");
+        if self.again.remove(&run) {
+            self.due.insert(run.clone(), Time(0));
+        }
+        match result {
+            Some(result) => self.settle(now, run, result),
+            // The panic itself is in the log. What was on its way is in doubt, and the next pass looks first.
+            None => {
+                self.failed(now, run, "its pass panicked");
+                None
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        now: Time,
+        run: RunId,
+        result: Result<Pass, DriveError>,
+    ) -> Option<(RunId, Outcome)> {
+        match result {
+            Ok(Pass::Waiting { wake, says }) => {
+                self.failures.remove(&run);
+                tracing::debug!(%run, %says, "the run waits");
+                if let Some(at) = wake {
+                    self.due.entry(run).or_insert(at);
+                }
+            }
+            Ok(Pass::Finished(outcome)) => {
+                self.failures.remove(&run);
+                return Some((run, outcome));
+            }
+            Ok(Pass::Observed(_)) => {}
+            Err(DriveError::Append(AppendError::Deposed { service, current })) => {
+                tracing::error!(%run, %service, epoch = current, "another runner has taken this run over; leaving it alone");
+            }
+            Err(error) => self.failed(now, run, &error.to_string()),
+        }
+        None
+    }
+
+    fn failed(&mut self, now: Time, run: RunId, why: &str) {
+        let count = self.failures.entry(run.clone()).or_insert(0);
+        *count += 1;
+        let wait = Span(RETRY.0 << (*count).min(5));
+        tracing::error!(%run, error = why, retry_in = %wait, "the run cannot go on now");
+        self.due.insert(run, now + wait);
+    }
+
+    /// Calls on their way may end and be written down; what does not end in time is in doubt at the next start.
+    async fn drain(mut self) {
+        let drained = async { while self.passes.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("runs are left in the middle; the next start looks first and goes on");
+        }
+        self.passes.shutdown().await;
+    }
 }
 
 /// What stands against the run although its own records do not say so yet.
@@ -87,11 +164,10 @@ async fn hear(app: &App, run: &RunId) -> Result<(), CommandError> {
     app.keep_window(run).await
 }
 
-async fn pass(app: Arc<App>, run: RunId) -> Ended {
+async fn pass(app: Arc<App>, run: RunId) -> Result<Pass, DriveError> {
     // Unheard, it might go on where people or its playbook said that it must not.
     if let Err(error) = hear(&app, &run).await {
-        let error = DriveError::Read(ReadError(error.to_string()));
-        return Ended { run, result: Err(error) };
+        return Err(ReadError(error.to_string()).into());
     }
     let (world, samples) = (app.world.clone(), app.samples.clone());
     let driver = Driver::new(&app.journal, &app.faults, world, samples, app.owner.as_str());
@@ -102,36 +178,7 @@ async fn pass(app: Arc<App>, run: RunId) -> Ended {
     {
         tracing::error!(%run, %error, "whether targets are ahead of this journal cannot be looked up or written");
     }
-    Ended { run, result }
-}
-
-fn settle(app: &App, ended: Ended, due: &mut BTreeMap<RunId, Time>, failures: &mut BTreeMap<RunId, u32>) {
-    let Ended { run, result } = ended;
-    let now = app.world.now();
-    match result {
-        Ok(Pass::Waiting { wake, says }) => {
-            failures.remove(&run);
-            tracing::debug!(%run, %says, "the run waits");
-            if let Some(at) = wake {
-                due.entry(run).or_insert(at);
-            }
-        }
-        Ok(Pass::Finished(outcome)) => {
-            failures.remove(&run);
-            finished(app, &run, outcome);
-        }
-        Ok(Pass::Observed(_)) => {}
-        Err(DriveError::Append(AppendError::Deposed { service, current })) => {
-            tracing::error!(%run, %service, epoch = current, "another runner has taken this run over; leaving it alone");
-        }
-        Err(error) => {
-            let count = failures.entry(run.clone()).or_insert(0);
-            *count += 1;
-            let wait = Span(RETRY.0 << (*count).min(5));
-            tracing::error!(%run, %error, retry_in = %wait, "the run cannot go on now");
-            due.insert(run, now + wait);
-        }
-    }
+    result
 }
 
 fn finished(app: &App, run: &RunId, outcome: Outcome) {
@@ -141,11 +188,8 @@ fn finished(app: &App, run: &RunId, outcome: Outcome) {
     app.wakes.head_file.notify_one();
 }
 
-async fn open_runs(app: &App) -> Vec<RunId> {
-    let summaries = app.journal.backend().summaries("run:", MAX_OPEN).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "open runs cannot be listed; they are taken up when somebody writes to them");
-        vec![]
-    });
+async fn open_runs(app: &App) -> Result<Vec<RunId>, ReadError> {
+    let summaries = app.journal.backend().summaries("run:", MAX_OPEN).await?;
     // A row that cannot be read counts as open: the pass reads the records, and says what is wrong.
     let open = |row: Summarised| {
         let (first, last) = (row.first.unwrap_or_default(), row.last.unwrap_or_default());
@@ -155,5 +199,24 @@ async fn open_runs(app: &App) -> Vec<RunId> {
             _ => None,
         }
     };
-    summaries.into_iter().filter_map(open).collect()
+    Ok(summaries.into_iter().filter_map(open).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pass_that_panics_gives_its_run_free_and_is_tried_again_later_each_time() {
+        let run = RunId::new("R1");
+        let (mut runs, now) = (Supervised::default(), Time(1_000));
+        for wait in [Span::secs(2), Span::secs(4)] {
+            let pass = runs.passes.spawn(async { panic!("a pass that a test wants to panic") });
+            runs.busy.insert(pass.id(), run.clone());
+            let joined = runs.passes.join_next_with_id().await.unwrap();
+            assert!(runs.ended(now, joined).is_none());
+            assert!(runs.busy.is_empty(), "{:?}", runs.busy);
+            assert_eq!(runs.due[&run], now + wait);
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The listener under TLS, with a certificate that a test made.
 
-use crate::serve::rig::{BINARY, free_port};
+use crate::serve::rig::{BINARY, announced};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_listener_speaks_tls_and_nothing_holds_it_up() {
@@ -22,11 +22,10 @@ async fn the_listener_speaks_tls_and_nothing_holds_it_up() {
         let text = format!("[web.tls]\ncertificate = {:?}\nkey = {:?}\n", file(certificate), file("key.pem"));
         std::fs::write(file("pointsman.toml"), text).unwrap();
     };
-    let port = free_port();
     let serve = || {
         let mut command = Command::new(BINARY);
         command.args(["serve", "--data", &file("data"), "--playbooks", &file("playbooks")]);
-        command.args(["--config", &file("pointsman.toml"), "--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--config", &file("pointsman.toml"), "--listen", "127.0.0.1:0"]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         std::fs::create_dir_all(file("playbooks")).unwrap();
         std::fs::create_dir_all(file("data")).unwrap();
@@ -38,16 +37,12 @@ async fn the_listener_speaks_tls_and_nothing_holds_it_up() {
     assert!(!refused.status.success() && says.contains("PM2102") && says.contains("no-such.pem"), "{says}");
 
     config("cert.pem");
-    let mut child = serve().stderr(Stdio::null()).spawn().unwrap();
+    let stdout = std::fs::File::create(file("out")).unwrap();
+    let mut child = serve().stdout(stdout).stderr(Stdio::null()).spawn().unwrap();
+    let address = announced(&mut child, file("out").as_ref()).await.replace("https://", "");
+    let port = address.rsplit_once(':').unwrap().1;
     // A peer that says nothing, and one that speaks plain HTTP: neither holds up the next.
-    let until = Instant::now() + Duration::from_secs(10);
-    let silent = loop {
-        match std::net::TcpStream::connect(("127.0.0.1", port)) {
-            Ok(stream) => break stream,
-            Err(_) => assert!(Instant::now() < until, "not up"),
-        }
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    };
+    let silent = std::net::TcpStream::connect(&address).unwrap();
     let pem = std::fs::read(file("cert.pem")).unwrap();
     let trusted = reqwest::Certificate::from_pem(&pem).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([trusted]).timeout(Duration::from_secs(5));

@@ -1,9 +1,8 @@
 //! A server of its own for one test, in a folder of its own, gone when the test ends.
 
 use serde_json::Value;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
@@ -37,8 +36,21 @@ pub fn pointsman(words: &[&str]) -> Output {
     Command::new(BINARY).args(words).env_remove("POINTSMAN_SERVER").output().unwrap()
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Where it listens, as it says itself: a port that was looked up before could be somebody else's by now.
+pub async fn announced(child: &mut Child, stdout: &Path) -> String {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let said = std::fs::read_to_string(stdout).unwrap_or_default();
+        let whole_lines = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        for line in whole_lines {
+            if let Some((_, rest)) = line.split_once(" listens on ") {
+                return rest.split_whitespace().next().unwrap().to_owned();
+            }
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it listened: {said}");
+        assert!(Instant::now() < until, "it does not listen: {said}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 impl Server {
@@ -46,15 +58,16 @@ impl Server {
     pub async fn start(data: &Path, playbooks: &Path, more: &[&str]) -> Server {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (admin, source) = (token(data, "admin"), token(data, "source"));
-        let url = format!("http://127.0.0.1:{}", free_port());
-        let child = Command::new(BINARY)
+        let stdout = data.with_extension("out");
+        let mut child = Command::new(BINARY)
             .args(["serve", "--data", data.to_str().unwrap(), "--playbooks", playbooks.to_str().unwrap()])
-            .args(["--listen", url.trim_start_matches("http://")])
+            .args(["--listen", "127.0.0.1:0"])
             .args(more)
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(&stdout).unwrap())
             .stderr(std::fs::File::create(data.with_extension("log")).unwrap())
             .spawn()
             .unwrap();
+        let url = announced(&mut child, &stdout).await;
         // A refused body ends its connection; the next request must not be sent down the same road.
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
         let mut server = Server { child, url, data: data.to_owned(), admin, source, client };
