@@ -195,6 +195,7 @@ pages! {
     "PM4407" "Whether the change of a resource took effect is not known"
     "PM4408" "The provider takes no more requests for now"
     "PM4409" "The change on record is none of this resource"
+    "PM4410" "A machine may be alive and is not switched off"
     "PM5101" "A check wanted to change something"
     "PM5102" "A step's need is not proven"
     "PM5103" "Nobody approved in time"

@@ -120,6 +120,10 @@ fn haproxy(table: &Table<'_>) -> Option<ResourceTarget> {
 fn ovh_instance(table: &Table<'_>) -> Option<ResourceTarget> {
     let auth_url = base(table, "auth_url", "https://auth.cloud.ovh.net/v3");
     let (region, instance) = (table.need_text("region"), table.need_text("instance"));
+    if instance.is_some_and(|instance| !is_plain(instance)) {
+        let says = "\"instance\" is the id of a machine, not its name";
+        table.sink.error(code::BAD_VALUE, table.key_at("instance"), says);
+    }
     let application = table.get("application_credential_id").is_some();
     if application == table.get("user").is_some() {
         let says = "a machine of OVHcloud has either \"application_credential_id\" and \
@@ -142,10 +146,6 @@ fn ovh_instance(table: &Table<'_>) -> Option<ResourceTarget> {
         OpenstackLogin::User { user, domain, password: password?, project }
     };
     let (region, instance) = (region?.to_owned(), instance?.to_owned());
-    if !is_plain(&instance) {
-        let says = "\"instance\" is the id of a machine, not its name";
-        table.sink.error(code::BAD_VALUE, table.key_at("instance"), says);
-    }
     Some(ResourceTarget::OvhInstance { auth_url, region, instance, login })
 }
 

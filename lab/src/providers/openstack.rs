@@ -28,6 +28,7 @@ struct Machine {
 }
 
 type World = Arc<Mutex<Machine>>;
+type Said = (StatusCode, Json<Value>);
 
 pub struct Openstack {
     pub http: SocketAddr,
@@ -56,8 +57,8 @@ fn lock(world: &World) -> MutexGuard<'_, Machine> {
     machine
 }
 
-fn no(status: StatusCode, key: &str, says: &str) -> Response {
-    (status, Json(json!({ key: { "code": status.as_u16(), "message": says } }))).into_response()
+fn no(status: StatusCode, key: &str, says: &str) -> Said {
+    (status, Json(json!({ key: { "code": status.as_u16(), "message": says } })))
 }
 
 impl Openstack {
@@ -125,7 +126,8 @@ fn is_known(identity: &Value, scope: &Value) -> bool {
 
 async fn token(State(world): State<World>, headers: HeaderMap, Json(given): Json<Value>) -> Response {
     if !is_known(&given["auth"]["identity"], &given["auth"]["scope"]) {
-        return no(StatusCode::UNAUTHORIZED, "error", "The request you have made requires authentication.");
+        return no(StatusCode::UNAUTHORIZED, "error", "The request you have made requires authentication.")
+            .into_response();
     }
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     let token = {
@@ -144,7 +146,7 @@ async fn token(State(world): State<World>, headers: HeaderMap, Json(given): Json
     (StatusCode::CREATED, [("x-subject-token", token)], Json(body)).into_response()
 }
 
-fn let_in(world: &World, headers: &HeaderMap, project: &str, id: &str) -> Result<(), Response> {
+fn let_in(world: &World, headers: &HeaderMap, project: &str, id: &str) -> Result<(), Said> {
     let token = headers.get("x-auth-token").and_then(|token| token.to_str().ok()).unwrap_or_default();
     if !lock(world).tokens.contains(token) {
         return Err(no(
@@ -165,7 +167,7 @@ async fn show(
     headers: HeaderMap,
 ) -> Response {
     if let Err(said) = let_in(&world, &headers, &project, &id) {
-        return said;
+        return said.into_response();
     }
     let machine = lock(&world);
     let server = json!({ "id": ID, "name": "pg-gra-1", "status": machine.status,
@@ -181,7 +183,7 @@ async fn act(
     Json(given): Json<Value>,
 ) -> Response {
     if let Err(said) = let_in(&world, &headers, &project, &id) {
-        return said;
+        return said.into_response();
     }
     let mut machine = lock(&world);
     let verb = given.as_object().and_then(|all| all.keys().next()).cloned().unwrap_or_default();
@@ -193,7 +195,7 @@ async fn act(
     };
     let Some(task) = task else {
         let says = format!("Cannot '{verb}' instance {ID} while it is in vm_state {}", machine.vm_state);
-        return no(StatusCode::CONFLICT, "conflictingRequest", &says);
+        return no(StatusCode::CONFLICT, "conflictingRequest", &says).into_response();
     };
     let until = (!machine.host_is_dead).then(|| Instant::now() + TAKES);
     machine.task = Some((task, until));

@@ -41,7 +41,7 @@ struct Evidence {
 }
 
 impl ResourceAction {
-    fn judge(&self, state: State, evidence: &Evidence) -> StepPlan {
+    fn judge(&self, state: State, evidence: &Evidence, given: &[Fact]) -> StepPlan {
         let says = evidence.says.as_deref().unwrap_or_default();
         let Some(now) = state.fields else {
             let layer = state.silent.as_deref().unwrap_or("unknown");
@@ -51,7 +51,7 @@ impl ResourceAction {
             let what = evidence.pending.as_deref().unwrap_or("something is under way");
             return StepPlan::unknown("PM4402", format!("{}: {what}", self.kind.show(&now)));
         }
-        let wanted = match self.kind.wanted(&now, &evidence.seen) {
+        let wanted = match self.kind.wanted(&now, &evidence.seen, given) {
             Ok(wanted) => wanted,
             Err(plan) => return plan,
         };
@@ -119,9 +119,9 @@ impl Check for ResourceAction {
         .boxed()
     }
 
-    fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
+    fn plan(&self, seen: &Observation, given: &[Fact], _now: Time) -> StepPlan {
         match (State::deserialize(&seen.state), Evidence::deserialize(&seen.evidence)) {
-            (Ok(state), Ok(evidence)) => self.judge(state, &evidence),
+            (Ok(state), Ok(evidence)) => self.judge(state, &evidence, given),
             (Err(e), _) | (_, Err(e)) => {
                 StepPlan::unknown("PM4400", format!("what was seen cannot be read: {e}"))
             }

@@ -4,7 +4,7 @@
 use super::kind::{Kind, Nature};
 use super::port::{Fields, Part, Resource};
 use crate::config::{Config, HaproxySocket, ResourceTarget};
-use crate::kernel::domain::{Settle, Span, Spec, StepPlan, Undo};
+use crate::kernel::domain::{Fact, Settle, Span, Spec, StepPlan, Undo};
 use crate::provider::params::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -141,12 +141,12 @@ impl Kind for Server {
         Nature {
             plane: "a data-plane act: told to each HAProxy itself; it depends on no provider and no region",
             compares: false,
-            // A command that arrived is carried out at once, and one that did not never will be.
-            settle: Settle::After(Span::secs(5)),
+            // A command that arrived is carried out at once; one on its way over TCP could still arrive.
+            settle: Settle::After(Span::secs(30)),
         }
     }
 
-    fn wanted(&self, now: &Fields, evidence: &Value) -> Result<Fields, StepPlan> {
+    fn wanted(&self, now: &Fields, evidence: &Value, _given: &[Fact]) -> Result<Fields, StepPlan> {
         let mut wanted = now.clone();
         for socket in &self.sockets {
             let socket = socket.to_string();
@@ -231,9 +231,11 @@ impl Kind for Server {
             let of = &evidence[&socket];
             if let Some(sessions) = of["sessions"].as_u64().filter(|n| *n > 0 && !self.leaves_sessions()) {
                 let says = match self.shutdown {
-                    true => format!("{socket}: {sessions} sessions are cut"),
+                    true => format!("{socket}: sessions that are cut: {sessions}"),
                     false => {
-                        format!("{socket}: {sessions} sessions stay with it until they end by themselves")
+                        format!(
+                            "{socket}: sessions that stay with it until they end by themselves: {sessions}"
+                        )
                     }
                 };
                 warnings.push(says);

@@ -1,7 +1,7 @@
 //! What one kind of resource adds to the common way: what is wanted, what may not be, and how people read it. Pure.
 
 use super::port::Fields;
-use crate::kernel::domain::{Settle, StepPlan, Undo};
+use crate::kernel::domain::{Fact, Settle, StepPlan, Undo};
 use serde_json::Value;
 
 pub struct Nature {
@@ -16,8 +16,8 @@ pub trait Kind: Send + Sync {
     /// Which thing it really is.
     fn identity(&self) -> Value;
     fn nature(&self) -> Nature;
-    /// The fields as they shall be, given how they are. `Err`: a refusal, or not knowing.
-    fn wanted(&self, now: &Fields, evidence: &Value) -> Result<Fields, StepPlan>;
+    /// The fields as they shall be, given how they are and what is known. `Err`: a refusal, or not knowing.
+    fn wanted(&self, now: &Fields, evidence: &Value, given: &[Fact]) -> Result<Fields, StepPlan>;
     /// One column of the plan.
     fn show(&self, fields: &Fields) -> String;
     fn undo(&self, now: &Fields) -> Undo;

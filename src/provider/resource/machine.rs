@@ -6,7 +6,7 @@
 use super::kind::{Kind, Nature, text};
 use super::port::{Fields, Part, Resource};
 use crate::config::{Config, OpenstackLogin, ResourceTarget};
-use crate::kernel::domain::{Settle, Span, Spec, StepPlan, Undo};
+use crate::kernel::domain::{Fact, Name, Settle, Span, Spec, StepPlan, Undo};
 use crate::provider::params::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ enum Power {
 struct Machine {
     spec: Spec,
     target: ResourceTarget,
+    site: Name,
     wanted: Power,
 }
 
@@ -32,10 +33,26 @@ pub fn read(spec: &Spec, config: &Config) -> Result<(Resource, Box<dyn Kind>), V
     if target.is_none() {
         params.problem(format!("there is no target of kind {kind} with this name"));
     }
+    let site = config.target(&spec.target).and_then(|target| target.site.clone());
+    if target.is_some() && site.is_none() {
+        params.problem("the target has no `site`: a machine is only switched off while its site is down");
+    }
     params.done()?;
-    let target = target.ok_or_else(Vec::new)?;
+    let (target, site) = target.zip(site).ok_or_else(Vec::new)?;
     let resource = Resource { name: spec.target.clone(), target: target.clone(), part: Part::Whole };
-    Ok((resource, Box::new(Machine { spec: spec.clone(), target, wanted })))
+    Ok((resource, Box::new(Machine { spec: spec.clone(), target, site, wanted })))
+}
+
+impl Machine {
+    /// What runs on it may be alive, and only places outside can say that nobody is served. A fence that is put up
+    /// again stands on the proof that another primary superseded this one.
+    fn may_be_cut(&self, given: &[Fact]) -> bool {
+        let lets = |fact: &Fact| match fact {
+            Fact::Down { site } => *site == self.site,
+            other => matches!(other, Fact::Superseded { .. }),
+        };
+        given.iter().any(lets)
+    }
 }
 
 impl Kind for Machine {
@@ -61,10 +78,18 @@ impl Kind for Machine {
         Nature { plane, compares: false, settle: Settle::After(Span::secs(30)) }
     }
 
-    fn wanted(&self, now: &Fields, _evidence: &Value) -> Result<Fields, StepPlan> {
+    fn wanted(&self, now: &Fields, _evidence: &Value, given: &[Fact]) -> Result<Fields, StepPlan> {
         if !["on", "off"].contains(&text(now, "power")) {
             let says = format!("{}: neither on nor off, and nothing is proven by it", self.show(now));
             return Err(StepPlan::unknown("PM4402", says));
+        }
+        if self.wanted == Power::Off && text(now, "power") == "on" && !self.may_be_cut(given) {
+            let says = format!(
+                "{}, and no guard says that {} is down by a majority: what is alive is not switched off",
+                self.show(now),
+                self.site
+            );
+            return Err(StepPlan::refuse("PM4410", says));
         }
         let mut wanted = now.clone();
         wanted.insert("power".into(), json!(self.wanted));

@@ -30,3 +30,7 @@ pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<St
     let port = Arc::clone(&ports.resource);
     Ok(Bound::Action(Box::new(action::ResourceAction { resource, kind, port })))
 }
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@ use super::records;
 use crate::remote::Remote;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use lab::providers::{Faulty, Guard, Mishap, Which};
+use pointsman::kernel::domain::Fact;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub trait Place: Send + Sync {
     fn config(&self, base: &str, secrets: &std::path::Path) -> String;
     fn with(&self) -> Value {
         records::wanted()
+    }
+    fn given(&self) -> Vec<Fact> {
+        vec![]
     }
     fn reset(&self) -> BoxFuture<'_, ()>;
     fn standing(&self) -> BoxFuture<'_, Value>;
@@ -72,6 +76,9 @@ impl<P: Place> Fixture for Api<P> {
     }
     fn with(&self) -> Value {
         self.place.with()
+    }
+    fn given(&self) -> Vec<Fact> {
+        self.place.given()
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         self.place.reset()

@@ -2,13 +2,25 @@
 
 use super::api::{API, Api, Place, secret};
 use super::fixture::Nature;
-use crate::remote::{is_nothing, is_unknown, why};
+use crate::remote::{Remote, is_nothing, is_unknown, why};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use lab::providers::{Droplet, Mishap, Openstack, Which};
 use pointsman::kernel::domain::*;
+use pointsman::kernel::port::Bound;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+
+fn down() -> Vec<Fact> {
+    vec![Fact::Down { site: "gra".into() }]
+}
+
+async fn planned(remote: &Remote, action: &Bound) -> Change {
+    match remote.plan_given(action, &down()).await {
+        StepPlan::Change(change) => *change,
+        other => panic!("no change but {other:?}"),
+    }
+}
 
 pub struct Do(Droplet);
 
@@ -28,11 +40,14 @@ impl Place for Do {
     fn config(&self, base: &str, secrets: &Path) -> String {
         let (token, id) = (secret(secrets, "token", self.0.token), self.0.id);
         format!(
-            "[targets.target]\nkind = \"digitalocean_droplet\"\napi = \"{base}\"\ndroplet = {id}\ntoken = {token}\n"
+            "[targets.target]\nkind = \"digitalocean_droplet\"\nsite = \"gra\"\napi = \"{base}\"\ndroplet = {id}\ntoken = {token}\n"
         )
     }
     fn with(&self) -> Value {
         json!({})
+    }
+    fn given(&self) -> Vec<Fact> {
+        down()
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         async { self.0.put("active") }.boxed()
@@ -57,7 +72,7 @@ async fn a_droplet_is_off_when_its_action_is_over_and_not_before() {
     let api = droplet().await;
     let remote = api.remote();
     let action = remote.bind("digitalocean.droplet", "target", json!({}));
-    let change = remote.change(&action).await;
+    let change = planned(&remote, &action).await;
     assert_eq!((change.now.as_str(), change.after.as_str()), ("pg-gra-1 is on", "pg-gra-1 is off"));
     let end = remote.apply(&action, change.clone(), 20).await;
     assert!(end.detail["action"].is_u64(), "{end:?}");
@@ -69,8 +84,23 @@ async fn a_droplet_is_off_when_its_action_is_over_and_not_before() {
     api.place.0.fail();
     assert_eq!(remote.apply(&action, change, 20).await.result, CallResult::Applied);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let again = remote.change(&action).await;
+    let again = planned(&remote, &action).await;
     assert!(again.warnings.iter().any(|text| text.contains("power_off 36804000 is errored")), "{again:?}");
+}
+
+/// What may be alive is not cut: the site must be said to be down, or the database on it be superseded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_site_is_not_down_stays_on() {
+    let api = droplet().await;
+    let remote = api.remote();
+    let action = remote.bind("digitalocean.droplet", "target", json!({}));
+    for given in [vec![], vec![Fact::Down { site: "sbg".into() }], vec![Fact::Serves { site: "gra".into() }]]
+    {
+        let plan = remote.plan_given(&action, &given).await;
+        assert!(matches!(plan, StepPlan::Refuse(_)) && why(&plan).contains("PM4410"), "{given:?}: {plan:?}");
+    }
+    let superseded = Fact::Superseded { target: "pg-gra".into(), by: "pg-sbg".into() };
+    assert!(matches!(remote.plan_given(&action, &[superseded]).await, StepPlan::Change(_)));
 }
 
 /// The ladder goes on after it: what stands between on and off proves nothing.
@@ -117,12 +147,15 @@ impl Place for Ovh {
             format!("application_credential_id = \"{name}\"\napplication_credential_secret = {given}\n")
         };
         format!(
-            "[targets.target]\nkind = \"ovh_instance\"\nauth_url = \"{base}/v3\"\nregion = \"{region}\"\n\
+            "[targets.target]\nkind = \"ovh_instance\"\nsite = \"gra\"\nauth_url = \"{base}/v3\"\nregion = \"{region}\"\n\
              instance = \"{id}\"\n{login}"
         )
     }
     fn with(&self) -> Value {
         json!({})
+    }
+    fn given(&self) -> Vec<Fact> {
+        down()
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         async { self.fake.put("ACTIVE", "active", 1) }.boxed()
@@ -147,7 +180,7 @@ async fn a_task_on_a_dead_host_proves_nothing() {
     let api = ovh(false).await;
     let remote = api.remote();
     let action = remote.bind("ovh.instance", "target", json!({}));
-    let change = remote.change(&action).await;
+    let change = planned(&remote, &action).await;
     api.place.fake.kill_host();
     assert_eq!(remote.apply(&action, change.clone(), 20).await.result, CallResult::Applied);
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -165,11 +198,11 @@ async fn a_token_is_kept_and_renewed_when_it_is_refused() {
     let remote = api.remote();
     let action = remote.bind("ovh.instance", "target", json!({}));
     for _ in 0..5 {
-        remote.change(&action).await;
+        planned(&remote, &action).await;
     }
     assert_eq!(api.place.fake.tokens_given(), 1);
     api.place.fake.expire();
-    let change = remote.change(&action).await;
+    let change = planned(&remote, &action).await;
     assert_eq!(api.place.fake.tokens_given(), 2);
     api.place.fake.expire();
     assert_eq!(remote.apply(&action, change, 20).await.result, CallResult::Applied);

@@ -345,16 +345,17 @@ pub fn haproxy() -> Modelled {
 pub fn machine(kind: &'static str) -> Modelled {
     let config = match kind {
         "ovh.instance" => {
-            "[targets.target]\nkind = \"ovh_instance\"\nregion = \"GRA11\"\ninstance = \"6f70-1\"\n\
+            "[targets.target]\nkind = \"ovh_instance\"\nsite = \"gra\"\nregion = \"GRA11\"\ninstance = \"6f70-1\"\n\
              application_credential_id = \"c\"\napplication_credential_secret = { env = \"NOT_READ_HERE\" }\n"
         }
         _ => {
-            "[targets.target]\nkind = \"digitalocean_droplet\"\ndroplet = 3164494\n\
+            "[targets.target]\nkind = \"digitalocean_droplet\"\nsite = \"gra\"\ndroplet = 3164494\n\
              token = { env = \"NOT_READ_HERE\" }\n"
         }
     };
     let power = |power: &str| json!({ "name": "pg-gra-1", "power": power });
     let mut fixture = resource(kind, config, json!({}), [power("on"), power("suspended")], json!({}));
     fixture.nature.api = true;
+    fixture.given = vec![Fact::Down { site: "gra".into() }];
     fixture
 }
