@@ -1,11 +1,12 @@
 //! Figures of docs/PERFORMANCE.md. `cargo bench` runs all; `cargo bench -- NAME` one of `intake`, `startup`, `alarm`,
-//! `failover`, or those of criterion whose name contains NAME.
+//! `failover`, `audit` (only by name), or those of criterion whose name contains NAME.
 //!
 //! What is compared with peers runs in interleaved rounds, with all peers up and the disk measured in the same
 //! minute: on a shared machine only ratios inside a round mean something. Criterion measures the parts alone.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod alarm;
+mod audit;
 mod disk;
 mod failover;
 mod figures;
@@ -42,6 +43,10 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("failover") {
             failover::run()?;
+        }
+        if asked == Some("audit") {
+            audit::run()?;
+            return Ok(());
         }
         if wanted("intake") {
             intake::run()?;

@@ -8,6 +8,7 @@
 
 pub use pointsman_kernel as kernel;
 
+pub mod audit;
 pub mod cli;
 pub mod codes;
 pub mod config;

@@ -60,12 +60,17 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
         "simulated" => &["kernel", "units", "config", "provider"],
-        "worker" => &["kernel", "units", "config", "playbook", "expr", "intake", "store", "provider", "http"],
-        "http" => &["kernel", "units", "config", "playbook", "intake", "store", "provider", "worker"],
+        "audit" => &["kernel", "units", "store"],
+        "worker" => {
+            &["kernel", "units", "config", "playbook", "expr", "intake", "store", "audit", "provider", "http"]
+        }
+        "http" => {
+            &["kernel", "units", "config", "playbook", "intake", "store", "audit", "provider", "worker"]
+        }
         "codes" => &[],
         "cli" => &[
-            "kernel", "units", "document", "config", "expr", "playbook", "store", "provider", "worker",
-            "http", "codes",
+            "kernel", "units", "document", "config", "expr", "playbook", "store", "audit", "provider",
+            "worker", "http", "codes",
         ],
         _ => return None,
     })

@@ -90,9 +90,10 @@ impl Client {
         self.body(response, effect).await
     }
 
-    /// The journal from `from` on, as it grows.
-    pub async fn events(&self, from: u64) -> Result<super::events::Events, Fault> {
-        let query = [("from", from.to_string())];
+    /// The journal from `from` on, as it grows; all of it, or what fits a filter.
+    pub async fn events(&self, from: u64, filter: Option<&str>) -> Result<super::events::Events, Fault> {
+        let mut query = vec![("from", from.to_string())];
+        query.extend(filter.map(|filter| ("q", filter.to_owned())));
         let request = self.request(Method::GET, &["events"], &query).header("accept", "text/event-stream");
         let request = request.header("last-event-id", from.to_string());
         let sent = tokio::time::timeout(ANSWER, request.send()).await;

@@ -7,7 +7,7 @@ use crate::document::{self, Problem, Severity};
 use crate::kernel::port::World as _;
 use crate::playbook;
 use crate::provider::{Ports, ProviderRegistry};
-use crate::store::{self, HeadState, Holder, StoreError};
+use crate::store::{self, Holder, StoreError};
 use crate::units::counted;
 use crate::worker;
 use clap::Args;
@@ -30,6 +30,12 @@ pub struct ServeArgs {
     pub playbooks: PathBuf,
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8420")]
     pub listen: SocketAddr,
+    /// Ed25519 key (PEM) that signs checkpoints of the journal; made when it is not there [default: DIR/checkpoint.key]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint_key: Option<PathBuf>,
+    /// Where checkpoints are written [default: DIR/checkpoints.jsonl]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoints: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -60,12 +66,6 @@ pub struct TokenCreateArgs {
     pub expires: Option<crate::kernel::domain::Span>,
 }
 
-#[derive(Clone, Debug, Args)]
-pub struct AuditVerifyArgs {
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub data: PathBuf,
-}
-
 fn role(text: &str) -> Result<crate::kernel::domain::Role, String> {
     use crate::kernel::domain::Role;
     let names: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
@@ -91,6 +91,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         data: args.data.clone(),
         playbooks: args.playbooks.clone(),
         listen: args.listen,
+        checkpoints: store::CheckpointFiles {
+            key: args.checkpoint_key.clone(),
+            file: args.checkpoints.clone(),
+        },
     };
     worker::serve(options).await.map_err(in_parts)?;
     Ok(Exit::Done.into())
@@ -197,41 +201,4 @@ pub async fn token_create(args: &TokenCreateArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", token.expose())?;
     Ok(Exit::Done.into())
-}
-
-/// Recomputes the chain and folds every stream, with no server needed. Exit 22 when a record is not as it was
-/// written, or a cached row not what its records say.
-pub async fn audit_verify(args: &AuditVerifyArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
-    let report = store::verify(&args.data, 1..=u64::MAX, |_| {}).await.map_err(|e| in_parts(e.into()))?;
-    let mut problems: Vec<StoreError> = report.bad.iter().map(store::BadRecord::error).collect();
-    if let HeadState::Behind(behind) = &report.head_file {
-        problems.push(behind.error());
-    }
-    problems.extend(report.differences.iter().map(store::Difference::error));
-    let head = report.head.map(|h| json!({ "position": h.position, "hash": h.hash }));
-    let mut out = std::io::stdout().lock();
-    if let Some(Output::Json | Output::Jsonl) = output {
-        let said: Vec<_> = problems
-            .iter()
-            .map(|p| json!({ "code": p.code, "failed": p.what, "state": p.state, "remedy": p.next }))
-            .collect();
-        let document = json!({ "schema": "pointsman.verify/v1", "ok": report.ok(), "from": report.from,
-            "to": report.to, "checked": report.checked, "cached": report.cached, "head": head, "problems": said, "notes": report.notes });
-        writeln!(out, "{document}")?;
-    } else {
-        for problem in &problems {
-            writeln!(out, "{problem}")?;
-        }
-        let verdict = if report.ok() { "verified" } else { "DOES NOT VERIFY" };
-        let (checked, cached) = (report.checked, report.cached);
-        writeln!(
-            out,
-            "{verdict}: {checked} records, positions {} to {}; {cached} cached rows",
-            report.from, report.to
-        )?;
-        for note in &report.notes {
-            writeln!(out, "note: {note}")?;
-        }
-    }
-    Ok(if report.ok() { Exit::Done } else { Exit::DoesNotVerify }.into())
 }

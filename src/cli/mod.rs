@@ -18,6 +18,7 @@ mod screen;
 mod table;
 mod talk;
 mod verb;
+mod verify;
 mod view;
 mod wire;
 
@@ -51,7 +52,9 @@ async fn execute(cli: Cli, talk: &mut Talk) -> ExitCode {
             let fault = Fault::of_chain(&error);
             match output {
                 Some(Output::Json | Output::Jsonl) => talk.say(&fault.as_json().to_string()),
-                Some(Output::Table) | None => talk.say(fault.as_text().trim_end()),
+                Some(Output::Table | Output::Csv | Output::Md | Output::Html) | None => {
+                    talk.say(fault.as_text().trim_end())
+                }
             }
             fault.exit.into()
         }

@@ -9,8 +9,8 @@ const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  pass  confirm  retry  skip  abort  close
                      close-watch  freeze  thaw  override  ack  breaker
 Before the outage    check
-Afterwards           audit  why
-Setting up           serve  token  explain  version";
+Afterwards           audit  why  report  resume
+Setting up           serve  token  db  explain  version";
 
 const CODES: &str = "\
 Exit codes
@@ -77,6 +77,12 @@ pub enum Output {
     Json,
     /// One document per line
     Jsonl,
+    /// Comma-separated, for spreadsheets; only `audit`
+    Csv,
+    /// Markdown; only `report`
+    Md,
+    /// One page that needs nothing from outside; only `report`
+    Html,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -131,6 +137,12 @@ pub enum Command {
     Check(local::CheckArgs),
     /// Query, follow and verify the record
     Audit(verb::audit::AuditArgs),
+    /// A run for the morning after: times, data, decisions, guards, changes, what to do next
+    Report(verb::report::ReportArgs),
+    /// A dead disk: go on with the run of a bundle in a new data directory; it starts frozen
+    Resume(verb::resume::ResumeArgs),
+    /// Copy and check the database, offline or beside the server
+    Db(verb::db::DbArgs),
     /// Run the server
     Serve(local::ServeArgs),
     /// Create, list and revoke tokens in the data directory
@@ -228,9 +240,16 @@ mod tests {
 
     #[test]
     fn audit_lists_when_nothing_else_is_said() {
-        for line in
-            ["audit", "audit list --limit 5", "audit --run 7KQ4M2 --follow", "audit show 4", "audit verify"]
-        {
+        for line in [
+            "audit",
+            "audit list --limit 5",
+            "audit --run 7KQ4M2 --follow",
+            "audit show 4",
+            "audit verify",
+            "audit playbook:shop --follow -o csv",
+            "audit -action:observed",
+            "audit -action:observed --limit 5",
+        ] {
             assert!(read(&format!("pointsman {line}")).is_ok(), "{line}");
         }
         assert!(read("pointsman audit show x").is_err());

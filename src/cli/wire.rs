@@ -8,6 +8,7 @@ use crate::kernel::domain::{
 use crate::kernel::engine::Summary;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct StatusDoc {
@@ -83,6 +84,22 @@ pub struct WhyDoc {
     /// There is more behind what was looked at.
     #[serde(default)]
     pub older: bool,
+}
+
+/// A stored alert asked again.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReplayDoc {
+    pub occurrence: String,
+    pub record: Position,
+    pub verdicts: Vec<VerdictDoc>,
+    pub plan: Option<PlanDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct VerdictDoc {
+    pub playbook: Name,
+    pub matched: bool,
+    pub says: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -214,7 +231,14 @@ pub enum ItemPhase {
 #[derive(Clone, Debug, Deserialize)]
 pub struct AuditDoc {
     pub records: Vec<RecordDoc>,
+    /// Where the next page begins, when it was asked for records from a position on.
     pub next: Option<Position>,
+    /// Older records that fit are before this one.
+    #[serde(default)]
+    pub previous: Option<Position>,
+    /// Who follows goes on after this one.
+    #[serde(default)]
+    pub follow: Option<Position>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -225,7 +249,38 @@ pub struct RecordDoc {
     pub at: Time,
     pub kind: String,
     pub says: String,
+    /// What it can be asked by: playbook, run, service, actor, ...
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+    #[serde(default)]
+    pub attempts: Vec<AttemptDoc>,
+    #[serde(default)]
+    pub guards: Vec<GuardDoc>,
     pub body: Value,
+}
+
+/// One call of the step that a record speaks of.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AttemptDoc {
+    pub attempt: u32,
+    #[serde(default)]
+    pub undo: bool,
+    pub position: Position,
+    pub before: String,
+    pub after: String,
+    pub ended: Option<Position>,
+    pub result: Option<String>,
+    pub reply: Option<Value>,
+}
+
+/// One guard as it stood when a plan was made.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GuardDoc {
+    pub name: String,
+    pub verdict: String,
+    pub says: String,
+    pub seen: Option<Position>,
+    pub evidence: Option<Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use crate::audit::{Filter, Found, IndexError, Page, Word, facets, parse};
 use crate::kernel::domain::{Position, Record, RunId, Stamped, Stream};
 use crate::kernel::engine::tell::tell;
 use crate::worker::App;
@@ -16,11 +17,13 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    /// A filter; then `from`, `before` and `limit` say which part of what fits.
+    q: Option<String>,
     stream: Option<String>,
     run: Option<RunId>,
     kind: Option<String>,
-    #[serde(default)]
-    from: Position,
+    from: Option<Position>,
+    before: Option<Position>,
     limit: Option<u32>,
 }
 
@@ -31,7 +34,94 @@ pub async fn list(
     _: Viewer,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Problem> {
+    match &wanted.q {
+        Some(text) => search(&app, text, &wanted).await,
+        None => scan(&app, &wanted).await,
+    }
+}
+
+/// Records that fit a filter: the newest, those before a position, or those from one on.
+async fn search(app: &App, text: &str, wanted: &Wanted) -> Result<Json<Value>, Problem> {
+    if wanted.stream.is_some() || wanted.run.is_some() || wanted.kind.is_some() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "PM4008",
+            "q stands alone; stream, run and kind are part of the older form",
+            "nothing was read",
+            "write run:ID and action:KIND into the filter",
+        ));
+    }
+    let page = match (wanted.from, wanted.before) {
+        (Some(from), None) => Page::From(from),
+        (None, before) => Page::Before(before.unwrap_or(Position::MAX)),
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "PM4008",
+                "from and before exclude each other",
+                "nothing was read",
+                "put both ends into the filter: seq:FIRST-LAST",
+            ));
+        }
+    };
+    let filter = filter(text)?;
+    let limit = wanted.limit.unwrap_or(50).clamp(1, LIMIT);
+    let found = found(app, &filter, page, limit).await?;
+    let records = app.store.records(&found.positions).await.map_err(Problem::store)?;
+    let (mut told, mut out) = (Teller::new(app), vec![]);
+    for (stamped, _) in records {
+        out.push(told.tell(stamped).await?);
+    }
+    let (first, last) = (found.positions.first().copied(), found.positions.last().copied());
+    let (next, previous) = match page {
+        Page::From(_) => (last.filter(|_| found.more).map(|p| p + 1), None),
+        Page::Before(_) => (None, first.filter(|_| found.more)),
+    };
+    // Whoever follows goes on here; nothing that fits lies between.
+    let follow = match page {
+        Page::From(_) if found.more => last.unwrap_or(found.head),
+        Page::From(_) | Page::Before(_) => found.head,
+    };
+    Ok(Json(json!({
+        "schema": "pointsman.audit/v1", "filter": filter.to_string(), "records": out, "next": next,
+        "previous": previous, "head": found.head, "follow": follow,
+    })))
+}
+
+pub fn filter(text: &str) -> Result<Filter, Problem> {
+    parse(text).map_err(|e| {
+        let remedy =
+            "`pointsman audit --help` has the words; quotes keep spaces, * stands for anything, - excludes";
+        Problem::new(StatusCode::BAD_REQUEST, "PM2701", e.says, "nothing was read", remedy)
+    })
+}
+
+pub async fn found(app: &App, filter: &Filter, page: Page, limit: u32) -> Result<Found, Problem> {
+    let not_ready = |why: String| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "PM2702",
+            why,
+            "the records are all there; only searching them has to wait",
+            "try again soon; `pointsman audit --from POSITION` without a filter reads them in order now",
+        )
+    };
+    let Some(index) = &app.audit else {
+        return Err(not_ready(
+            "the index of the journal could not be opened; the server's log says why".into(),
+        ));
+    };
+    match index.search(filter, page, limit, app.world.now()).await {
+        Ok(found) => Ok(found),
+        Err(IndexError::Journal(error)) => Err(Problem::store(error)),
+        Err(error @ (IndexError::Behind { .. } | IndexError::Broken(_))) => Err(not_ready(error.to_string())),
+    }
+}
+
+/// The journal, or one stream of it, in order.
+async fn scan(app: &App, wanted: &Wanted) -> Result<Json<Value>, Problem> {
     let limit = wanted.limit.unwrap_or(200).clamp(1, LIMIT);
+    let from = wanted.from.unwrap_or(0);
     let stream = match (&wanted.stream, &wanted.run) {
         (Some(text), _) => Some(Stream::try_from(text.clone()).map_err(|why| {
             Problem::new(
@@ -47,15 +137,15 @@ pub async fn list(
     };
     let records = match &stream {
         Some(stream) => app.journal.read(stream, 1).await.map_err(Problem::store)?,
-        None => app.journal.scan(wanted.from.max(1), limit).await.map_err(Problem::store)?,
+        None => app.journal.scan(from.max(1), limit).await.map_err(Problem::store)?,
     };
     let full = stream.is_none() && records.len() == limit as usize;
     let last = records.last().map(|r| r.position);
-    let mut told = Teller::new(&app);
+    let mut told = Teller::new(app);
     let mut out = vec![];
     for stamped in records {
         let kind_ok = wanted.kind.as_ref().is_none_or(|k| k == stamped.record.kind());
-        if kind_ok && stamped.position >= wanted.from && out.len() < limit as usize {
+        if kind_ok && stamped.position >= from && out.len() < limit as usize {
             out.push(told.tell(stamped).await?);
         }
     }
@@ -71,7 +161,9 @@ pub async fn show(
     let found = app.journal.scan(position, 1).await.map_err(Problem::store)?;
     let stamped = found.into_iter().next().filter(|s| s.position == position);
     let stamped = stamped.ok_or_else(|| Problem::no_such(format!("record {position}")))?;
-    Ok(Json(Teller::new(&app).tell(stamped).await?))
+    let mut document = Teller::new(&app).tell(stamped.clone()).await?;
+    super::detail::add(&app, &stamped, &mut document).await?;
+    Ok(Json(document))
 }
 
 /// Says records with the names of their run's steps, reading each run's first record once.
@@ -95,12 +187,17 @@ impl<'a> Teller<'a> {
             | Stream::Instance => None,
         };
         let says = tell(&stamped.record, run);
+        let facets = facets(&stamped, run);
+        let columns: serde_json::Map<String, Value> = Word::ALL
+            .into_iter()
+            .filter_map(|word| Some((word.as_str().to_owned(), json!(facets.get(word)?))))
+            .collect();
         let body = serde_json::to_value(&stamped.record).map_err(Problem::store)?;
         // The record is tagged with its kind inside; the kind stands beside it here.
         let body = body.as_object().and_then(|o| o.values().next()).cloned().unwrap_or(Value::Null);
         Ok(json!({
             "position": stamped.position, "stream": stamped.stream, "seq": stamped.seq, "at": stamped.at,
-            "kind": stamped.record.kind(), "says": says, "body": body,
+            "kind": stamped.record.kind(), "says": says, "columns": columns, "body": body,
         }))
     }
 

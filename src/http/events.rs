@@ -1,9 +1,10 @@
 //! The journal as server-sent events. The event's id is the position, so a reconnect loses nothing.
 
 use super::Problem;
-use super::audit::Teller;
+use super::audit::{self, Teller};
 use super::auth::Viewer;
-use crate::kernel::domain::Position;
+use crate::audit::{Filter, Page};
+use crate::kernel::domain::{Position, Stamped};
 use crate::worker::App;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -18,6 +19,8 @@ use std::sync::Arc;
 #[serde(deny_unknown_fields)]
 pub struct From {
     from: Option<Position>,
+    /// Only what fits this filter.
+    q: Option<String>,
 }
 
 const PAGE: u32 = 200;
@@ -33,40 +36,69 @@ pub async fn follow(
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let from = last_seen.map(|p| p + 1).or(query.from).unwrap_or(head.position + 1).max(1);
     let bell = app.store.follow();
-    let pages = stream::unfold((app, from, bell), |(app, from, mut bell)| async move {
-        loop {
-            let records = match app.journal.scan(from, PAGE).await {
-                Ok(records) => records,
-                Err(error) => {
-                    tracing::warn!(%error, "a follower is let go");
-                    return None;
-                }
-            };
-            if records.is_empty() {
-                bell.mark_unchanged();
-                let again = app.journal.backend().head().await.ok()?;
-                if again.position < from {
-                    // A look every second, in case that a bell was missed.
-                    let bounded =
-                        tokio::time::timeout(std::time::Duration::from_secs(1), bell.changed()).await;
-                    if matches!(bounded, Ok(Err(_))) {
-                        return None;
-                    }
-                }
-                continue;
-            }
-            let next = records.last().map_or(from, |r| r.position + 1);
-            let mut teller = Teller::new(&app);
-            let mut told: Vec<Value> = vec![];
-            for record in records {
-                told.push(teller.tell(record).await.ok()?);
-            }
-            drop(teller);
-            return Some((told, (app, next, bell)));
-        }
+    let filter = query.q.as_deref().map(audit::filter).transpose()?;
+    let follower = Follower { app, from, bell, filter };
+    let pages = stream::unfold(follower, |mut follower| async move {
+        let page = follower.next_page().await?;
+        Some((page, follower))
     });
     let events = pages.flat_map(|page| stream::iter(page.into_iter().map(event)));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// One who follows, and where they are.
+struct Follower {
+    app: Arc<App>,
+    from: Position,
+    bell: tokio::sync::watch::Receiver<Position>,
+    filter: Option<Filter>,
+}
+
+impl Follower {
+    /// Waits for records. None ends the stream: who follows connects again with the last position.
+    async fn next_page(&mut self) -> Option<Vec<Value>> {
+        loop {
+            self.bell.mark_unchanged();
+            let (records, next) = match self.look().await {
+                Ok(found) => found,
+                Err(why) => {
+                    tracing::warn!(%why, "a follower is let go");
+                    return None;
+                }
+            };
+            self.from = next;
+            if !records.is_empty() {
+                let mut teller = Teller::new(&self.app);
+                let mut told: Vec<Value> = vec![];
+                for record in records {
+                    told.push(teller.tell(record).await.ok()?);
+                }
+                return Some(told);
+            }
+            if self.app.journal.backend().head().await.ok()?.position < self.from {
+                // A look every second, in case that a bell was missed.
+                let bounded =
+                    tokio::time::timeout(std::time::Duration::from_secs(1), self.bell.changed()).await;
+                if matches!(bounded, Ok(Err(_))) {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Records that are there, and where to go on.
+    async fn look(&self) -> Result<(Vec<Stamped>, Position), String> {
+        let Some(filter) = &self.filter else {
+            let records = self.app.journal.scan(self.from, PAGE).await.map_err(|e| e.to_string())?;
+            let next = records.last().map_or(self.from, |r| r.position + 1);
+            return Ok((records, next));
+        };
+        let found =
+            audit::found(&self.app, filter, Page::From(self.from), PAGE).await.map_err(|p| p.failed)?;
+        let records = self.app.store.records(&found.positions).await.map_err(|e| e.to_string())?;
+        let end = if found.more { found.positions.last().copied().unwrap_or(found.head) } else { found.head };
+        Ok((records.into_iter().map(|(stamped, _)| stamped).collect(), self.from.max(end + 1)))
+    }
 }
 
 fn event(record: Value) -> Result<Event, Infallible> {

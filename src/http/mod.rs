@@ -2,14 +2,18 @@
 
 mod audit;
 mod auth;
+mod body;
+mod detail;
 mod error;
 mod events;
+mod evidence;
 mod health;
 mod hooks;
 mod limits;
 pub mod listen;
 mod pages;
 mod plans;
+mod replays;
 mod runs;
 mod status;
 mod watches;
@@ -38,14 +42,15 @@ const FORM_MAX: usize = 8 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn router(app: Arc<App>) -> Router {
-    let hooks = Router::new()
-        .route("/hooks/{source}", post(hooks::receive))
-        .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let hooks = Router::new().route("/hooks/{source}", post(hooks::receive));
     let api = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
+        .route("/api/v1/runs/{id}/report", get(evidence::show_report))
+        .route("/api/v1/runs/{id}/bundle", get(evidence::bundle))
+        .route("/api/v1/replays", post(replays::create))
         .route("/api/v1/runs/{id}/decisions", post(runs::decide))
         .route("/api/v1/fence-watches/{target}/close", post(watches::close))
         .route("/api/v1/freeze", post(limits::freeze))

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::auth::Viewer;
-use crate::kernel::domain::{Actor, Cause};
+use crate::kernel::domain::{Actor, Cause, Resolved};
 use crate::playbook::Playbook;
 use crate::worker::{App, dry_plan};
 use axum::Json;
@@ -27,23 +27,23 @@ pub async fn create(
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     let by = caller.everywhere();
     let spec = resolved(&app, &wanted.playbook, by, "plan")?;
-    let (kind, mode, from, to, service) =
-        (spec.kind, spec.mode, spec.from.clone(), spec.to.clone(), spec.service.clone());
-    let dry = dry_plan(&app, spec).await.map_err(Problem::store)?;
-    let plan = dry.blockers.is_empty().then_some(&dry.sheet);
-    Ok(Json(json!({
-        "schema": "pointsman.plan/v1", "playbook": wanted.playbook, "service": service, "kind": kind, "mode": mode,
-        "from": from, "to": to, "plan": plan, "lines": dry.sheet.lines, "at_risk": dry.sheet.at_risk,
-        "blockers": dry.blockers,
-    })))
+    planned(&app, &wanted.playbook, spec).await.map(Json)
 }
 
-pub fn resolved(
-    app: &App,
-    playbook: &str,
-    by: Actor,
-    reason: &str,
-) -> Result<crate::kernel::domain::Resolved, Problem> {
+/// The plan of a run that is not opened, as every surface gets it.
+pub async fn planned(app: &App, playbook: &str, spec: Resolved) -> Result<Value, Problem> {
+    let (kind, mode, from, to, service) =
+        (spec.kind, spec.mode, spec.from.clone(), spec.to.clone(), spec.service.clone());
+    let dry = dry_plan(app, spec).await.map_err(Problem::store)?;
+    let plan = dry.blockers.is_empty().then_some(&dry.sheet);
+    Ok(json!({
+        "schema": "pointsman.plan/v1", "playbook": playbook, "service": service, "kind": kind, "mode": mode,
+        "from": from, "to": to, "plan": plan, "lines": dry.sheet.lines, "at_risk": dry.sheet.at_risk,
+        "blockers": dry.blockers,
+    }))
+}
+
+pub fn resolved(app: &App, playbook: &str, by: Actor, reason: &str) -> Result<Resolved, Problem> {
     let checked = checked(app, playbook)?;
     let cause = Cause::Person { by, reason: reason.to_owned() };
     app.resolve(checked, cause, None).map_err(|problems| {

@@ -72,8 +72,8 @@ pub async fn show(
 
 /// What a question found, and whether there is more behind what was looked at.
 #[derive(Default)]
-struct Found {
-    records: Vec<Stamped>,
+pub(super) struct Found {
+    pub(super) records: Vec<Stamped>,
     older: bool,
 }
 
@@ -136,7 +136,7 @@ async fn service(app: &App, service: &Name) -> Result<(String, Vec<Reason>, Foun
 }
 
 /// What was said about occurrences of this alert.
-async fn alert(app: &App, of: &str) -> Result<Found, Problem> {
+pub(super) async fn alert(app: &App, of: &str) -> Result<Found, Problem> {
     let mut ids: Vec<OccurrenceId> = vec![];
     let mut all = Found::default();
     let streams = app.journal.backend().summaries("alerts:", SOURCES).await.map_err(Problem::store)?;

@@ -21,6 +21,15 @@ pub mod code {
     pub const NOT_WRITTEN: &str = "PM2013";
     pub const BAD_CACHE: &str = "PM2014";
     pub const NO_TOKEN: &str = "PM2015";
+    pub const CHECKPOINT_FILE: &str = "PM2703";
+    pub const CUT: &str = "PM2704";
+    pub const REWRITTEN: &str = "PM2705";
+    pub const BAD_CHECKPOINT: &str = "PM2706";
+    pub const RESUME_STATE: &str = "PM2707";
+    pub const BUNDLE: &str = "PM2708";
+    pub const BACKUP: &str = "PM2709";
+    pub const DAMAGED: &str = "PM2710";
+    pub const NOT_EMPTY: &str = "PM2711";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@
 //!                                                      └─ error from COMMIT ─▶ doubt: open again, look, answer
 //! ```
 
+mod care;
+mod checkpoint;
 mod doubt;
 mod error;
 mod fault;
@@ -16,6 +18,7 @@ mod lock;
 mod neighbour;
 mod open;
 mod people;
+mod query;
 mod read;
 mod script;
 mod tail;
@@ -23,13 +26,19 @@ mod token;
 mod verify;
 mod writer;
 
+pub use care::{DatabaseCheck, backup, check_database};
+pub use checkpoint::{
+    Checkpoint, CheckpointFiles, CheckpointReport, Checkpoints, Finding, PublicKey, SigningKey,
+    check_checkpoint, verify_checkpoints,
+};
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
+pub use open::create_private;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
 pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
-pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify};
+pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify, verify_resuming};
 
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream};
 use crate::kernel::journal::{AppendError, Backend, Entry, Head, RawBatch, ReadError, Summarised, Written};

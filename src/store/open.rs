@@ -92,11 +92,15 @@ pub(super) async fn existing(dir: &Path) -> Result<SqliteConnection, StoreError>
 
 /// Makes the file for our user alone before SQLite does; its WAL takes the same rights.
 pub(super) fn create_file(dir: &Path) -> Result<(), StoreError> {
-    let path = database_file(dir);
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+    create_private(&database_file(dir)).map_err(|e| StoreError::directory(dir, "write into", &e))
+}
+
+/// An empty file for our user alone, unless it is there.
+pub fn create_private(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(StoreError::directory(dir, "write into", &e)),
+        Err(e) => Err(e),
     }
 }
 

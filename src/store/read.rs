@@ -65,6 +65,22 @@ fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
     decode().map_err(|why| ReadError(format!("the record at position {position} is damaged: {why}")))
 }
 
+/// The records at these positions, oldest first; those that are not there are left out.
+pub(super) async fn at(pool: &SqlitePool, positions: &[Position]) -> Result<Vec<Entry>, ReadError> {
+    let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+               WHERE position IN (SELECT value FROM json_each(?1)) ORDER BY position";
+    let wanted = serde_json::json!(positions).to_string();
+    sqlx::query(sql).bind(wanted).fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
+}
+
+/// The first record of a stream, without the others.
+pub(super) async fn first(pool: &SqlitePool, name: &Stream) -> Result<Option<Entry>, ReadError> {
+    let sql = "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+               WHERE stream = ?1 AND seq = 1";
+    let found = sqlx::query(sql).bind(name.to_string()).fetch_optional(pool).await.map_err(|e| failed(&e))?;
+    found.as_ref().map(entry).transpose()
+}
+
 pub(super) async fn epoch(pool: &SqlitePool, service: &Name) -> Result<Epoch, ReadError> {
     number(pool, "SELECT epoch FROM epoch WHERE service = ?1", service).await
 }

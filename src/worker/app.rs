@@ -4,6 +4,7 @@ use super::bodies::Bodies;
 use super::faults::ProcessDeath;
 use super::limits::{Changes, Standing};
 use super::{Metrics, Playbooks, Wakes};
+use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
     Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
@@ -17,7 +18,7 @@ use crate::kernel::port::{Ledger as _, World};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
-use crate::store::SqliteStore;
+use crate::store::{Checkpoints, SqliteStore};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -26,6 +27,10 @@ const RACES: u32 = 20;
 pub struct App {
     pub journal: Journal,
     pub store: Arc<SqliteStore>,
+    /// None: it could not be opened. Nothing but questions to the record depends on it.
+    pub audit: Option<audit::Index>,
+    /// Signs where the chain ends.
+    pub checkpoints: Arc<Checkpoints>,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     /// The registry as runs use it: with the faults that a drill asks for.
@@ -115,6 +120,8 @@ impl From<Illegal> for CommandError {
 /// What one instance is made of.
 pub struct Parts {
     pub store: Arc<SqliteStore>,
+    pub audit: Option<audit::Index>,
+    pub checkpoints: Checkpoints,
     pub config: Arc<Config>,
     pub registry: Arc<ProviderRegistry>,
     pub playbooks: Playbooks,
@@ -129,6 +136,8 @@ impl App {
         App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
+            audit: parts.audit,
+            checkpoints: Arc::new(parts.checkpoints),
             changes: Arc::new(Changes::new(parts.config.changes_per_hour)),
             config: parts.config,
             faults: Injector::new(parts.registry.clone(), Arc::new(ProcessDeath)),
@@ -182,6 +191,11 @@ impl App {
     /// A person has looked at a journal behind its head: the record is written; now the head file, then runs may start.
     pub(super) async fn thaw_itself(&self) -> Result<(), CommandError> {
         self.store.accept_head().await.map_err(|e| CommandError::Store(e.to_string()))?;
+        let (position, signed) = self.checkpoints.last();
+        if position > 0 && self.store.hash_at(position).await? != Some(signed) {
+            let aside = self.checkpoints.begin_anew().map_err(|e| CommandError::Store(e.to_string()))?;
+            tracing::warn!(kept = %aside.display(), "checkpoints of a journal that is no more were put aside as evidence");
+        }
         *self.frozen_now() = None;
         Ok(())
     }
@@ -211,7 +225,7 @@ impl App {
     }
 
     pub async fn first_record(&self, stream: &Stream) -> Result<Option<Record>, ReadError> {
-        Ok(self.journal.read(stream, 1).await?.into_iter().next().map(|s| s.record))
+        Ok(self.store.first(stream).await?.map(|s| s.record))
     }
 
     /// Last sequence of a stream that only this task writes to.

@@ -2,6 +2,7 @@
 
 use super::ahead::left_frozen;
 use super::app::Parts;
+use super::audit::{keep_index, open_index, write_head};
 use super::clocks::compare_clocks;
 use super::limits::end_freezes;
 use super::refusals::count_refusals;
@@ -17,7 +18,7 @@ use crate::kernel::journal::Journal;
 use crate::kernel::port::World;
 use crate::provider::postgres::sampler::Ring;
 use crate::provider::{Ports, ProviderRegistry};
-use crate::store::{HeadState, Opened, SAMPLES_KEPT, SqliteStore};
+use crate::store::{CheckpointFiles, Checkpoints, HeadState, Opened, SAMPLES_KEPT, SqliteStore};
 use crate::units::counted;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -37,6 +38,8 @@ pub struct ServeOptions {
     pub data: PathBuf,
     pub playbooks: PathBuf,
     pub listen: SocketAddr,
+    /// Where the journal's end is signed.
+    pub checkpoints: CheckpointFiles,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -67,6 +70,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
+    tasks.spawn(keep_index(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {
         tokio::select! {
@@ -90,7 +94,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     }
     store.flush().await?;
     if app.frozen().is_none() {
-        store.write_head().await?;
+        write_head(&app).await?;
     }
     store.close().await;
     Ok(())
@@ -170,7 +174,20 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
         None => left_frozen(&journal.read(&Stream::Instance, 1).await?),
     };
     let samples = Arc::new(Ring::new(usize::try_from(SAMPLES_KEPT).unwrap_or(1_000)));
-    Ok(App::new(Parts { store, config, registry, playbooks, world, samples, owner, frozen }))
+    let audit = open_index(store.clone()).await;
+    let checkpoints = Checkpoints::open(&options.data, &options.checkpoints)?;
+    Ok(App::new(Parts {
+        store,
+        audit,
+        checkpoints,
+        config,
+        registry,
+        playbooks,
+        world,
+        samples,
+        owner,
+        frozen,
+    }))
 }
 
 /// The start is on record, the first token is shown, and where to reach it is said.
@@ -229,11 +246,11 @@ fn pairs(app: &App) -> BTreeSet<Pair> {
     pairs
 }
 
-/// Notes the head of the chain outside the database: each minute, and at the end of each run.
+/// Notes the head of the chain outside the database, and signs it: each minute, and at the end of each run.
 async fn note_head(app: Arc<App>, stop: CancellationToken) {
     loop {
         if app.frozen().is_none()
-            && let Err(error) = app.store.write_head().await
+            && let Err(error) = write_head(&app).await
         {
             tracing::warn!(%error, "the head of the chain could not be noted");
         }

@@ -3,6 +3,7 @@
 mod ahead;
 mod app;
 mod asks;
+mod audit;
 mod bodies;
 mod clocks;
 mod confirm;
@@ -26,6 +27,7 @@ mod world;
 
 pub use app::{App, CommandError, OpenError};
 pub use asks::{Ask, Wanted};
+pub use audit::sign_head;
 pub use dry::{DryPlan, dry_plan};
 pub use instance::{ServeOptions, serve};
 pub use limits::{Sick, Tripped};
@@ -34,5 +36,6 @@ pub use looks::Look;
 pub use metrics::Metrics;
 pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
+pub use triage::view as alert_view;
 pub use wakes::Wakes;
 pub use world::SystemWorld;

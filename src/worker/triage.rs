@@ -404,7 +404,8 @@ impl Triage {
     }
 }
 
-fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
+/// A recorded alert as playbooks see it.
+pub fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
     let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
     let pairs = |of: &serde_json::Value| -> BTreeMap<String, String> {
         of.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends there, and says where")]
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
+mod audit;
 mod contract;
 mod dns;
 mod failover;

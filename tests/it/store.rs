@@ -2,6 +2,7 @@
 
 mod caches;
 mod contract;
+mod evidence;
 mod faults;
 mod helper;
 mod model;

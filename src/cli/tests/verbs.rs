@@ -188,7 +188,10 @@ async fn status_and_audit_are_documents_or_tables() {
         assert_eq!(records.len(), 3);
         assert!(records.iter().all(|r| r["schema"] == "pointsman.record/v1"));
         let left = command(&url, "audit list --run 7KQ4M2", None).await;
-        assert!(left.out.contains("the call was applied") && left.err.contains("--since 20320"));
+        assert!(
+            left.out.contains("the call was applied")
+                && left.err.contains("pointsman audit 'run:7KQ4M2' --from 20320")
+        );
     })
     .await;
 }

@@ -1,12 +1,17 @@
 //! `pointsman audit`: the record, listed, followed, or one of its records in full. `audit verify` is in
-//! `local`.
+//! `cli::verify`.
 
+use crate::audit::parse;
 use crate::cli::client::{read, typed};
 use crate::cli::options::{Global, Output};
 use crate::cli::wire::{AuditDoc, RecordDoc};
-use crate::cli::{Client, Exit, Fault, Talk, local, view};
+use crate::cli::{Client, Exit, Fault, Talk, verify, view};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -29,25 +34,59 @@ pub enum AuditVerb {
         /// Its position in the journal
         position: u64,
     },
+    /// The evidence of one run in one file that `audit verify --bundle` checks anywhere
+    Export {
+        #[arg(long, value_name = "ID")]
+        run: String,
+        /// A file that does not exist yet [default: pointsman-ID.bundle.json]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Check every hash and every cached row, offline; leaves with 22 when something does not verify
-    Verify(local::AuditVerifyArgs),
+    Verify(verify::AuditVerifyArgs),
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
+    /// What to show, in quotes: 'playbook:shop* since:3h -action:observed result:rejected "free text"'
+    ///
+    /// Words: playbook run service actor via action object target result source since until seq. Words of one name are
+    /// alternatives, different names must all hold, - excludes, * stands for anything, quotes keep spaces.
+    #[arg(allow_hyphen_values = true)]
+    pub filter: Option<String>,
+    /// The same as run:ID in the filter
     #[arg(long)]
     pub run: Option<String>,
-    /// Kind of record: opened, planned, decided, intended, finished, not_started, ...
+    /// The same as action:KIND in the filter: opened, planned, decided, intended, finished, not_started, ...
     #[arg(long)]
     pub kind: Option<String>,
-    /// From this position on
+    /// Oldest first, from this position on; without it the newest are shown
+    #[arg(long, value_name = "POSITION", alias = "since", conflicts_with = "before")]
+    pub from: Option<u64>,
+    /// The newest before this position
     #[arg(long, value_name = "POSITION")]
-    pub since: Option<u64>,
+    pub before: Option<u64>,
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,
     /// Go on with records as they are written
-    #[arg(long)]
+    #[arg(long, conflicts_with = "before")]
     pub follow: bool,
+}
+
+impl ListArgs {
+    /// None: all records.
+    fn filter(&self) -> Option<String> {
+        let of = |word: &str, value: &Option<String>| value.as_ref().map(|v| format!("{word}:{v}"));
+        let parts = [self.filter.clone(), of("run", &self.run), of("action", &self.kind)];
+        let parts: Vec<String> = parts.into_iter().flatten().filter(|p| !p.trim().is_empty()).collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
+    }
+
+    /// How to go on from a position, ready to paste.
+    fn again(&self, flag: &str, position: u64) -> String {
+        let filter = self.filter().map_or(String::new(), |f| format!(" '{}'", f.replace('\'', "'\\''")));
+        format!("pointsman audit{filter} {flag} {position}")
+    }
 }
 
 /// How long contact is sought again before following gives up.
@@ -55,9 +94,12 @@ const LOST_FOR_GOOD: Duration = Duration::from_secs(300);
 
 pub async fn run(args: &AuditArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let list = match &args.verb {
-        Some(AuditVerb::Verify(args)) => return local::audit_verify(args, global.output).await,
+        Some(AuditVerb::Verify(args)) => return verify::audit_verify(args, global.output).await,
         Some(AuditVerb::Show { position }) => {
             return Ok(show(*position, &super::client(global, talk)?, talk).await?.into());
+        }
+        Some(AuditVerb::Export { run, to }) => {
+            return Ok(export(run, to.as_deref(), &super::client(global, talk)?, talk).await?.into());
         }
         Some(AuditVerb::List(list)) => list,
         None => &args.list,
@@ -77,11 +119,49 @@ async fn show(position: u64, client: &Client, talk: &mut Talk) -> anyhow::Result
     Ok(Exit::Done)
 }
 
+async fn export(run: &str, to: Option<&Path>, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let run = run.to_uppercase();
+    let bundle = client.get(&["runs", &run, "bundle"], &[]).await?;
+    let path = to.map_or_else(|| PathBuf::from(format!("pointsman-{run}.bundle.json")), Path::to_owned);
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(&serde_json::to_vec(&bundle)?)?;
+        file.sync_all()
+    };
+    write().map_err(|e| {
+        Fault::new(Exit::NotTalked, "PM0001", format!("{} cannot be written: {e}", path.display()))
+            .state("nothing was changed at the server")
+            .remedy("name a file that does not exist yet with --to")
+    })?;
+    let count = bundle["bodies"].as_object().map_or(0, serde_json::Map::len);
+    match talk.wants_json() {
+        true => talk.document(
+            &json!({ "schema": "pointsman.exported/v1", "run": run, "file": path, "records": count }),
+        )?,
+        false => talk.print(&format!(
+            "{} has {count} records of run {run}; `pointsman audit verify --bundle` checks it",
+            path.display()
+        ))?,
+    }
+    Ok(Exit::Done)
+}
+
 async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let filter = args.filter();
+    if let Some(text) = &filter {
+        // The server reads it again; a mistake is told here even when the server is older.
+        parse(text).map_err(|e| {
+            Fault::new(Exit::Usage, "PM2701", e.says)
+                .state("nothing was asked")
+                .remedy("`pointsman audit --help` has the words; put the whole filter in quotes")
+        })?;
+    }
+    // Plain reading in order needs no index.
+    let search = filter.clone().or_else(|| args.from.is_none().then(String::new));
     let named = [
-        ("run", args.run.clone()),
-        ("kind", args.kind.clone()),
-        ("from", args.since.map(|n| n.to_string())),
+        ("q", search),
+        ("from", args.from.map(|n| n.to_string())),
+        ("before", args.before.map(|n| n.to_string())),
         ("limit", args.limit.map(|n| n.to_string())),
     ];
     let query: Vec<(&str, String)> = named.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
@@ -94,28 +174,43 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
                 one_json(record, talk)?;
             }
         }
-        Some(Output::Table) | None => {
+        Some(Output::Csv) => {
+            talk.print(&view::csv::head())?;
+            for record in &page.records {
+                talk.print(&view::csv::row(record))?;
+            }
+        }
+        Some(Output::Table | Output::Md | Output::Html) | None => {
             for line in view::audit::rows(&page.records, &talk.look, true) {
                 talk.print(&line)?;
             }
         }
     }
     if args.follow {
-        let last = page.records.last().map(|r| r.position).or(args.since).unwrap_or(0);
-        return follow(args, last, client, talk).await;
+        let last = page.records.last().map(|r| r.position).or(args.from).unwrap_or(0);
+        let last = page.follow.unwrap_or(last);
+        return follow(args, filter.as_deref(), last, client, talk).await;
     }
     if let Some(next) = page.next {
-        talk.say(&format!("there is more: --since {next}"));
+        talk.say(&format!("there is more: {}", args.again("--from", next)));
+    }
+    if let Some(previous) = page.previous {
+        talk.say(&format!("there are older ones: {}", args.again("--before", previous)));
     }
     Ok(Exit::Done)
 }
 
 /// From `last` on, without a gap and without a repeat: the position says where to go on after a break.
-async fn follow(args: &ListArgs, mut last: u64, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
-    let stream = args.run.as_ref().map(|run| format!("run:{run}"));
+async fn follow(
+    args: &ListArgs,
+    filter: Option<&str>,
+    mut last: u64,
+    client: &Client,
+    talk: &mut Talk,
+) -> anyhow::Result<Exit> {
     let mut heard = Instant::now();
     loop {
-        let fault: Fault = match client.events(last).await {
+        let fault: Fault = match client.events(last, filter).await {
             Ok(mut events) => {
                 let why = loop {
                     let event = match events.next().await {
@@ -128,17 +223,17 @@ async fn follow(args: &ListArgs, mut last: u64, client: &Client, talk: &mut Talk
                         continue;
                     }
                     last = found.position;
-                    let wanted = stream.as_ref().is_none_or(|s| *s == found.stream)
-                        && args.kind.as_ref().is_none_or(|k| *k == found.kind);
-                    match wanted {
-                        true if talk.wants_json() => one_json(&event, talk)?,
-                        true => talk.print(&view::audit::row(&found, &talk.look))?,
-                        false => {}
+                    match talk.output {
+                        Some(Output::Json | Output::Jsonl) => one_json(&event, talk)?,
+                        Some(Output::Csv) => talk.print(&view::csv::row(&found))?,
+                        Some(Output::Table | Output::Md | Output::Html) | None => {
+                            talk.print(&view::audit::row(&found, &talk.look))?
+                        }
                     }
                 };
                 Fault::new(Exit::NotTalked, "PM0003", format!("following the record broke off: {why}"))
                     .state(format!("records up to {last} were shown"))
-                    .remedy(format!("pointsman audit --follow --since {last}"))
+                    .remedy(format!("{} --follow", args.again("--from", last + 1)))
             }
             Err(fault) if fault.exit == Exit::NotTalked => fault,
             Err(fault) => return Err(fault.into()),

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod close;
 pub mod close_watch;
 pub mod confirm;
+pub mod db;
 mod decision;
 pub mod explain;
 pub(super) mod follow;
@@ -16,6 +17,8 @@ pub mod lift;
 pub mod pass;
 pub mod plan;
 pub mod reject;
+pub mod report;
+pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod skip;
@@ -26,19 +29,33 @@ mod version;
 pub mod watch;
 pub mod why;
 
-use super::options::{Cli, Command, Global};
-use super::{Client, Fault, Talk, local};
+use super::options::{Cli, Command, Global, Output};
+use super::{Client, Exit, Fault, Talk, local};
 use crate::kernel::domain::Secret;
 use std::process::ExitCode;
 
 pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     let output = global.output;
+    let fits = match output {
+        Some(Output::Csv) => matches!(cli.command, Command::Audit(_)),
+        Some(Output::Md | Output::Html) => matches!(cli.command, Command::Report(_)),
+        Some(Output::Table | Output::Json | Output::Jsonl) | None => true,
+    };
+    if !fits {
+        return Err(Fault::new(Exit::Usage, "PM0002", "this verb does not print in that format")
+            .state("nothing was done")
+            .remedy("-o table, json or jsonl; csv is for `audit`, md and html for `report`")
+            .into());
+    }
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
         Command::Check(args) => return local::check(args, output).await,
         Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
+        Command::Resume(args) => return resume::run(args, talk).await,
+        Command::Db(args) => return db::run(args, talk).await,
+        Command::Report(args) => report::run(args, &client(global, talk)?, talk).await?,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,
         Command::Status => status::run(&client(global, talk)?, talk).await?,

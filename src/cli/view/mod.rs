@@ -1,6 +1,7 @@
 //! What verbs show, made of the server's documents alone: no network, no clock, no terminal.
 
 pub mod audit;
+pub mod csv;
 pub mod plan;
 pub mod run;
 pub mod status;

@@ -1,7 +1,7 @@
 //! The answer to `why`: one sentence, what stands against it now, then what was decided, newest last.
 
 use crate::cli::look::{Look, Paint, clean};
-use crate::cli::wire::WhyDoc;
+use crate::cli::wire::{ReplayDoc, WhyDoc};
 use crate::units::counted;
 
 pub fn screen(doc: &WhyDoc, look: &Look) -> Vec<String> {
@@ -33,5 +33,25 @@ pub fn screen(doc: &WhyDoc, look: &Look) -> Vec<String> {
         }
     }
     lines.push("pointsman explain CODE has the page of each code.".to_owned());
+    lines
+}
+
+/// A stored alert asked again: each playbook's verdict, then what the first would do.
+pub fn replay(doc: &ReplayDoc, look: &Look) -> Vec<String> {
+    let head = format!("alert {} (record {}), asked again", clean(&doc.occurrence), doc.record);
+    let mut lines = vec![look.paint(Paint::Strong, &head)];
+    if doc.verdicts.is_empty() {
+        lines.push("  there is no active playbook".to_owned());
+    }
+    for verdict in &doc.verdicts {
+        let sign = if verdict.matched { "matches" } else { "no     " };
+        lines.push(format!("  {sign}  {}  {}", verdict.playbook, clean(&verdict.says)));
+    }
+    match &doc.plan {
+        Some(plan) => {
+            lines.extend(super::plan::sheet(plan, look, "This command changed and recorded nothing."))
+        }
+        None => lines.push("Nothing would be started.".to_owned()),
+    }
     lines
 }

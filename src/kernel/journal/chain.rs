@@ -18,6 +18,11 @@ pub struct ChainLink<'a> {
 /// `SHA-256("pm1" ‖ prev ‖ position ‖ stream ‖ seq ‖ at ‖ kind ‖ version ‖ SHA-256(body))`; variable fields are
 /// prefixed with their length (u32 BE), integers are u64 BE, time is i64 µs BE.
 pub fn chain_hash(link: &ChainLink<'_>) -> Digest {
+    link_hash(link, Digest::of(link.body))
+}
+
+/// The same where only the digest of the body is at hand; `link.body` is not looked at.
+pub fn link_hash(link: &ChainLink<'_>, body: Digest) -> Digest {
     let mut hash = Sha256::new();
     let text = |hash: &mut Sha256, s: &str| {
         let length = u32::try_from(s.len()).expect("invariant: names are short");
@@ -32,7 +37,7 @@ pub fn chain_hash(link: &ChainLink<'_>) -> Digest {
     hash.update(link.at.0.to_be_bytes());
     text(&mut hash, link.kind);
     hash.update(u64::from(link.version).to_be_bytes());
-    hash.update(Digest::of(link.body).0);
+    hash.update(body.0);
     Digest(hash.finalize().into())
 }
 

@@ -13,7 +13,7 @@ mod permit;
 
 pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};
 pub use batch::{Batch, Part};
-pub use chain::{ChainLink, chain_hash, next_time};
+pub use chain::{ChainLink, chain_hash, link_hash, next_time};
 pub use memory::MemoryBackend;
 pub use permit::Permit;
 

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use crate::store::fault::primary_code;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Records read at a time: no transaction stays open, so a running server's WAL is not held up.
 const PAGE: i64 = 500;
@@ -59,7 +59,10 @@ pub(super) struct Chain {
     pub bad: Option<BadRecord>,
     prev: Digest,
     last: Time,
+    /// Last sequence of each stream in this segment.
     seqs: HashMap<String, Seq>,
+    /// Raw deliveries of this segment that were found right.
+    contents: HashSet<Digest>,
 }
 
 fn nowhere(position: Position, column: Column, says: String) -> BadRecord {
@@ -76,6 +79,7 @@ impl Chain {
             prev: Digest::ZERO,
             last: Time(i64::MIN),
             seqs: HashMap::new(),
+            contents: HashSet::new(),
         };
         if from > 1 {
             match read(conn, from - 1, from - 1, 1).await?.pop() {
@@ -83,10 +87,13 @@ impl Chain {
                 Some(Err(bad)) => chain.bad = Some(bad),
                 None => chain.bad = Some(nowhere(from - 1, Column::Position, "it is missing".into())),
             }
-        } else if let Some(bad) = stray(conn).await? {
-            chain.bad = Some(bad);
         }
         Ok(chain)
+    }
+
+    /// Of the last record that was found right.
+    pub fn hash(&self) -> Digest {
+        self.prev
     }
 
     pub async fn take_page(&mut self, conn: &mut SqliteConnection, to: Position) -> Result<(), StoreError> {
@@ -116,12 +123,13 @@ impl Chain {
             let says = format!("it is missing; the next record there is has position {}", row.position);
             return Ok(Some(nowhere(self.next, Column::Position, says)));
         }
-        let expected = self.expected_seq(conn, &row).await?;
         let computed = chain_hash(&row.link(self.prev));
         if computed != row.hash {
+            let expected = self.seq_by_position(conn, &row).await?;
             let next = read(conn, row.position + 1, row.position + 1, 1).await?.pop().and_then(Result::ok);
             return Ok(Some(pin_down(&row, self.prev, computed, expected, next.as_ref())));
         }
+        let expected = self.expected_seq(conn, &row).await?;
         if row.seq != expected {
             let says = format!("its sequence is {}, but {expected} comes next in that stream", row.seq);
             return Ok(Some(row.bad(Column::Seq, says)));
@@ -132,7 +140,7 @@ impl Chain {
         if let Err(why) = Stream::try_from(row.stream.clone()) {
             return Ok(Some(row.bad(Column::Stream, why)));
         }
-        if let Some(says) = content(conn, &row).await? {
+        if let Some(says) = self.content(conn, &row).await? {
             return Ok(Some(row.bad(Column::Content, says)));
         }
         (self.prev, self.last, self.next) = (row.hash, row.at, row.position + 1);
@@ -141,7 +149,29 @@ impl Chain {
         Ok(None)
     }
 
+    /// By the index over streams and sequences alone: one step, however long the stream is. A gap gives another number
+    /// than the record's own, and so does a record that stands before its predecessor.
     async fn expected_seq(&self, conn: &mut SqliteConnection, row: &Stored) -> Result<Seq, StoreError> {
+        if let Some(last) = self.seqs.get(&row.stream) {
+            return Ok(last + 1);
+        }
+        if row.seq == 1 {
+            return self.seq_by_position(conn, row).await;
+        }
+        let before: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(row.stream.clone())
+        .bind(row.seq.cast_signed())
+        .fetch_optional(conn)
+        .await
+        .map_err(|e| StoreError::unreadable(&e))?;
+        let standing = before.filter(|(_, position)| position.cast_unsigned() < row.position);
+        Ok(standing.map_or(1, |(seq, _)| seq.cast_unsigned() + 1))
+    }
+
+    /// By the records before it, whatever its own sequence says.
+    async fn seq_by_position(&self, conn: &mut SqliteConnection, row: &Stored) -> Result<Seq, StoreError> {
         if let Some(last) = self.seqs.get(&row.stream) {
             return Ok(last + 1);
         }
@@ -158,25 +188,46 @@ impl Chain {
         .map_err(|e| StoreError::unreadable(&e))?;
         Ok(last.cast_unsigned() + 1)
     }
+
+    /// Raw deliveries lie outside the chain; it holds their digest.
+    async fn content(
+        &mut self,
+        conn: &mut SqliteConnection,
+        row: &Stored,
+    ) -> Result<Option<String>, StoreError> {
+        if row.kind != "delivered" {
+            return Ok(None);
+        }
+        let Ok(Record::Delivered(delivered)) = Record::decode(&row.kind, row.version, &row.body) else {
+            return Ok(None);
+        };
+        if self.contents.contains(&delivered.digest) {
+            return Ok(None);
+        }
+        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM content WHERE digest = ?1")
+            .bind(delivered.digest.0.to_vec())
+            .fetch_optional(conn)
+            .await
+            .map_err(|e| StoreError::unreadable(&e))?;
+        Ok(match bytes {
+            None => Some("the raw delivery that it names is missing".to_owned()),
+            Some(bytes) if Digest::of(&bytes) != delivered.digest => {
+                Some("the raw delivery that it names was changed".to_owned())
+            }
+            Some(_) => {
+                self.contents.insert(delivered.digest);
+                None
+            }
+        })
+    }
 }
 
-/// Raw deliveries lie outside the chain; it holds their digest.
-async fn content(conn: &mut SqliteConnection, row: &Stored) -> Result<Option<String>, StoreError> {
-    let Ok(Record::Delivered(delivered)) = Record::decode(&row.kind, row.version, &row.body) else {
-        return Ok(None);
-    };
-    let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM content WHERE digest = ?1")
-        .bind(delivered.digest.0.to_vec())
-        .fetch_optional(conn)
-        .await
-        .map_err(|e| StoreError::unreadable(&e))?;
-    Ok(match bytes {
-        None => Some("the raw delivery that it names is missing".to_owned()),
-        Some(bytes) if Digest::of(&bytes) != delivered.digest => {
-            Some("the raw delivery that it names was changed".to_owned())
-        }
-        Some(_) => None,
-    })
+/// What lies before the first record that is checked: nothing may stand before position 1.
+pub(super) async fn before(
+    conn: &mut SqliteConnection,
+    from: Position,
+) -> Result<Option<BadRecord>, StoreError> {
+    if from == 1 { stray(conn).await } else { Ok(None) }
 }
 
 /// A record before the first position was moved there: no writer counts from below one.

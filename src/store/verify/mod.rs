@@ -6,6 +6,7 @@ mod cache;
 mod chain;
 mod difference;
 mod fold;
+mod resume;
 
 use super::head::{Noted, compare, read as read_head};
 use super::open::{digest, existing, load_head};
@@ -15,9 +16,11 @@ use crate::kernel::journal::Head;
 use cache::Caches;
 use chain::Chain;
 pub use difference::Difference;
+use futures_util::stream::{self, StreamExt as _};
+pub use resume::verify_resuming;
 use sqlx::SqliteConnection;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The columns of a record, as far as a change can be pinned down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ impl BadRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub at: Position,
+    /// Stored hash of the record there; it was found right.
+    pub hash: Digest,
     pub of: Position,
 }
 
@@ -112,7 +117,17 @@ pub const DIFFERENCES_SHOWN: usize = 100;
 pub async fn verify(
     dir: &Path,
     range: RangeInclusive<Position>,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
+) -> Result<VerifyReport, StoreError> {
+    check(dir, range, false, progress).await
+}
+
+/// `before`: what lies before the range was checked earlier, so that the caches are compared as well.
+async fn check(
+    dir: &Path,
+    range: RangeInclusive<Position>,
+    before: bool,
+    progress: impl FnMut(Progress),
 ) -> Result<VerifyReport, StoreError> {
     // First the note, then the database: a running server only ever adds.
     let noted = read_head(dir);
@@ -124,14 +139,10 @@ pub async fn verify(
         Noted::File(noted) => hash_at(&mut conn, noted.position).await?,
         Noted::None | Noted::Unreadable(_) => None,
     };
-    let mut chain = Chain::start(&mut conn, from).await?;
-    while chain.bad.is_none() && chain.next <= to {
-        chain.take_page(&mut conn, to).await?;
-        progress(Progress { at: chain.next - 1, of: to });
-    }
+    let (checked, bad) = walk(dir, &mut conn, from, to, progress).await?;
     let mut notes = vec![];
     let mut caches = Caches::default();
-    match (from == 1 && to == last, &chain.bad) {
+    match ((before || from == 1) && to == last, &bad) {
         (true, None) => caches = cache::compare(&mut conn).await?,
         (false, _) => notes.push("only a check of all records compares the cached rows as well".to_owned()),
         (true, Some(_)) => notes.push(
@@ -139,16 +150,60 @@ pub async fn verify(
                 .to_owned(),
         ),
     }
-    if from > 1 {
+    if from > 1 && !before {
         notes.push(format!("the hash stored at position {} is taken as true", from - 1));
     }
     if matches!(noted, Noted::None) {
         notes.push("there is no head file: records missing at the end would not show".to_owned());
     }
-    let (checked, bad) = (chain.checked, chain.bad.take());
     let head_file = compare(noted, last, at_noted);
     let Caches { compared: cached, differences } = caches;
     Ok(VerifyReport { from, to, checked, head, head_file, bad, cached, differences, notes })
+}
+
+/// Records that one task checks, on a connection of its own.
+const SEGMENT: u64 = 20_000;
+/// Tasks at a time; each has a thread of SQLite beside it.
+const AT_ONCE: usize = 2;
+
+/// Every segment takes the hash stored before it as true, and the segment before it has just proven that one. So the
+/// segments may be walked side by side; their results are taken in order.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks that only read; each is awaited or, after a bad record, not needed"
+)]
+async fn walk(
+    dir: &Path,
+    conn: &mut SqliteConnection,
+    from: Position,
+    to: Position,
+    mut progress: impl FnMut(Progress),
+) -> Result<(u64, Option<BadRecord>), StoreError> {
+    let mut bad = chain::before(conn, from).await?;
+    let ends = |start: Position| to.min(start + (SEGMENT - 1));
+    let starts =
+        std::iter::successors(Some(from), |start| start.checked_add(SEGMENT)).take_while(|at| *at <= to);
+    let tasks = starts.map(|start| tokio::spawn(segment(dir.to_owned(), start, ends(start))));
+    let mut segments = stream::iter(tasks).buffered(AT_ONCE);
+    let mut checked = 0;
+    while bad.is_none()
+        && let Some(ended) = segments.next().await
+    {
+        let chain = ended.map_err(|e| StoreError::unreadable(&e))??;
+        checked += chain.checked;
+        progress(Progress { at: chain.next - 1, hash: chain.hash(), of: to });
+        bad = chain.bad;
+    }
+    Ok((checked, bad))
+}
+
+async fn segment(dir: PathBuf, from: Position, to: Position) -> Result<Chain, StoreError> {
+    let mut conn = existing(&dir).await?;
+    let mut chain = Chain::start(&mut conn, from).await?;
+    while chain.bad.is_none() && chain.next <= to {
+        chain.take_page(&mut conn, to).await?;
+    }
+    Ok(chain)
 }
 
 async fn last_position(conn: &mut SqliteConnection) -> Result<Position, StoreError> {

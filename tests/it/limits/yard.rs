@@ -230,6 +230,20 @@ impl Yard {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Killed; another server takes its place with the data directory of that name.
+    pub async fn restart_with(self, data: &str) -> Yard {
+        let Yard { server, world, url, folder, count } = self;
+        server.kill9();
+        let config = folder.path().join("pointsman.toml");
+        let more = ["--config", config.to_str().unwrap()];
+        let server = Server::start(&folder.path().join(data), &folder.path().join("playbooks"), &more).await;
+        Yard { server, world, url, folder, count }
+    }
+
     fn playbook_file(&self, service: &str) -> std::path::PathBuf {
         self.folder.path().join("playbooks").join(format!("{service}.yaml"))
     }

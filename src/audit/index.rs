@@ -1,0 +1,161 @@
+//! The index of the journal, in a file of its own: `audit.db` beside the journal. All of it can be made again, so it
+//! never holds up an append, is not in backups, and is thrown away whenever it does not fit the journal or cannot be
+//! read. A question first brings it up to the journal's end; so its answer is never older than the question.
+
+mod fill;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use search::{Found, Page};
+
+use crate::kernel::domain::{Digest, Position, Resolved, RunId};
+use crate::kernel::journal::{Backend as _, ReadError};
+use crate::store::SqliteStore;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+const FILE: &str = "audit.db";
+/// Raised with every change of what is kept, or of the words that `tell` says: older files are made again.
+const VERSION: i64 = 1;
+const BUSY: Duration = Duration::from_secs(5);
+const READERS: u32 = 2;
+/// Before a record that is not readable yet is looked for again.
+const UNREAD: Duration = Duration::from_millis(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// It is being made; how far it is, and how far it has to get.
+    #[error("the index of the journal is being made: {at} of {of} records")]
+    Behind { at: Position, of: Position },
+    #[error("the index of the journal cannot be used: {0}")]
+    Broken(String),
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+}
+
+impl From<sqlx::Error> for IndexError {
+    fn from(error: sqlx::Error) -> Self {
+        IndexError::Broken(error.to_string())
+    }
+}
+
+/// What the one that fills it knows by heart.
+struct Filler {
+    conn: SqliteConnection,
+    /// The last record that is in it.
+    at: Position,
+    terms: HashMap<(i64, String), i64>,
+    runs: HashMap<RunId, Option<Arc<Resolved>>>,
+}
+
+pub struct Index {
+    store: Arc<SqliteStore>,
+    filler: Mutex<Filler>,
+    readers: SqlitePool,
+}
+
+impl Index {
+    /// Opens the index of this store's journal, or begins it anew.
+    pub async fn open(store: Arc<SqliteStore>) -> Result<Index, IndexError> {
+        let path = store.dir().join(FILE);
+        let filler = match Filler::open(&path, &store).await {
+            Ok(Some(filler)) => filler,
+            other => {
+                if let Err(error) = other {
+                    tracing::warn!(%error, "the index of the journal is made anew");
+                }
+                remove(&path)?;
+                let made = Filler::open(&path, &store).await?;
+                made.ok_or_else(|| IndexError::Broken("a new index does not fit its journal".into()))?
+            }
+        };
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(BUSY)
+            .connect_lazy_with(options(&path).read_only(true));
+        Ok(Index { store, filler: Mutex::new(filler), readers })
+    }
+
+    /// Takes in records up to `to`, or as many as it gets to within that time.
+    pub async fn catch_up(&self, to: Position, within: Duration) -> Result<(), IndexError> {
+        let deadline = tokio::time::Instant::now() + within;
+        // Whoever comes second finds the work done.
+        let Ok(mut filler) = tokio::time::timeout(within, self.filler.lock()).await else {
+            return Err(IndexError::Behind { at: 0, of: to });
+        };
+        while filler.at < to {
+            if !filler.take_page(&self.store).await? {
+                tokio::time::sleep(UNREAD).await;
+            }
+            if filler.at < to && tokio::time::Instant::now() >= deadline {
+                return Err(IndexError::Behind { at: filler.at, of: to });
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the journal now.
+    async fn head(&self) -> Result<Position, IndexError> {
+        Ok(self.store.head().await?.position)
+    }
+
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).disable_statement_logging()
+}
+
+fn remove(path: &Path) -> Result<(), IndexError> {
+    for end in ["", "-wal", "-shm"] {
+        let file = PathBuf::from(format!("{}{end}", path.display()));
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(IndexError::Broken(format!("{} cannot be removed: {e}", file.display())));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+impl Filler {
+    /// None: it is of another version, or of another journal.
+    async fn open(path: &Path, store: &SqliteStore) -> Result<Option<Filler>, IndexError> {
+        crate::store::create_private(path).map_err(|e| IndexError::Broken(e.to_string()))?;
+        // It can be made again, so a power cut may cost its last second.
+        let options = options(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("trusted_schema", "ON");
+        let mut conn = options.connect().await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut conn).await?;
+        if version == 0 {
+            sqlx::raw_sql(include_str!("index/schema.sql")).execute(&mut conn).await?;
+        } else if version != VERSION {
+            conn.close().await?;
+            return Ok(None);
+        }
+        let row = sqlx::query("SELECT position, hash FROM reached").fetch_one(&mut conn).await?;
+        let (at, hash): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+        let at = at.cast_unsigned();
+        let fits = at == 0 || store.hash_at(at).await?.is_some_and(|found: Digest| found.0.to_vec() == hash);
+        match fits {
+            true => Ok(Some(Filler { conn, at, terms: HashMap::new(), runs: HashMap::new() })),
+            false => {
+                conn.close().await?;
+                Ok(None)
+            }
+        }
+    }
+}

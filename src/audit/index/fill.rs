@@ -1,0 +1,126 @@
+//! Records into the index, a page in one transaction. A page that fails leaves nothing behind.
+
+use super::{Filler, IndexError};
+use crate::audit::{Word, facets, words};
+use crate::kernel::domain::{Digest, Record, Resolved, RunId, Stamped, Stream};
+use crate::store::SqliteStore;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Records of one transaction.
+const PAGE: u32 = 500;
+/// Remembered before the memory is emptied; forgetting costs a look-up each.
+const TERMS_KEPT: usize = 50_000;
+const RUNS_KEPT: usize = 64;
+
+impl Filler {
+    /// False: there is nothing to read yet. The end may be known a moment before its record can be read.
+    pub(super) async fn take_page(&mut self, store: &SqliteStore) -> Result<bool, IndexError> {
+        let records = store.stamped(self.at + 1, PAGE).await?;
+        let Some((last, hash)) = records.last().map(|(stamped, hash)| (stamped.position, *hash)) else {
+            return Ok(false);
+        };
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await?;
+        let written = self.write(store, records, hash).await;
+        let ended = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = sqlx::query(ended).execute(&mut self.conn).await;
+        if written.is_err() || ended.is_err() {
+            // Ids that were given in this page are no longer true.
+            self.terms.clear();
+        }
+        written?;
+        ended?;
+        self.at = last;
+        Ok(true)
+    }
+
+    async fn write(
+        &mut self,
+        store: &SqliteStore,
+        records: Vec<(Stamped, Digest)>,
+        hash: Digest,
+    ) -> Result<(), IndexError> {
+        let (mut entries, mut texts): (Vec<Value>, Vec<Value>) = (vec![], vec![]);
+        let mut uses: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut last = self.at;
+        for (stamped, _) in &records {
+            let run = self.run_of(store, stamped).await?;
+            let facets = facets(stamped, run.as_deref());
+            let mut row = vec![json!(stamped.position)];
+            for word in Word::ALL {
+                row.push(match facets.get(word) {
+                    Some(text) => {
+                        let id = self.term(word, text).await?;
+                        *uses.entry(id).or_default() += 1;
+                        json!(id)
+                    }
+                    None => Value::Null,
+                });
+            }
+            entries.push(Value::Array(row));
+            texts.push(json!([stamped.position, words(stamped, run.as_deref())]));
+            last = stamped.position;
+        }
+        let rows = |rows: Vec<Value>| Value::Array(rows).to_string();
+        let entry = "INSERT INTO entry SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
+                     value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?1)";
+        sqlx::query(entry).bind(rows(entries)).execute(&mut self.conn).await?;
+        let text = "INSERT INTO words (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
+        sqlx::query(text).bind(rows(texts)).execute(&mut self.conn).await?;
+        let counts = uses.into_iter().map(|(id, more)| json!([id, more])).collect();
+        let count = "UPDATE term SET uses = uses + (more.value ->> 1) FROM json_each(?1) AS more \
+                     WHERE term.id = more.value ->> 0";
+        sqlx::query(count).bind(rows(counts)).execute(&mut self.conn).await?;
+        sqlx::query("UPDATE reached SET position = ?1, hash = ?2")
+            .bind(last.cast_signed())
+            .bind(hash.0.to_vec())
+            .execute(&mut self.conn)
+            .await?;
+        Ok(())
+    }
+
+    async fn term(&mut self, word: Word, text: &str) -> Result<i64, IndexError> {
+        let key = (word as i64, text.to_owned());
+        if let Some(id) = self.terms.get(&key) {
+            return Ok(*id);
+        }
+        if self.terms.len() >= TERMS_KEPT {
+            self.terms.clear();
+        }
+        // The update that changes nothing makes RETURNING answer for a row that is there.
+        let sql = "INSERT INTO term (word, text, uses) VALUES (?1, ?2, 0) \
+                   ON CONFLICT (word, text) DO UPDATE SET uses = uses RETURNING id";
+        let row = sqlx::query(sql).bind(key.0).bind(text.to_owned()).fetch_one(&mut self.conn).await?;
+        let id = row.try_get(0)?;
+        self.terms.insert(key, id);
+        Ok(id)
+    }
+
+    /// What the record's run was opened with.
+    async fn run_of(
+        &mut self,
+        store: &SqliteStore,
+        stamped: &Stamped,
+    ) -> Result<Option<Arc<Resolved>>, IndexError> {
+        let Stream::Run(id) = &stamped.stream else { return Ok(None) };
+        if let Some(known) = self.runs.get(id) {
+            return Ok(known.clone());
+        }
+        if self.runs.len() >= RUNS_KEPT {
+            self.runs.clear();
+        }
+        let found = opened(store, id).await?;
+        self.runs.insert(id.clone(), found.clone());
+        Ok(found)
+    }
+}
+
+async fn opened(store: &SqliteStore, id: &RunId) -> Result<Option<Arc<Resolved>>, IndexError> {
+    let first = store.first(&Stream::Run(id.clone())).await?;
+    Ok(match first.map(|stamped| stamped.record) {
+        Some(Record::Opened(spec)) => Some(Arc::from(spec)),
+        Some(_) | None => None,
+    })
+}

@@ -1,0 +1,285 @@
+//! The search held against a walk over all records with the same columns, and against text that wants to be SQL.
+
+use super::*;
+use crate::audit::{Filter, Page, Word, facets, parse, words};
+use crate::kernel::domain::{
+    Actor, Digest, OccurrenceId, PlaybookVerdict, Reason, Record, Role, Stamped, Stream, Time, Via,
+};
+use crate::kernel::journal::{Batch, Journal};
+use crate::store::Opened;
+use serde_json::json;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Names that people and machines really send, and some that nobody should.
+const NAMES: [&str; 6] = ["ana", "bo", "it's", "a*b[c]?", "' OR 1=1 --", "=cmd|' /C calc'!A0"];
+
+fn record(n: u64) -> (Stream, Record) {
+    let name = NAMES[usize::try_from(n % 6).unwrap()];
+    let by = Actor {
+        name: name.into(),
+        roles: vec![Role::Operator],
+        via: if n.is_multiple_of(2) { Via::Cli } else { Via::Api },
+        person: false,
+        groups: vec![],
+    };
+    let reason = format!("power is back in hall {} <b>&\"{name}\"</b>", n % 7);
+    match n % 4 {
+        0 => (Stream::Service(format!("shop-{}", n % 3).into()), Record::Acknowledged { by, reason }),
+        1 => (
+            Stream::Alerts("am-1".into()),
+            Record::NotStarted {
+                occurrence: OccurrenceId::from(format!("am-1/{}/1", n % 11)),
+                delivery: 1,
+                labels: json!({ "alertname": "SiteDown", "site": name, "note": format!("rack-{}", n % 5) }),
+                why: vec![PlaybookVerdict {
+                    playbook: "shop".into(),
+                    matched: n % 8 == 1,
+                    why: Reason::new("PM5401", "it does not match"),
+                }],
+                plan: None,
+            },
+        ),
+        2 => (Stream::Instance, Record::Thawed { service: None, by: None, reason }),
+        _ => (
+            Stream::Playbook("shop".into()),
+            Record::Loaded {
+                playbook: "shop".into(),
+                digest: Digest::of(name.as_bytes()),
+                active: n.is_multiple_of(3),
+                problems: vec![reason],
+            },
+        ),
+    }
+}
+
+struct Scene {
+    _dir: tempfile::TempDir,
+    store: Arc<SqliteStore>,
+    index: Index,
+    all: Vec<Stamped>,
+}
+
+async fn scene(records: u64) -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let Opened { store, .. } = SqliteStore::open(dir.path()).await.unwrap();
+    append(&store, 0..records).await;
+    let index = Index::open(store.clone()).await.unwrap();
+    let all = store.stamped(1, 10_000).await.unwrap().into_iter().map(|(stamped, _)| stamped).collect();
+    Scene { _dir: dir, store, index, all }
+}
+
+async fn append(store: &Arc<SqliteStore>, numbers: std::ops::Range<u64>) {
+    let journal = Journal::new(store.clone());
+    for n in numbers {
+        let (stream, record) = record(n);
+        let at = Time(1_795_000_000_000_000 + i64::try_from(n).unwrap() * 1_000_000);
+        journal.append(Batch::new(at).part(stream, None, vec![record])).await.unwrap();
+    }
+}
+
+const NOW: Time = Time(1_795_000_400_000_000);
+
+/// The same question, asked of every record.
+fn walk(all: &[Stamped], filter: &Filter) -> Vec<Position> {
+    let fits = |stamped: &&Stamped| {
+        let columns = facets(stamped, None);
+        let of = |word: Word, excluded: bool| {
+            filter.terms.iter().filter(move |t| t.word == word && t.excluded == excluded).collect::<Vec<_>>()
+        };
+        let columns_fit = Word::ALL.into_iter().all(|word| {
+            let has = |wanted: &[&crate::audit::Term]| {
+                wanted.iter().any(|t| columns.get(word).is_some_and(|value| t.pattern.fits(value)))
+            };
+            (of(word, false).is_empty() || has(&of(word, false))) && !has(&of(word, true))
+        });
+        let letters = |text: &str| -> Vec<String> {
+            let pieces = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+            pieces.map(str::to_lowercase).collect()
+        };
+        let said = letters(&words(stamped, None));
+        let texts_fit = filter.texts.iter().all(|text| {
+            let phrase = letters(&text.phrase);
+            let found = said.windows(phrase.len()).any(|window| {
+                let (last, before) = window.split_last().unwrap();
+                let (wanted, wanted_before) = phrase.split_last().unwrap();
+                before == wanted_before
+                    && (last == wanted || (text.prefix && last.starts_with(wanted.as_str())))
+            });
+            found != text.excluded
+        });
+        let (since, until) = (filter.since.map(|w| w.at(NOW)), filter.until.map(|w| w.at(NOW)));
+        let in_time = since.is_none_or(|at| stamped.at >= at) && until.is_none_or(|at| stamped.at < at);
+        let in_range = filter.seq.is_none_or(|(a, b)| (a..=b).contains(&stamped.position));
+        columns_fit && texts_fit && in_time && in_range
+    };
+    all.iter().filter(fits).map(|s| s.position).collect()
+}
+
+const QUESTIONS: [&str; 34] = [
+    "",
+    "actor:ana",
+    "actor:\"it's\"",
+    "actor:\"' OR 1=1 --\"",
+    "actor:\"a*b[c]?\"",
+    "actor:\"a*b\"*",
+    "actor:a*",
+    "actor:*'*",
+    "actor:nobody",
+    "-actor:*",
+    "-actor:ana",
+    "actor:ana actor:bo",
+    "service:shop-0 actor:ana",
+    "service:shop-* -service:shop-1",
+    "action:not_started result:not_started playbook:shop",
+    "action:thawed",
+    "action:*ed -action:loaded -action:thawed",
+    "via:cli",
+    "object:am-1/3/1",
+    "object:am-1/* source:am-1",
+    "result:active hall",
+    "power",
+    "\"hall 3\"",
+    "\"power is\" -\"hall 3\"",
+    "-power",
+    "rack-4",
+    "rac*",
+    "\"OR\"",
+    "\"NEAR(power\"",
+    "\"' OR 1=1 --\" action:acknowledged",
+    "since:2m",
+    "since:6m until:5m action:loaded",
+    "seq:7-90 actor:b*",
+    "sitedown playbook:shop -rack-1 since:300s",
+];
+
+#[tokio::test]
+async fn the_search_finds_what_a_walk_over_all_records_finds() {
+    let scene = scene(400).await;
+    let mut some = 0;
+    for question in QUESTIONS {
+        let filter = parse(question).unwrap();
+        let wanted = walk(&scene.all, &filter);
+        some += usize::from(!wanted.is_empty());
+        let found = scene.index.search(&filter, Page::From(1), 1_000, NOW).await.unwrap();
+        assert_eq!(found.positions, wanted, "{question}");
+        assert!(!found.more);
+        // Page by page, in both directions, it is the same.
+        let (mut forth, mut from) = (vec![], 1);
+        loop {
+            let found = scene.index.search(&filter, Page::From(from), 7, NOW).await.unwrap();
+            forth.extend(&found.positions);
+            match found.more {
+                true => from = found.positions.last().unwrap() + 1,
+                false => break,
+            }
+        }
+        let (mut back, mut before) = (vec![], Position::MAX);
+        loop {
+            let found = scene.index.search(&filter, Page::Before(before), 7, NOW).await.unwrap();
+            back = [found.positions.clone(), back].concat();
+            match found.more {
+                true => before = found.positions[0],
+                false => break,
+            }
+        }
+        assert_eq!((&forth, &back), (&wanted, &wanted), "{question}");
+    }
+    assert!(some > 25, "most questions find something: {some}");
+}
+
+#[tokio::test]
+async fn an_index_of_another_journal_or_version_or_none_at_all_is_made_anew() {
+    let scene = scene(50).await;
+    let count = |index: Index| async move {
+        let found = index.search(&parse("actor:ana").unwrap(), Page::From(1), 100, NOW).await.unwrap();
+        index.close().await;
+        found.positions.len()
+    };
+    let (path, wanted) = (scene.store.dir().join(FILE), count(scene.index).await);
+    assert!(wanted > 2);
+    for spoil in ["PRAGMA user_version = 99", "UPDATE reached SET hash = zeroblob(32)", "DROP TABLE entry"] {
+        let mut conn = options(&path).connect().await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(spoil)).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        let opened = Index::open(scene.store.clone()).await;
+        match (spoil, opened) {
+            ("DROP TABLE entry", Ok(index)) => {
+                assert!(index.search(&parse("actor:ana").unwrap(), Page::From(1), 9, NOW).await.is_err());
+                index.close().await;
+                remove(&path).unwrap();
+            }
+            (_, Ok(index)) => assert_eq!(count(index).await, wanted, "{spoil}"),
+            (_, Err(error)) => panic!("{spoil}: {error}"),
+        }
+    }
+    std::fs::write(&path, "no database at all").unwrap();
+    assert_eq!(count(Index::open(scene.store.clone()).await.unwrap()).await, wanted);
+}
+
+#[tokio::test]
+async fn every_statement_is_led_by_an_index() {
+    let scene = scene(200).await;
+    scene.index.catch_up(200, SOON).await.unwrap();
+    for question in QUESTIONS {
+        let filter = parse(question).unwrap();
+        let Some(wanted) = scene.index.wanted(&filter).await.unwrap() else { continue };
+        let sql = search::explained(&filter, &wanted).unwrap();
+        let rows = sqlx::query_with(sqlx::AssertSqlSafe(sql.0), sql.1)
+            .fetch_all(&scene.index.readers)
+            .await
+            .unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.try_get(3).unwrap()).collect();
+        let first = plan.first().cloned().unwrap_or_default();
+        let good = [
+            "SEARCH entry USING INDEX",
+            "SEARCH entry USING COVERING INDEX",
+            "SEARCH entry USING INTEGER PRIMARY KEY",
+            "SCAN words VIRTUAL TABLE INDEX",
+        ];
+        assert!(good.iter().any(|start| first.starts_with(start)), "{question}: {plan:?}");
+        let sorts = plan.iter().any(|line| line.contains("TEMP B-TREE"));
+        assert!(!sorts || first.contains("INDEX entry_"), "only a set of values sorts: {question}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_lose_and_repeat_nothing_while_records_arrive() {
+    let scene = scene(300).await;
+    let filter = parse("-action:thawed").unwrap();
+    let old = walk(&scene.all, &filter);
+    let writers = (0..8_u64).map(|w| {
+        let store = scene.store.clone();
+        async move { append(&store, 300 + w * 60..360 + w * 60).await }
+    });
+    let back = async {
+        let (mut seen, mut before) = (vec![], 301);
+        loop {
+            let found = scene.index.search(&filter, Page::Before(before), 10, NOW).await.unwrap();
+            seen = [found.positions.clone(), seen].concat();
+            if !found.more {
+                break seen;
+            }
+            before = found.positions[0];
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let forth = async {
+        let (mut seen, mut from): (Vec<Position>, Position) = (vec![], 1);
+        while from <= 780 {
+            let found = scene.index.search(&filter, Page::From(from), 20, NOW).await.unwrap();
+            seen.extend(&found.positions);
+            let end = found.positions.last().copied().unwrap_or(0);
+            from = if found.more { end + 1 } else { found.head + 1 };
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        seen
+    };
+    let both = futures_util::future::join3(futures_util::future::join_all(writers), back, forth);
+    let (_, back, forth) = tokio::time::timeout(SOON, both).await.unwrap();
+    assert_eq!(back, old);
+    let all: Vec<Stamped> =
+        scene.store.stamped(1, 10_000).await.unwrap().into_iter().map(|(s, _)| s).collect();
+    assert_eq!(all.len(), 780);
+    assert_eq!(forth, walk(&all, &filter));
+}

@@ -1,0 +1,49 @@
+//! Records for those who only read, with their hashes: the index and the surfaces of the audit log. Beside the
+//! kernel's `Backend`, since a journal in memory is never asked these.
+
+use super::{SqliteStore, StoreError, read};
+use crate::kernel::domain::{Digest, Position, Record, Stamped, Stream};
+use crate::kernel::journal::{Backend as _, Entry, Head, ReadError};
+
+fn decode(entry: Entry) -> Result<(Stamped, Digest), ReadError> {
+    let record = Record::decode(&entry.kind, entry.version, &entry.body)
+        .map_err(|e| ReadError(format!("position {}: {e}", entry.position)))?;
+    let Entry { position, stream, seq, at, hash, .. } = entry;
+    Ok((Stamped { position, stream, seq, at, record }, hash))
+}
+
+impl SqliteStore {
+    /// Up to `max` records from `from` on, each with its hash.
+    pub async fn stamped(&self, from: Position, max: u32) -> Result<Vec<(Stamped, Digest)>, ReadError> {
+        self.scan(from, max).await?.into_iter().map(decode).collect()
+    }
+
+    /// The records at these positions, oldest first.
+    pub async fn records(&self, positions: &[Position]) -> Result<Vec<(Stamped, Digest)>, ReadError> {
+        read::at(&self.readers, positions).await?.into_iter().map(decode).collect()
+    }
+
+    /// All records of one stream, oldest first.
+    pub async fn stream(&self, stream: &Stream) -> Result<Vec<Stamped>, ReadError> {
+        let entries = self.read(stream, 1).await?;
+        entries.into_iter().map(|entry| decode(entry).map(|(stamped, _)| stamped)).collect()
+    }
+
+    pub async fn first(&self, stream: &Stream) -> Result<Option<Stamped>, ReadError> {
+        Ok(read::first(&self.readers, stream).await?.map(decode).transpose()?.map(|(stamped, _)| stamped))
+    }
+
+    /// Up to `max` records from `from` on as they are kept: bytes, not meanings.
+    pub async fn entries(&self, from: Position, max: u32) -> Result<Vec<Entry>, ReadError> {
+        self.scan(from, max).await
+    }
+
+    /// The end of the chain, for those who sign it.
+    pub async fn end(&self) -> Result<Head, StoreError> {
+        self.head().await.map_err(|e| StoreError::unreadable(&e))
+    }
+
+    pub async fn hash_at(&self, position: Position) -> Result<Option<Digest>, ReadError> {
+        read::hash_at(&self.readers, position).await
+    }
+}
