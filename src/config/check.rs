@@ -37,7 +37,10 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
                     sink.error(code::BAD_VALUE, at, "\"hosts\" must name at least one host");
                 }
             }
-            TargetKind::Host(_) | TargetKind::Rfc2136(_) | TargetKind::Hosted(_) => {}
+            TargetKind::Host(_)
+            | TargetKind::Rfc2136(_)
+            | TargetKind::Hosted(_)
+            | TargetKind::Resource(_) => {}
         }
     }
     people(sink, config, &|name| place("people", name, "slack"));

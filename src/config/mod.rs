@@ -9,16 +9,18 @@ mod limit;
 mod parse;
 mod people;
 mod public;
+mod resource;
 mod secret;
 mod target;
 mod watch;
 mod web;
 
 pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
-pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
+pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;
 pub use parse::parse;
 pub use people::{Person, SlackUser};
+pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
@@ -99,6 +101,12 @@ impl Config {
     pub fn zone(&self, name: &Name) -> Option<&Rfc2136Target> {
         match &self.targets.get(name)?.kind {
             TargetKind::Rfc2136(target) => Some(target),
+            _ => None,
+        }
+    }
+    pub fn resource(&self, name: &Name) -> Option<&ResourceTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Resource(target) => Some(target),
             _ => None,
         }
     }

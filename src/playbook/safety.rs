@@ -10,6 +10,9 @@ use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
 use serde_json::Value;
 
+/// What these would cut off may be alive: they refuse unless a majority says that its site is down.
+const CUTS: [&str; 3] = ["postgres.fence", "ovh.instance", "digitalocean.droplet"];
+
 /// Rules that need no values.
 pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     let guards = playbook.of_role(ItemRole::Guard).count();
@@ -32,13 +35,22 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     let asks_down = |step: &Step| {
         step.way("quorum").and_then(|way| way.action()).is_some_and(|(_, with, _)| with.get("down").is_some())
     };
-    let fence = playbook.of_role(ItemRole::Step).find(|(_, step)| step.way("postgres.fence").is_some());
+    let fence =
+        playbook.of_role(ItemRole::Step).find(|(_, step)| CUTS.iter().any(|it| step.way(it).is_some()));
     if let (RunKind::Failover, Some((_, step))) = (playbook.kind, fence)
         && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
     {
         let says = "no guard asks whether the origin is down: a primary that is alive will not be fenced";
         let hint = "add a guard with quorum: { …, down: majority }";
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
+    }
+    if let (true, Some((_, step))) = (playbook.kind != RunKind::Failover, fence)
+        && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
+    {
+        // A living primary refuses its fence, and nothing in this version lifts that.
+        let says = "a planned move of a living primary is not yet in this version: its fence would always be refused";
+        let hint = "leave the kind out, and add a guard that sees the origin down";
+        sink.error_hint(code::NOT_YET, step.at.clone(), says, hint);
     }
     faults(sink, playbook);
     commit_point(sink, playbook);

@@ -11,6 +11,7 @@ pub mod owner;
 mod params;
 pub mod postgres;
 mod registry;
+pub mod resource;
 
 pub use owner::Owner;
 pub use registry::{Ports, ProviderRegistry};
