@@ -2,6 +2,7 @@
 //!
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
+mod channel;
 mod check;
 mod hosted;
 mod limit;
@@ -14,10 +15,11 @@ mod target;
 mod watch;
 mod web;
 
+pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
 pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;
 pub use parse::parse;
-pub use people::Person;
+pub use people::{Person, SlackUser};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use secret::{SecretError, SecretRef};
 pub use target::{
@@ -40,6 +42,9 @@ pub struct Config {
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
     pub web: Web,
+    pub channels: BTreeMap<Name, Channel>,
+    /// `[heartbeat]`: who waits for signs of life.
+    pub heartbeat: Option<Heartbeat>,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
@@ -57,6 +62,8 @@ impl Default for Config {
             sources: BTreeMap::new(),
             people: BTreeMap::new(),
             web: Web::default(),
+            channels: BTreeMap::new(),
+            heartbeat: None,
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
         }
@@ -64,6 +71,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Channels of Slack, by name.
+    pub fn slacks(&self) -> impl Iterator<Item = (&Name, &Channel, &Slack)> {
+        self.channels.iter().filter_map(|(name, channel)| match &channel.kind {
+            ChannelKind::Slack(slack) => Some((name, channel, slack)),
+            _ => None,
+        })
+    }
+    /// Who this is here. Never by name or e-mail: those can be changed over there.
+    pub fn slack_person(&self, team: &str, user: &str) -> Option<&Name> {
+        let is = |person: &Person| person.slack.as_ref().is_some_and(|at| at.team == team && at.user == user);
+        self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name)
+    }
     pub fn target(&self, name: &Name) -> Option<&Target> {
         self.targets.get(name)
     }
