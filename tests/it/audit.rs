@@ -240,6 +240,24 @@ async fn a_run_is_reported_and_its_bundle_proves_it_anywhere() {
         said(&verify(&yard.folder().join("spoiled.json")))
             .contains("\"report\" is not the one of its manifest")
     );
+    // Words change from version to version; the records do not.
+    let older = yard.folder().join("older.json");
+    let mut bundle = good.clone();
+    (bundle["version"], bundle["report"]) = (json!("0.0.1"), json!("# Run, in the words of another version"));
+    std::fs::write(&older, bundle.to_string()).unwrap();
+    assert_eq!(verify(&older).status.code(), Some(22), "the manifest holds the report of any version");
+    refit(&mut bundle);
+    std::fs::write(&older, bundle.to_string()).unwrap();
+    let out = verify(&older);
+    assert!(
+        out.status.success() && said(&out).contains("not compared with the records: \"0.0.1\" wrote it"),
+        "{}",
+        said(&out)
+    );
+    bundle["bodies"][&some] = json!("{}");
+    refit(&mut bundle);
+    std::fs::write(&older, bundle.to_string()).unwrap();
+    assert_eq!(verify(&older).status.code(), Some(22), "its records are held all the same");
     no_secret_lies_around(&yard);
     yard.verified();
 }
