@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
 mod audit;
+mod canary;
 mod contract;
 mod dns;
 mod failover;
