@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod body;
 mod detail;
 mod error;
 mod events;
@@ -41,9 +42,7 @@ const FORM_MAX: usize = 8 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn router(app: Arc<App>) -> Router {
-    let hooks = Router::new()
-        .route("/hooks/{source}", post(hooks::receive))
-        .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let hooks = Router::new().route("/hooks/{source}", post(hooks::receive));
     let api = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
