@@ -253,7 +253,7 @@ async fn pages_lose_and_repeat_nothing_at_a_thousand_records_a_second() {
     let written = std::sync::atomic::AtomicBool::new(false);
     let is_written = || written.load(std::sync::atomic::Ordering::SeqCst);
     let writing = async {
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         for group in 0..RECORDS / 10 {
             tick.tick().await;
