@@ -1,5 +1,5 @@
 //! Figures of docs/PERFORMANCE.md. `cargo bench` runs all; `cargo bench -- NAME` one of `intake`, `startup`, `alarm`,
-//! `failover`, `audit` (only by name), or those of criterion whose name contains NAME.
+//! `failover`, `books`, `audit` (only by name), or those of criterion whose name contains NAME.
 //!
 //! What is compared with peers runs in interleaved rounds, with all peers up and the disk measured in the same
 //! minute: on a shared machine only ratios inside a round mean something. Criterion measures the parts alone.
@@ -7,6 +7,7 @@
 
 mod alarm;
 mod audit;
+mod books;
 mod disk;
 mod failover;
 mod figures;
@@ -54,6 +55,10 @@ fn main() -> anyhow::Result<()> {
     }
     let mut criterion = criterion::Criterion::default().configure_from_args();
     parts::run(&mut criterion);
+    // 10,000 playbooks are checked to begin with.
+    if words.iter().any(|word| word == "--bench") && wanted("books") {
+        books::run(&mut criterion);
+    }
     criterion.final_summary();
     Ok(())
 }

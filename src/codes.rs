@@ -84,6 +84,7 @@ pages! {
     "PM1303" "The body is not Alertmanager's webhook"
     "PM1304" "Too many alerts in one body"
     "PM1305" "An alert cannot be taken"
+    "PM1402" "Nothing to test"
     "PM2001" "The data directory is in use"
     "PM2002" "The data directory cannot be used"
     "PM2003" "The database cannot be opened"

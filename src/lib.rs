@@ -20,5 +20,6 @@ pub mod playbook;
 pub mod provider;
 pub mod simulated;
 pub mod store;
+pub mod trial;
 pub mod units;
 pub mod worker;

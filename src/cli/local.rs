@@ -1,22 +1,18 @@
 //! Verbs that work on this machine: the server itself, and what reads or writes the data directory without
 //! it.
 
-use super::{Exit, Fault, Output};
+use super::{Exit, Fault};
 use crate::config::{self, Config};
-use crate::document::{self, Problem, Severity};
+use crate::document::{Problem, Severity};
 use crate::kernel::port::World as _;
-use crate::playbook;
-use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{self, Holder, StoreError};
 use crate::units::counted;
 use crate::worker;
 use clap::Args;
-use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -36,16 +32,6 @@ pub struct ServeArgs {
     /// Where checkpoints are written [default: DIR/checkpoints.jsonl]
     #[arg(long, value_name = "FILE")]
     pub checkpoints: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct CheckArgs {
-    /// Configuration whose targets, probes and sources the playbooks name
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Playbooks, or directories of them
-    #[arg(required = true, value_name = "FILE|DIR")]
-    pub paths: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -112,9 +98,9 @@ fn logs() {
     }
 }
 
-type ReadConfig = (Option<Config>, String, Vec<Problem>);
+pub(super) type ReadConfig = (Option<Config>, String, Vec<Problem>);
 
-fn read_config(path: &Path) -> anyhow::Result<ReadConfig> {
+pub(super) fn read_config(path: &Path) -> anyhow::Result<ReadConfig> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", path.display()))
             .state("nothing was started")
@@ -124,7 +110,7 @@ fn read_config(path: &Path) -> anyhow::Result<ReadConfig> {
     Ok((config, text, problems))
 }
 
-fn invalid(path: &Path, problems: &[Problem]) -> Fault {
+pub(super) fn invalid(path: &Path, problems: &[Problem]) -> Fault {
     let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let count = problems.iter().filter(|p| p.severity == Severity::Error).count();
     let first = problems.first().map_or("PM1201", |p| p.code);
@@ -143,46 +129,6 @@ pub(super) fn in_parts(error: anyhow::Error) -> anyhow::Error {
         _ => Exit::NotTalked,
     };
     Fault::new(exit, store.code, &store.what).state(&store.state).remedy(&store.next).into()
-}
-
-/// All problems of all files at once. Exit 3 when any of them is an error.
-pub async fn check(args: &CheckArgs, output: Option<Output>) -> anyhow::Result<ExitCode> {
-    let mut problems: Vec<Problem> = vec![];
-    let mut config = Config::default();
-    if let Some(path) = &args.config {
-        let (read, _, found) = read_config(path)?;
-        problems.extend(found);
-        config = read.unwrap_or_default();
-    }
-    let config = Arc::new(config);
-    let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
-    let files = worker::playbook_files(&args.paths)?;
-    for file in &files {
-        let text = std::fs::read_to_string(file).map_err(|e| {
-            Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", file.display()))
-        })?;
-        problems.extend(playbook::check(&text, &file.display().to_string(), &config, &registry).1);
-    }
-    show_problems(&problems, files.len(), output)?;
-    Ok(if document::has_errors(&problems) { Exit::Invalid } else { Exit::Done }.into())
-}
-
-fn show_problems(problems: &[Problem], files: usize, output: Option<Output>) -> anyhow::Result<()> {
-    let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
-    let warnings = problems.len() - errors;
-    let mut out = std::io::stdout().lock();
-    if let Some(Output::Json | Output::Jsonl) = output {
-        let document = json!({ "schema": "pointsman.check/v1", "errors": errors, "warnings": warnings,
-            "problems": problems });
-        writeln!(out, "{document}")?;
-        return Ok(());
-    }
-    for problem in problems {
-        writeln!(out, "{problem}")?;
-    }
-    let (files, errors) = (counted(files, "playbook"), counted(errors, "error"));
-    writeln!(out, "{files} checked: {errors}, {}", counted(warnings, "warning"))?;
-    Ok(())
 }
 
 /// The token alone on stdout.

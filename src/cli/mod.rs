@@ -52,7 +52,7 @@ async fn execute(cli: Cli, talk: &mut Talk) -> ExitCode {
             let fault = Fault::of_chain(&error);
             match output {
                 Some(Output::Json | Output::Jsonl) => talk.say(&fault.as_json().to_string()),
-                Some(Output::Table | Output::Csv | Output::Md | Output::Html) | None => {
+                Some(Output::Table | Output::Csv | Output::Md | Output::Html | Output::Github) | None => {
                     talk.say(fault.as_text().trim_end())
                 }
             }

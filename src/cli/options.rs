@@ -8,9 +8,9 @@ use std::process::ExitCode;
 const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  pass  confirm  retry  skip  abort  close
                      close-watch  freeze  thaw  override  ack  breaker
-Before the outage    check
+Before the outage    check  test  match
 Afterwards           audit  why  report  resume
-Setting up           serve  token  db  explain  version";
+Setting up           serve  token  db  schema  explain  version";
 
 const CODES: &str = "\
 Exit codes
@@ -77,6 +77,8 @@ pub enum Output {
     Json,
     /// One document per line
     Jsonl,
+    /// Annotations of a GitHub workflow; only `check`
+    Github,
     /// Comma-separated, for spreadsheets; only `audit`
     Csv,
     /// Markdown; only `report`
@@ -134,7 +136,13 @@ pub enum Command {
     /// What was decided about a run, a service or an alert, and why
     Why(verb::why::WhyArgs),
     /// Validate playbooks and configuration, offline
-    Check(local::CheckArgs),
+    Check(verb::check::CheckArgs),
+    /// Try playbooks against a simulated world, offline: their tests, and one fault at every place
+    Test(verb::test::TestArgs),
+    /// Which playbook an alert would start, and why not the others; with --against, for alerts on record
+    Match(verb::match_alert::MatchArgs),
+    /// JSON Schema of playbooks and of test files, for editors; or the list of actions
+    Schema(verb::schema::SchemaArgs),
     /// Query, follow and verify the record
     Audit(verb::audit::AuditArgs),
     /// A run for the morning after: times, data, decisions, guards, changes, what to do next

@@ -39,8 +39,14 @@ impl Screen {
         let way = match talk.output {
             Some(Output::Json) => Way::Json,
             Some(Output::Jsonl) => Way::Jsonl,
-            Some(Output::Table | Output::Csv | Output::Md | Output::Html) | None if talk.screen => Way::Drawn,
-            Some(Output::Table | Output::Csv | Output::Md | Output::Html) | None => Way::Lines,
+            Some(Output::Table | Output::Csv | Output::Md | Output::Html | Output::Github) | None
+                if talk.screen =>
+            {
+                Way::Drawn
+            }
+            Some(Output::Table | Output::Csv | Output::Md | Output::Html | Output::Github) | None => {
+                Way::Lines
+            }
         };
         let rows = if way == Way::Drawn { terminal_rows() } else { usize::MAX };
         Screen { way, doc: None, document: Value::Null, drawn: 0, rows, stale_since: None }

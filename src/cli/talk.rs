@@ -80,9 +80,8 @@ impl Talk {
         add_utc(&mut document);
         let text = match self.output {
             Some(Output::Jsonl) => document.to_string(),
-            Some(Output::Json | Output::Csv | Output::Md | Output::Html | Output::Table) | None => {
-                serde_json::to_string_pretty(&document)?
-            }
+            Some(Output::Json | Output::Csv | Output::Md | Output::Html | Output::Github | Output::Table)
+            | None => serde_json::to_string_pretty(&document)?,
         };
         self.write_raw(&format!("{text}\n"))
     }

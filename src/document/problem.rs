@@ -73,7 +73,6 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
     /// Characters to underline.
-    #[serde(skip)]
     pub width: u32,
     /// The line as written, credentials blanked out.
     #[serde(skip)]

@@ -126,6 +126,9 @@ impl Sink {
     pub fn has_errors(&self) -> bool {
         super::has_errors(&self.problems.borrow())
     }
+    pub fn count(&self) -> usize {
+        self.problems.borrow().len()
+    }
     /// All problems in the order of the file.
     pub fn finish(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();

@@ -75,7 +75,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_never_stops_sending_is_cut_off() {
-        let endless = || stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1 << 20])));
+        let endless =
+            || stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1 << 20])));
         assert!(matches!(read(Body::from_stream(endless()), 4).await, Err(Unread::TooLarge)));
         let stuck = endless().take(2).chain(stream::pending());
         assert!(matches!(read(Body::from_stream(stuck), 4).await, Err(Unread::TooLarge)));

@@ -3,7 +3,7 @@
 use super::auth::SourceToken;
 use super::body::{Unread, read};
 use super::{HOOK_BODY_MAX, Problem};
-use crate::intake;
+use crate::intake::{self, Delivery};
 use crate::kernel::domain::{Delivered, Digest, Name, Position, Record, Stream};
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::App;
@@ -34,19 +34,12 @@ pub async fn receive(
         return Err(Problem::no_such(format!("hook {path:?}; this version knows /hooks/alertmanager")));
     }
     let body = read(body, HOOK_BODY_MAX).await.map_err(|unread| unreadable(&app, &unread))?;
-    let delivery = intake::alertmanager::parse(&body).map_err(|error| {
-        app.metrics.hook_rejected("unparseable");
-        tracing::warn!(source = %path, %error, bytes = body.len(), "a delivery cannot be understood");
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "PM4005",
-            format!("the body is not a webhook of Alertmanager: {error}"),
-            "nothing was kept of it; Alertmanager sends it again with the next group interval",
-            "point only Alertmanager's webhook_configs here, without a `payload:` template",
-        )
-    })?;
+    let digest = Digest::of(&body);
+    let delivery = match app.bodies.known(digest) {
+        Some(delivery) => delivery,
+        None => Arc::new(understood(&app, &body)?),
+    };
     let source = token.user.unwrap_or_else(|| Name::from("alertmanager"));
-    let (digest, delivery) = (Digest::of(&body), Arc::new(delivery));
     // Before it is kept, so that triage finds it whenever it looks.
     app.bodies.remember(digest, body.len(), delivery.clone());
     let record = Record::Delivered(Delivered {
@@ -72,6 +65,20 @@ pub async fn receive(
     app.metrics.delivered(&delivery);
     app.wakes.triage.notify_one();
     Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len() }))
+}
+
+fn understood(app: &App, body: &[u8]) -> Result<Delivery, Problem> {
+    intake::alertmanager::parse(body).map_err(|error| {
+        app.metrics.hook_rejected("unparseable");
+        tracing::warn!(%error, bytes = body.len(), "a delivery cannot be understood");
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "PM4005",
+            format!("the body is not a webhook of Alertmanager: {error}"),
+            "nothing was kept of it; Alertmanager sends it again with the next group interval",
+            "point only Alertmanager's webhook_configs here, without a `payload:` template",
+        )
+    })
 }
 
 fn unreadable(app: &App, unread: &Unread) -> Problem {

@@ -20,20 +20,23 @@ pub fn check(
 ) -> (Option<Playbook>, Vec<Problem>) {
     let sink = Sink::new(file, text);
     let playbook = read::draft(&sink).map(|mut playbook| {
+        let before = sink.count();
         order::link(&sink, &mut playbook);
-        rules(&sink, &playbook, config, registry);
+        let ordered = sink.count() == before;
+        rules(&sink, &playbook, config, registry, ordered);
         playbook
     });
     let problems = sink.finish();
     (playbook.filter(|_| !has_errors(&problems)), problems)
 }
 
-fn rules(sink: &Sink, playbook: &Playbook, config: &Config, registry: &dyn Registry) {
+/// `ordered`: what waits for what is as somebody meant it; else whatever follows from the order is not told as well.
+fn rules(sink: &Sink, playbook: &Playbook, config: &Config, registry: &dyn Registry, ordered: bool) {
     variables(sink, playbook);
     sites::mode(sink, playbook, config);
     times::check(sink, playbook);
     approval::check(sink, playbook, config);
-    let whole = playbook.steps.iter().all(|step| !step.ways.is_empty());
+    let whole = ordered && playbook.steps.iter().all(|step| !step.ways.is_empty());
     if whole {
         safety::outline(sink, playbook);
     }

@@ -69,6 +69,59 @@ pub fn match_alert(playbook: &Playbook, alert: &AlertView) -> Result<TriggerMatc
     }
 }
 
+/// One condition of a trigger, as it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// As the playbook writes it.
+    pub says: String,
+    /// `Err`: why it does not hold.
+    pub holds: Result<(), String>,
+}
+
+/// Every condition of every trigger, looked at, also those behind one that fails. What starts a run is `match_alert`.
+pub fn match_tree(playbook: &Playbook, alert: &AlertView) -> Vec<Vec<Looked>> {
+    let conditions = |trigger: &Trigger| {
+        let mut looked = vec![];
+        if let Some(matchers) = &trigger.alertmanager {
+            let from = (alert.format.as_str() == "alertmanager").then_some(());
+            looked.push(Looked {
+                says: "it comes from an Alertmanager".into(),
+                holds: from.ok_or_else(|| format!("it came from {}", alert.format)),
+            });
+            looked.extend(matchers.iter().map(|(label, matcher)| Looked {
+                says: format!("{label}{matcher}"),
+                holds: label_holds(alert, label, matcher),
+            }));
+        }
+        if let Some(when) = &trigger.when {
+            let holds = expression_holds(playbook, when, alert).map_err(|reason| reason.says);
+            looked.push(Looked { says: when.source().to_owned(), holds });
+        }
+        looked
+    };
+    playbook.triggers.iter().map(conditions).collect()
+}
+
+/// A missing label is the empty text, as in Prometheus.
+fn label_holds(alert: &AlertView, label: &str, matcher: &Matcher) -> Result<(), String> {
+    let value = alert.labels.get(label);
+    if matcher.matches(value.map_or("", String::as_str)) {
+        return Ok(());
+    }
+    let is = value.map_or("missing".to_owned(), |value| format!("{value:?}"));
+    Err(format!("{label} is {is}, wanted {label}{matcher}"))
+}
+
+fn expression_holds(playbook: &Playbook, when: &crate::expr::Expr, alert: &AlertView) -> Result<(), Reason> {
+    let vars = Vars::default().with("alert", alert.json()).with("service", json!(playbook.service));
+    match when.eval_bool(&vars) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Reason::new("PM1261", format!("{} is false", when.source()))),
+        // Fails closed, and is told apart: an expression that cannot be evaluated is a mistake.
+        Err(error) => Err(Reason::new("PM1262", format!("{}: {error}", when.source()))),
+    }
+}
+
 fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<(), Reason> {
     if let Some(matchers) = &trigger.alertmanager {
         if alert.format.as_str() != "alertmanager" {
@@ -76,24 +129,11 @@ fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<
             return Err(Reason::new("PM1261", says));
         }
         for (label, matcher) in matchers {
-            let value = alert.labels.get(label);
-            // A missing label is the empty text, as in Prometheus.
-            if !matcher.matches(value.map_or("", String::as_str)) {
-                let is = value.map_or("missing".to_owned(), |value| format!("{value:?}"));
-                return Err(Reason::new("PM1261", format!("{label} is {is}, wanted {label}{matcher}")));
-            }
+            label_holds(alert, label, matcher).map_err(|says| Reason::new("PM1261", says))?;
         }
     }
     if let Some(when) = &trigger.when {
-        let vars = Vars::default().with("alert", alert.json()).with("service", json!(playbook.service));
-        match when.eval_bool(&vars) {
-            Ok(true) => {}
-            Ok(false) => return Err(Reason::new("PM1261", format!("{} is false", when.source()))),
-            Err(error) => {
-                // Fails closed, and is told apart: an expression that cannot be evaluated is a mistake.
-                return Err(Reason::new("PM1262", format!("{}: {error}", when.source())));
-            }
-        }
+        expression_holds(playbook, when, alert)?;
     }
     Ok(())
 }

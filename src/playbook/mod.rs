@@ -21,6 +21,7 @@ mod quorum;
 mod read;
 mod resolve;
 mod safety;
+mod schema;
 mod sites;
 mod steps;
 mod times;
@@ -29,9 +30,14 @@ mod windows;
 pub use crate::document::{Problem, Severity, has_errors};
 pub use actions::{ActionInfo, all as actions};
 pub use check::check;
-pub use matching::{AlertView, TriggerMatch, match_alert};
+pub use matching::{AlertView, Looked, TriggerMatch, match_alert, match_tree};
 pub use model::{Playbook, Trigger};
 pub use resolve::{Opening, resolve};
+pub use schema::schema;
+/// What other schemas are made of, too.
+pub mod schema_parts {
+    pub use super::schema::{list, object, words};
+}
 pub use windows::Windows;
 
 use crate::kernel::domain::Digest;

@@ -153,6 +153,10 @@ impl Step {
 }
 
 impl Playbook {
+    /// An alert as this playbook waits for it, where none has come: the equalities of its first trigger that has any.
+    pub fn stand_in(&self) -> super::AlertView {
+        super::matching::stand_in(self)
+    }
     pub(super) fn step_named(&self, name: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.name.as_str() == name)
     }

@@ -40,6 +40,14 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         let hint = "add a guard with quorum: { …, down: majority }";
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
     }
+    if let (true, Some((_, step))) = (playbook.kind != RunKind::Failover, fence)
+        && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
+    {
+        // A living primary refuses its fence, and nothing in this version lifts that.
+        let says = "a planned move of a living primary is not yet in this version: its fence would always be refused";
+        let hint = "leave the kind out, and add a guard that sees the origin down";
+        sink.error_hint(code::NOT_YET, step.at.clone(), says, hint);
+    }
     faults(sink, playbook);
     commit_point(sink, playbook);
     undo_before_commit(sink, playbook);

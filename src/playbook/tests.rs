@@ -116,7 +116,8 @@ fn every_shipped_playbook_checks_with_warnings_at_most() {
     let mut seen = 0;
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/playbooks")).unwrap() {
         let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
+        let test = path.to_string_lossy().ends_with(".test.yaml");
+        if !test && path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
             let (playbook, problems) = checked(&text);
             assert!(playbook.is_some(), "{}", rendered(&problems));
@@ -424,7 +425,8 @@ fn names_are_looked_up_and_the_nearest_is_offered() {
 
 #[test]
 fn order_is_said_for_all_steps_or_for_none() {
-    assert_eq!(codes(&edited("    after: [restart the app]\n", "")), ["PM1234", "PM1242"]);
+    // What follows from the slip is not told as well.
+    assert_eq!(codes(&edited("    after: [restart the app]\n", "")), ["PM1234"]);
     let ring = edited("    after: [fence old primary]\n", "    after: [swap DNS]\n");
     assert!(codes(&ring).contains(&"PM1233"), "{}", rendered(&ring));
     let own = edited("after: [promote standby]", "after: [point the app at the new site]");

@@ -42,6 +42,16 @@ pub struct Start {
     pub orders: bool,
     /// What the old primary writes arrives at the standby no more: a drain never ends.
     pub cut_replication: bool,
+    /// Bytes that the standby does not have, and will not get.
+    pub behind: u64,
+    /// The standby's server is down.
+    pub standby_down: bool,
+    /// The new site's application answers nothing.
+    pub new_app_dead: bool,
+    /// Nobody can be asked whether the alert still fires.
+    pub source_silent: bool,
+    /// Every name server but the first is silent.
+    pub dns_silent: bool,
     /// How many looks a promotion takes after its signal.
     pub promote_looks: u32,
     /// How many answers the second server lags behind.
@@ -178,10 +188,20 @@ impl TwoSites {
         self.dns.lag(self.names.primary_server, self.start.dns_lag);
         self.postgres.by_hand(|pair| {
             pair.server(self.names.new.as_str()).promote_looks = self.start.promote_looks;
+            if self.start.behind > 0 {
+                pair.server(self.names.new.as_str()).stalled = true;
+                pair.server(self.names.old.as_str()).position += self.start.behind;
+            }
             if self.start.primary_killed {
                 pair.crash(self.names.old.as_str());
             }
+            if self.start.standby_down {
+                pair.crash(self.names.new.as_str());
+            }
         });
+        for server in self.names.secondaries.iter().filter(|_| self.start.dns_silent) {
+            self.dns.silence(*server, true);
+        }
         let view = self.view();
         let mut seen = self.seen();
         (seen.before, seen.now) = (view.clone(), view);

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test measures real time")]
 
 mod audit;
+mod bad_playbooks;
 mod canary;
 mod contract;
 mod dns;
@@ -19,3 +20,4 @@ mod remote;
 mod serve;
 mod sim;
 mod store;
+mod trial;

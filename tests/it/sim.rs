@@ -15,7 +15,7 @@ pub mod schedules;
 mod undo;
 
 use judge::{Verdict, judge};
-use plot::{Answer, Plot, Story};
+use plot::{Answer, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
@@ -31,6 +31,11 @@ pub const KILLED: Start = Start {
     app_dead: false,
     ssh_cut: false,
     orders: false,
+    behind: 0,
+    standby_down: false,
+    new_app_dead: false,
+    source_silent: false,
+    dns_silent: false,
     promote_looks: 2,
     dns_lag: 2,
     latency: Span::millis(2),

@@ -180,7 +180,7 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
                 talk.print(&view::csv::row(record))?;
             }
         }
-        Some(Output::Table | Output::Md | Output::Html) | None => {
+        Some(Output::Table | Output::Md | Output::Html | Output::Github) | None => {
             for line in view::audit::rows(&page.records, &talk.look, true) {
                 talk.print(&line)?;
             }
@@ -226,7 +226,7 @@ async fn follow(
                     match talk.output {
                         Some(Output::Json | Output::Jsonl) => one_json(&event, talk)?,
                         Some(Output::Csv) => talk.print(&view::csv::row(&found))?,
-                        Some(Output::Table | Output::Md | Output::Html) | None => {
+                        Some(Output::Table | Output::Md | Output::Html | Output::Github) | None => {
                             talk.print(&view::audit::row(&found, &talk.look))?
                         }
                     }

@@ -5,6 +5,7 @@ pub mod ack;
 pub mod approve;
 pub mod audit;
 pub mod breaker;
+pub mod check;
 pub mod close;
 pub mod close_watch;
 pub mod confirm;
@@ -14,6 +15,7 @@ pub mod explain;
 pub(super) mod follow;
 pub mod freeze;
 pub mod lift;
+pub mod match_alert;
 pub mod pass;
 pub mod plan;
 pub mod reject;
@@ -21,8 +23,10 @@ pub mod report;
 pub mod resume;
 pub mod retry;
 pub mod run;
+pub mod schema;
 pub mod skip;
 pub mod status;
+pub mod test;
 pub mod thaw;
 pub mod token;
 mod version;
@@ -40,19 +44,25 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let fits = match output {
         Some(Output::Csv) => matches!(cli.command, Command::Audit(_)),
         Some(Output::Md | Output::Html) => matches!(cli.command, Command::Report(_)),
+        Some(Output::Github) => matches!(cli.command, Command::Check(_)),
         Some(Output::Table | Output::Json | Output::Jsonl) | None => true,
     };
     if !fits {
         return Err(Fault::new(Exit::Usage, "PM0002", "this verb does not print in that format")
             .state("nothing was done")
-            .remedy("-o table, json or jsonl; csv is for `audit`, md and html for `report`")
+            .remedy(
+                "-o table, json or jsonl; csv is for `audit`, md and html for `report`, github for `check`",
+            )
             .into());
     }
     let exit = match &cli.command {
         Command::Serve(args) => return local::serve(args).await,
-        Command::Check(args) => return local::check(args, output).await,
         Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
+        Command::Check(args) => check::run(args, talk)?,
+        Command::Schema(args) => schema::run(args, talk)?,
+        Command::Match(args) => match_alert::run(args, global, talk).await?,
+        Command::Test(args) => test::run(args, talk)?,
         Command::Resume(args) => return resume::run(args, talk).await,
         Command::Db(args) => return db::run(args, talk).await,
         Command::Report(args) => report::run(args, &client(global, talk)?, talk).await?,

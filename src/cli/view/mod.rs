@@ -2,9 +2,12 @@
 
 pub mod audit;
 pub mod csv;
+pub mod junit;
+pub mod matched;
 pub mod plan;
 pub mod run;
 pub mod status;
+pub mod test;
 pub mod why;
 
 use crate::kernel::domain::Digest;

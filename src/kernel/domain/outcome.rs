@@ -61,7 +61,7 @@ impl Outcome {
             Outcome::Cancelled => 14,
         }
     }
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Outcome::Succeeded => "succeeded",
             Outcome::Unchanged => "unchanged",

@@ -10,5 +10,5 @@ mod schedule;
 
 pub use backend::FaultyBackend;
 pub use clock::{Leap, SimWorld};
-pub use run::{End, Sim};
+pub use run::{End, Sim, Went};
 pub use schedule::{Fuse, Schedule, Strike};

@@ -42,6 +42,19 @@ pub enum End {
     Waits(String),
 }
 
+/// How one pass left the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Went {
+    Finished(Outcome),
+    /// Nothing to do before `until`, or before somebody says something.
+    Waits {
+        until: Option<Time>,
+        says: String,
+    },
+    /// The process died, or was told by the store to begin anew.
+    Died,
+}
+
 pub struct Sim {
     pub fuse: Arc<Fuse>,
     pub world: SimWorld,
@@ -99,20 +112,10 @@ impl Sim {
         let begun = self.world.passed();
         let mut held = None;
         for life in 0..MAX_PASSES {
-            let journal = Journal::new(self.backend.clone());
-            let world = Arc::new(self.world.clone());
-            let driver = Driver::new(&journal, registry, world, samples.clone(), format!("life {life}"));
-            #[cfg(any(test, feature = "planted"))]
-            let driver = driver.with_mistake(self.mistake);
-            let driver = match &self.ledger {
-                Some(ledger) => driver.within(ledger.clone()),
-                None => driver,
-            };
-            match self.block_on(driver.drive(run)) {
-                None => self.restart(),
-                Some(Ok(Pass::Finished(outcome))) => return Ok(End::Finished(outcome)),
-                Some(Ok(Pass::Observed(_))) => return Ok(End::Waits("observed".into())),
-                Some(Ok(Pass::Waiting { wake: Some(at), says })) => {
+            match self.pass(run, registry, samples.clone(), life)? {
+                Went::Died => {}
+                Went::Finished(outcome) => return Ok(End::Finished(outcome)),
+                Went::Waits { until: Some(at), says } => {
                     let passed = self.world.passed_at(at);
                     held = says.starts_with("held").then(|| held.unwrap_or(passed));
                     let too_long = held.is_some_and(|since| passed.0 - since.0 > self.hold_patience.0);
@@ -121,14 +124,41 @@ impl Sim {
                     }
                     self.world.advance_to(at);
                 }
-                Some(Ok(Pass::Waiting { wake: None, says })) => return Ok(End::Waits(says)),
-                Some(Err(DriveError::Append(
-                    AppendError::Doubt(_) | AppendError::Deposed { .. } | AppendError::Moved { .. },
-                ))) => self.restart(),
-                Some(Err(other)) => return Err(other.to_string()),
+                Went::Waits { until: None, says } => return Ok(End::Waits(says)),
             }
         }
         Err("the run does not come to an end".into())
+    }
+
+    /// One pass of one life. After a death the next process may begin at once.
+    pub fn pass(
+        &self,
+        run: &RunId,
+        registry: &dyn Registry,
+        samples: Arc<dyn Samples>,
+        life: u32,
+    ) -> Result<Went, String> {
+        let journal = Journal::new(self.backend.clone());
+        let world = Arc::new(self.world.clone());
+        let driver = Driver::new(&journal, registry, world, samples, format!("life {life}"));
+        #[cfg(any(test, feature = "planted"))]
+        let driver = driver.with_mistake(self.mistake);
+        let driver = match &self.ledger {
+            Some(ledger) => driver.within(ledger.clone()),
+            None => driver,
+        };
+        match self.block_on(driver.drive(run)) {
+            None => {}
+            Some(Ok(Pass::Finished(outcome))) => return Ok(Went::Finished(outcome)),
+            Some(Ok(Pass::Observed(_))) => return Ok(Went::Waits { until: None, says: "observed".into() }),
+            Some(Ok(Pass::Waiting { wake, says })) => return Ok(Went::Waits { until: wake, says }),
+            Some(Err(DriveError::Append(
+                AppendError::Doubt(_) | AppendError::Deposed { .. } | AppendError::Moved { .. },
+            ))) => {}
+            Some(Err(other)) => return Err(other.to_string()),
+        }
+        self.restart();
+        Ok(Went::Died)
     }
 
     /// A person says something to the run, and says it again until it is known to be written down.

@@ -7,6 +7,23 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+/// The actions and checks that this world can answer.
+const MODELLED: [&str; 13] = [
+    "postgres.fence",
+    "postgres.promote",
+    "postgres.lag",
+    "postgres.superseded",
+    "postgres.unfence",
+    "postgres.standby",
+    "sql.write_probe",
+    "command.run",
+    "file.render",
+    "http.expect",
+    "dns.record",
+    "quorum",
+    "still_firing",
+];
+
 /// TTL of the records as they stand at the beginning: another than the playbook's.
 const OLD_TTL: u32 = 300;
 
@@ -36,6 +53,8 @@ impl App {
 
 #[derive(Clone, Debug)]
 pub struct Names {
+    /// Whether there is a promotion. Without one the two names below stand for servers that nothing speaks of.
+    pub pair: bool,
     pub old: Name,
     pub new: Name,
     pub old_address: String,
@@ -49,6 +68,8 @@ pub struct Names {
     pub new_site: BTreeSet<IpAddr>,
     /// `address:port` of each database.
     pub databases: BTreeMap<String, Name>,
+    /// Name servers that follow the first of their zone.
+    pub secondaries: Vec<SocketAddr>,
     /// The server of the zone that takes updates.
     pub primary_server: Option<SocketAddr>,
     /// Labels that are asked for at the alert's source.
@@ -77,30 +98,42 @@ impl Names {
         let of = |kind: &str| -> Vec<&Spec> {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
+        // Whatever has no model must not be reached for real.
+        let unknown = |spec: &&&Spec| !MODELLED.contains(&spec.kind.as_str());
+        let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
+        strange.dedup();
+        if !strange.is_empty() {
+            return Err(vec![format!("{} is not yet simulated", strange.join(", "))]);
+        }
         let promotes = of("postgres.promote");
-        let [promote] = promotes.as_slice() else {
-            return Err(vec![format!("{} promotions; one is simulated", promotes.len())]);
+        let promote = match promotes.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            many => return Err(vec![format!("{} promotions; at most one is simulated", many.len())]),
         };
-        let Some(old) = text(promote, "old").map(Name::from) else {
-            return Err(vec!["the promotion names no old primary".into()]);
-        };
-        let Some(conf) = config.postgres(&old) else {
-            return Err(vec![format!("{old} is not a postgres target")]);
-        };
+        let old = promote.map(|promote| {
+            let old = text(promote, "old").map(Name::from).ok_or("the promotion names no old primary")?;
+            let conf = config.postgres(&old).ok_or(format!("{old} is not a postgres target"))?;
+            Ok::<_, String>((old, conf.address.clone(), conf.host.clone()))
+        });
+        let old = old.transpose().map_err(|why| vec![why])?;
+        let (old, old_address, machine) = old.unwrap_or(("no-primary".into(), "old.example".into(), None));
         let address = |target: &crate::config::PostgresTarget| format!("{}:{}", target.address, target.port);
         let databases = config.targets.keys().filter_map(|name| {
             let target = config.postgres(name)?;
             Some((address(target), name.clone()))
         });
         let mut names = Names {
-            new: promote.target.clone(),
-            old_address: conf.address.clone(),
-            machine: conf.host.clone(),
+            pair: promote.is_some(),
+            new: promote.map_or_else(|| "no-standby".into(), |promote| promote.target.clone()),
+            old_address,
+            machine,
             apps: apps(&of("file.render"), &of("command.run")),
             zone: vec![],
             old_site: BTreeSet::new(),
             new_site: BTreeSet::new(),
             databases: databases.collect(),
+            secondaries: vec![],
             primary_server: None,
             labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
             old,
@@ -109,7 +142,9 @@ impl Names {
         for spec in of("dns.record") {
             names.records(spec)?;
             let zone = config.zone(&spec.target);
-            names.primary_server = zone.and_then(|zone| zone.servers.first().copied());
+            let servers = zone.map(|zone| zone.servers.as_slice()).unwrap_or_default();
+            names.primary_server = servers.first().copied();
+            names.secondaries.extend(servers.iter().skip(1));
         }
         Ok(names)
     }

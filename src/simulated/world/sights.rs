@@ -46,7 +46,8 @@ impl View {
         View {
             up: sites.postgres.look(up),
             old_app: !sites.start.app_dead && writable(&sites.names.old),
-            new_writes: sites.names.apps.iter().all(works) && writable(&sites.names.new),
+            new_writes: sites.names.apps.iter().all(works)
+                && (!sites.names.pair || writable(&sites.names.new)),
             addresses,
             firing: !sites.seen().resolved,
         }
@@ -56,6 +57,9 @@ impl View {
     fn app(&self, sites: &TwoSites, at: IpAddr, deep: bool) -> Result<Reply, Failed> {
         let answers = |well: bool| Reply { status: if well { 200 } else { 503 }, body: String::new() };
         match () {
+            () if sites.names.new_site.contains(&at) && sites.start.new_app_dead => {
+                Err(refused(&at.to_string()))
+            }
             () if sites.names.new_site.contains(&at) => Ok(answers(!deep || self.new_writes)),
             () if !sites.names.old_site.contains(&at) => Err(refused(&at.to_string())),
             () if sites.start.app_dead => Err(refused(&at.to_string())),
@@ -113,7 +117,8 @@ impl Sights for Sightseer {
         let sites = self.sites();
         let alert = |labels| json!({ "labels": labels, "status": { "state": "active" } });
         let firing = sites.looked_at().firing;
-        Some(sites.names.labels.iter().filter(|_| firing).map(alert).collect())
+        (!sites.start.source_silent)
+            .then(|| sites.names.labels.iter().filter(|_| firing).map(alert).collect())
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Watch {
     pub promoted_by_hand: u32,
     /// Bytes that the old primary had accepted and the new one had not, when *we* promoted it.
     pub lost: Option<u64>,
+    /// A second writer may be somebody's own doing.
+    own_doing: bool,
     /// A person accepted by name that the old primary is not fenced.
     accepted: bool,
     pub(super) resolved: bool,
@@ -87,13 +89,13 @@ impl TwoSites {
         if self.start.orders {
             self.postgres.by_hand(|pair| {
                 pair.server(self.names.new.as_str()).stalled =
-                    self.start.cut_replication || !call.is_multiple_of(STUMBLE);
+                    self.start.cut_replication || self.start.behind > 0 || !call.is_multiple_of(STUMBLE);
                 pair.write(self.names.old.as_str(), ORDER);
             });
         }
         if strike == Some(Strike::ByHand) {
             self.seen().touched = Some(call);
-            self.lay_hand();
+            self.lay_hand(self.hand);
             self.notice();
         }
     }
@@ -136,7 +138,7 @@ impl TwoSites {
         }
         let own_doing =
             matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
-        if writers > 1 && !own_doing {
+        if writers > 1 && !own_doing && !seen.own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }
     }
@@ -158,9 +160,21 @@ impl TwoSites {
         self.seen().accepted = true;
     }
 
-    fn lay_hand(&self) {
+    /// Somebody does it now; what follows of it is their doing, not ours.
+    pub fn by_hand(&self, hand: Hand) {
+        {
+            let mut seen = self.seen();
+            let call = seen.calls.len();
+            seen.touched.get_or_insert(call);
+            seen.own_doing |= matches!(hand, Hand::PromoteNew | Hand::UnfenceOld);
+        }
+        self.lay_hand(Some(hand));
+        self.notice();
+    }
+
+    fn lay_hand(&self, hand: Option<Hand>) {
         let (old, new) = (self.names.old.as_str(), self.names.new.as_str());
-        match self.hand {
+        match hand {
             None => {}
             Some(Hand::StartOld) => self.postgres.by_hand(|pair| pair.start(old)),
             Some(Hand::PromoteNew) => self.promote_by_hand(new),

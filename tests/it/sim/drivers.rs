@@ -2,7 +2,7 @@
 //! in turn, another takes the run over, and the first wakes up: after the end, or in the middle of the other's work.
 
 use super::judge::{Verdict, judge};
-use super::plot::{Plot, Stage, Story};
+use super::plot::{Plot, Stage, Staged as _, Story};
 use super::schedules::{Life, Space};
 use super::{calm, plots, some};
 use pointsman::kernel::domain::{Outcome, RunId, Stream};

@@ -1,7 +1,7 @@
 //! Each fault on purpose at each step of the shipped playbook that changes something: the real engine, drive and providers,
 //! around models of real servers.
 
-use super::plot::{Plot, Story};
+use super::plot::{Plot, Staged as _, Story};
 use super::schedules::Life;
 use super::{APP_DEAD, KILLED};
 use pointsman::kernel::domain::{Form, Name, Outcome};

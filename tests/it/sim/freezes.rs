@@ -2,7 +2,7 @@
 //! the commit point, its end looks again, and every fault in a frozen run is as harmless as in any other.
 
 use super::judge::{Verdict, judge};
-use super::plot::{NOW, Plot};
+use super::plot::{NOW, Plot, Staged as _};
 use super::schedules::{Life, Space};
 use super::{calm, matrix, plots};
 use pointsman::kernel::domain::{Outcome, Record, RunId, Span, Stamped, Stream, Time};

@@ -1,7 +1,7 @@
 //! The tests of the tests: mistakes planted in the driver, or in the store, must be caught by the same matrix.
 
 use super::judge::{Verdict, judge};
-use super::plot::{Plot, shipped};
+use super::plot::{Plot, Staged as _, shipped};
 use super::schedules::{Life, Space};
 use super::{CUT_OFF, KILLED, calm};
 use pointsman::kernel::drive::Mistake;

@@ -2,7 +2,7 @@
 //! each would promote what the other fences. How the worker holds the second is in `limits/locks`.
 
 use super::KILLED;
-use super::plot::Plot;
+use super::plot::{Plot, Staged as _};
 use super::schedules::Life;
 use pointsman::kernel::domain::Outcome;
 use pointsman::kernel::drive::Mistake;

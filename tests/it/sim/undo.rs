@@ -1,7 +1,7 @@
 //! Going back, with the shipped playbook: called off at every point, a drain that never ends, and every fault on the way
 //! back. A run ends as undisturbed, or exactly as before it, or stopped for a person with nothing made twice.
 
-use super::plot::{Plot, Story, shipped};
+use super::plot::{Plot, Staged as _, Story, shipped};
 use super::schedules::{Life, Space};
 use super::{APP_DEAD, calm, matrix, plots};
 use pointsman::kernel::domain::{Form, OnFailure, Outcome};

@@ -1,7 +1,7 @@
 //! `audit verify` and the cached rows: real runs of the shipped playbook, driven in the simulated world, and their
 //! appends put into SQLite. Honest rows pass at every moment; a change of any column is named.
 
-use crate::sim::plot::{NOW, Plot, shipped};
+use crate::sim::plot::{NOW, Plot, Staged as _, shipped};
 use crate::sim::{CUT_OFF, KILLED};
 use futures_util::future::BoxFuture;
 use pointsman::kernel::domain::{Digest, Epoch, Name, Position, Record, Seq, Stream};

@@ -4,7 +4,7 @@
 use super::faults::Mount;
 use super::helper::another_test;
 use crate::sim::judge::{Verdict, judge};
-use crate::sim::plot::{Plot, Stage, Story, intents, shipped};
+use crate::sim::plot::{Plot, Stage, Staged as _, Story, intents, shipped};
 use crate::sim::schedules::Life;
 use crate::sim::{KILLED, calm};
 use futures_util::future::{BoxFuture, ready};

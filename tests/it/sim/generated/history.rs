@@ -2,7 +2,7 @@
 //! and what they do when the run waits for them.
 
 use super::book::Book;
-use crate::sim::plot::{NOW, Plot};
+use crate::sim::plot::{NOW, Plot, Staged as _};
 use crate::sim::schedules::Life;
 use crate::sim::{APP_DEAD, CUT_OFF, KILLED};
 use pointsman::kernel::domain::{Actor, Digest, Role, Span, Stamped, Stream, Via};

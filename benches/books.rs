@@ -1,0 +1,53 @@
+//! Playbooks by the thousand: `check` of 1,000, and one alert against 10,000. Criterion; no network, no disk.
+
+use criterion::Criterion;
+use pointsman::config::Config;
+use pointsman::playbook::{AlertView, Playbook, check, match_alert};
+use pointsman::provider::{Ports, ProviderRegistry};
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+fn shipped(file: &str) -> String {
+    let path = format!("{}/playbooks/{file}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+fn alert() -> AlertView {
+    let pairs = [("alertname", "WebDown"), ("severity", "critical"), ("site", "site-9999"), ("env", "prod")];
+    let labels: BTreeMap<String, String> = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    AlertView {
+        source: "alertmanager".into(),
+        format: "alertmanager".into(),
+        name: "WebDown".into(),
+        labels,
+        annotations: BTreeMap::new(),
+    }
+}
+
+pub fn run(criterion: &mut Criterion) {
+    let example = shipped("pointsman.example.toml");
+    let (config, problems) = pointsman::config::parse(&example, "example.toml");
+    let config: Arc<Config> = Arc::new(config.unwrap_or_else(|| panic!("{problems:?}")));
+    let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+    let text = shipped("postgres-two-sites.yaml");
+    let mut group = criterion.benchmark_group("books");
+    group.sample_size(10);
+    group.bench_function("check 1,000 playbooks", |b| {
+        b.iter(|| {
+            (0..1_000).filter(|_| check(black_box(&text), "p.yaml", &config, &registry).0.is_some()).count()
+        });
+    });
+    let text = shipped("dns-only.yaml");
+    let many: Vec<Playbook> = (0..10_000)
+        .map(|n| {
+            let own = text.replace("site: gra,", &format!("site: site-{n},"));
+            check(&own, "p.yaml", &config, &registry).0.unwrap_or_else(|| panic!("the playbook has errors"))
+        })
+        .collect();
+    let alert = alert();
+    group.bench_function("match 1 alert against 10,000 playbooks", |b| {
+        b.iter(|| many.iter().filter(|p| match_alert(p, black_box(&alert)).is_ok()).count());
+    });
+    group.finish();
+}

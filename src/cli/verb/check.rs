@@ -1,0 +1,117 @@
+//! `pointsman check`: every problem of configuration, playbooks and test files at once, offline.
+
+use crate::cli::options::Output;
+use crate::cli::{Exit, Fault, Talk, local};
+use crate::config::Config;
+use crate::document::{self, Problem, Severity};
+use crate::playbook;
+use crate::provider::{Ports, ProviderRegistry};
+use crate::units::counted;
+use crate::{trial, worker};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Larger files are not even opened; what is too large to be a playbook is told with its place.
+const MOST_BYTES: u64 = 64 << 20;
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration whose targets, probes and sources the playbooks name
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Leave with 3 for warnings, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Playbooks and test files, or directories of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Exit 3 when there is an error, or with --strict a warning.
+pub fn run(args: &CheckArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
+    let mut problems: Vec<Problem> = vec![];
+    let mut config = Config::default();
+    if let Some(path) = &args.config {
+        let (read, _, found) = local::read_config(path)?;
+        problems.extend(found);
+        config = read.unwrap_or_default();
+    }
+    let config = Arc::new(config);
+    let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+    let tests = trial::test_files(&args.paths)?;
+    let mut playbooks = worker::playbook_files(&args.paths)?;
+    playbooks.retain(|file| !tests.contains(file));
+    for file in &playbooks {
+        let text = read(file)?;
+        problems.extend(playbook::check(&text, &file.display().to_string(), &config, &registry).1);
+    }
+    for file in &tests {
+        problems.extend(trial::read(&read(file)?, &file.display().to_string()).1);
+    }
+    show(&problems, (playbooks.len(), tests.len()), talk)?;
+    let bad = document::has_errors(&problems) || (args.strict && !problems.is_empty());
+    Ok(if bad { Exit::Invalid } else { Exit::Done })
+}
+
+fn read(file: &Path) -> Result<String, Fault> {
+    let cannot = |why: String| {
+        Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {why}", file.display()))
+    };
+    let bytes = std::fs::metadata(file).map_err(|e| cannot(e.to_string()))?.len();
+    if bytes > MOST_BYTES {
+        return Err(cannot(format!("it has {bytes} bytes")));
+    }
+    std::fs::read_to_string(file).map_err(|e| cannot(e.to_string()))
+}
+
+fn show(problems: &[Problem], (playbooks, tests): (usize, usize), talk: &mut Talk) -> anyhow::Result<()> {
+    let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
+    let warnings = problems.len() - errors;
+    if talk.wants_json() {
+        let document = json!({ "schema": "pointsman.check/v1", "errors": errors, "warnings": warnings,
+            "problems": problems });
+        return talk.document(&document);
+    }
+    let github = talk.output == Some(Output::Github);
+    for problem in problems {
+        talk.print(&if github { annotation(problem) } else { problem.to_string() })?;
+    }
+    let files = match tests {
+        0 => counted(playbooks, "playbook"),
+        _ => format!("{} and {}", counted(playbooks, "playbook"), counted(tests, "test file")),
+    };
+    let closing = format!("{files} checked: {}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    if github {
+        talk.say(&closing);
+        return Ok(());
+    }
+    talk.print(&closing)
+}
+
+/// A workflow command: it puts the problem beside its line in a pull request.
+fn annotation(problem: &Problem) -> String {
+    let level = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let value = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+            .replace(':', "%3A")
+            .replace(',', "%2C")
+    };
+    let hint = problem.suggestion.as_ref().map_or(String::new(), |hint| format!("\nhelp: {hint}"));
+    let says =
+        format!("{}{hint}", problem.says).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    format!(
+        "::{level} file={},line={},col={},endColumn={},title={}::{says}",
+        value(&problem.file),
+        problem.line,
+        problem.column,
+        problem.column + problem.width,
+        problem.code
+    )
+}

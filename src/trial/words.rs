@@ -1,0 +1,82 @@
+//! The words of the test language, each with what it stands for: one table each, so that the reader, the messages and the
+//! documentation say the same.
+
+use super::model::{FaultKind, Says};
+use crate::kernel::domain::Outcome;
+use crate::simulated::world::Hand;
+
+pub const HANDS: [(&str, Hand); 7] = [
+    ("start the old primary", Hand::StartOld),
+    ("promote the standby", Hand::PromoteNew),
+    ("take the fence back", Hand::UnfenceOld),
+    ("edit the file", Hand::EditFile),
+    ("restart the app", Hand::RestartApp),
+    ("move DNS", Hand::MoveDns),
+    ("resolve the alert", Hand::Resolve),
+];
+
+pub const POWER_OFF: &str = "power off the old primary";
+
+pub const FAULTS: [(&str, FaultKind); 8] = [
+    ("fail", FaultKind::Fail),
+    ("refuse", FaultKind::Refuse),
+    ("timeout", FaultKind::Timeout),
+    ("timeout after applied", FaultKind::TimeoutAfterApplied),
+    ("stale read", FaultKind::StaleRead),
+    ("crash", FaultKind::Crash),
+    ("crash after applied", FaultKind::CrashAfterApplied),
+    ("gap", FaultKind::Gap),
+];
+
+pub const BY_HAND: &str = "changed by hand";
+
+pub const SAYS: [(&str, Says); 10] = [
+    ("approve", Says::Approve),
+    ("approve alone", Says::ApproveAlone),
+    ("pass", Says::Pass),
+    ("accept unfenced", Says::AcceptUnfenced),
+    ("reject", Says::Reject),
+    ("confirm", Says::Confirm),
+    ("retry", Says::Retry),
+    ("skip", Says::Skip),
+    ("abort", Says::Abort),
+    ("close", Says::Close),
+];
+
+/// Outcomes of a run, and how a story ends that is none.
+pub const ENDINGS: [&str; 13] = [
+    Outcome::Succeeded.as_str(),
+    Outcome::Unchanged.as_str(),
+    Outcome::Refused.as_str(),
+    Outcome::Cancelled.as_str(),
+    Outcome::Failed.as_str(),
+    Outcome::Partial.as_str(),
+    Outcome::Undone.as_str(),
+    Outcome::Unknown.as_str(),
+    "not started",
+    "observed",
+    "held",
+    "waits",
+    "parked",
+];
+
+/// How a step can stand in the end.
+pub const STEPS: [&str; 9] = [
+    "done",
+    "already right",
+    "skipped",
+    "given up",
+    "parked",
+    "in doubt",
+    "waits",
+    "taken back",
+    "not begun",
+];
+
+pub fn of<T: Copy>(table: &[(&'static str, T)], word: &str) -> Option<T> {
+    table.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
+}
+
+pub fn names<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(name, _)| *name).collect()
+}
