@@ -160,6 +160,8 @@ pages! {
     "PM4016" "The form was not made for this session"
     "PM4017" "Traffic will not go there"
     "PM4018" "Things changed between opening and clicking"
+    "PM4020" "The plan is too old, or no longer true"
+    "PM4021" "The plan was used"
     "PM4100" "What was recorded of a zone cannot be read"
     "PM4101" "An authoritative server gave no usable answer"
     "PM4102" "The authoritative servers do not hold the same"

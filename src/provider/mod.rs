@@ -10,7 +10,9 @@ pub mod http;
 pub mod owner;
 mod params;
 pub mod postgres;
+mod reach;
 mod registry;
 
 pub use owner::Owner;
+pub use reach::reach;
 pub use registry::{Ports, ProviderRegistry};

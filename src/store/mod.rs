@@ -18,6 +18,7 @@ mod lock;
 mod neighbour;
 mod open;
 mod people;
+mod plan;
 mod query;
 mod read;
 mod script;
@@ -37,6 +38,7 @@ pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use open::create_private;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
+pub use plan::KeptPlan;
 pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify, verify_resuming};
 

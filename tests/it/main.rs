@@ -13,6 +13,7 @@ mod http;
 mod intake;
 mod limits;
 mod people;
+mod plans;
 mod playbook;
 mod postgres;
 mod remote;
