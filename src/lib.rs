@@ -16,6 +16,7 @@ pub mod document;
 pub mod expr;
 pub mod http;
 pub mod intake;
+pub mod notify;
 pub mod playbook;
 pub mod provider;
 pub mod simulated;

@@ -59,15 +59,18 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
         "intake" => &["kernel", "units"],
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
+        "notify" => &["kernel", "units", "config", "store", "provider"],
         "simulated" => &["kernel", "units", "config", "provider"],
         "trial" => &["kernel", "units", "document", "config", "playbook", "intake", "provider", "simulated"],
         "audit" => &["kernel", "units", "store"],
-        "worker" => {
-            &["kernel", "units", "config", "playbook", "expr", "intake", "store", "audit", "provider", "http"]
-        }
-        "http" => {
-            &["kernel", "units", "config", "playbook", "intake", "store", "audit", "provider", "worker"]
-        }
+        "worker" => &[
+            "kernel", "units", "config", "playbook", "expr", "intake", "store", "audit", "provider",
+            "notify", "http",
+        ],
+        "http" => &[
+            "kernel", "units", "config", "playbook", "intake", "store", "audit", "provider", "notify",
+            "worker",
+        ],
         "codes" => &[],
         "cli" => &[
             "kernel", "units", "document", "config", "expr", "playbook", "intake", "store", "audit",

@@ -25,6 +25,7 @@ pub mod host_config;
 pub mod hosts;
 mod lab;
 pub mod net;
+pub mod notices;
 pub mod orders;
 pub mod pointsman;
 pub mod postgres;

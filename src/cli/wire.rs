@@ -34,9 +34,21 @@ pub struct StatusDoc {
     pub clocks: Option<String>,
     #[serde(default)]
     pub fence_watches: Vec<FenceWatchDoc>,
+    /// How channels of notices fare, by name.
+    #[serde(default)]
+    pub channels: std::collections::BTreeMap<String, ChannelDoc>,
     pub playbooks: Vec<PlaybookDoc>,
     pub head: HeadDoc,
     pub says: String,
+}
+
+/// One channel of notices.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ChannelDoc {
+    pub waiting: usize,
+    pub skipped: u64,
+    pub failing_since: Option<Time>,
+    pub says: Option<String>,
 }
 
 /// One thing that a person is asked for.

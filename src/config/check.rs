@@ -37,9 +37,13 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
                     sink.error(code::BAD_VALUE, at, "\"hosts\" must name at least one host");
                 }
             }
-            TargetKind::Host(_) | TargetKind::Rfc2136(_) | TargetKind::Hosted(_) => {}
+            TargetKind::Host(_)
+            | TargetKind::Rfc2136(_)
+            | TargetKind::Hosted(_)
+            | TargetKind::Resource(_) => {}
         }
     }
+    people(sink, config, &|name| place("people", name, "slack"));
     for (name, probe) in &config.probes {
         if let Some(target) = &probe.sql {
             must_be(sink, config, target, "postgres", place("probes", name, "sql"));
@@ -63,6 +67,19 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
                 says,
                 "add the URL of a Blackbox exporter's /probe, or remove it",
             );
+        }
+    }
+}
+
+/// One user of Slack is one person.
+fn people(sink: &Sink, config: &Config, place: &dyn Fn(&Name) -> At) {
+    for (name, person) in &config.people {
+        let Some(slack) = &person.slack else { continue };
+        if config.slack_person(&slack.team, &slack.user) != Some(name) {
+            let says = format!(
+                "{name:?} and somebody else are the same user of Slack: nobody could tell who decided"
+            );
+            sink.error(code::DUPLICATE_NAME, place(name), says);
         }
     }
 }

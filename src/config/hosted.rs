@@ -92,15 +92,19 @@ pub(super) fn read(table: &Table<'_>, kind: &str) -> Option<HostedTarget> {
     Some(HostedTarget { zone: zone?.to_owned(), api, servers, account: account? })
 }
 
-/// A credential goes over TLS, or stays on this machine.
-fn must_be_private(table: &Table<'_>, key: &'static str, given: &str) {
+/// Whether a credential may be sent there: over TLS, or without leaving this machine.
+pub fn is_private(given: &str) -> bool {
     let parsed = url::Url::parse(given).ok();
     let loopback = parsed.as_ref().and_then(|url| url.host()).is_some_and(|host| match host {
         url::Host::Ipv4(ip) => ip.is_loopback(),
         url::Host::Ipv6(ip) => ip.is_loopback(),
         url::Host::Domain(_) => false,
     });
-    if !loopback && !given.starts_with("https://") {
+    loopback || given.starts_with("https://")
+}
+
+pub(super) fn must_be_private(table: &Table<'_>, key: &'static str, given: &str) {
+    if !is_private(given) {
         let says = format!("{key:?} must be https: a credential is sent there");
         table.sink.error(code::BAD_VALUE, table.key_at(key), says);
     }

@@ -2,21 +2,25 @@
 //!
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
+mod channel;
 mod check;
 mod hosted;
 mod limit;
 mod parse;
 mod people;
 mod public;
+mod resource;
 mod secret;
 mod target;
 mod watch;
 mod web;
 
-pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess};
+pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
+pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;
 pub use parse::parse;
-pub use people::Person;
+pub use people::{Person, SlackUser};
+pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
@@ -38,6 +42,9 @@ pub struct Config {
     pub sources: BTreeMap<Name, Source>,
     pub people: BTreeMap<Name, Person>,
     pub web: Web,
+    pub channels: BTreeMap<Name, Channel>,
+    /// `[heartbeat]`: who waits for signs of life.
+    pub heartbeat: Option<Heartbeat>,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
@@ -55,6 +62,8 @@ impl Default for Config {
             sources: BTreeMap::new(),
             people: BTreeMap::new(),
             web: Web::default(),
+            channels: BTreeMap::new(),
+            heartbeat: None,
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
         }
@@ -62,6 +71,18 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Channels of Slack, by name.
+    pub fn slacks(&self) -> impl Iterator<Item = (&Name, &Channel, &Slack)> {
+        self.channels.iter().filter_map(|(name, channel)| match &channel.kind {
+            ChannelKind::Slack(slack) => Some((name, channel, slack)),
+            _ => None,
+        })
+    }
+    /// Who this is here. Never by name or e-mail: those can be changed over there.
+    pub fn slack_person(&self, team: &str, user: &str) -> Option<&Name> {
+        let is = |person: &Person| person.slack.as_ref().is_some_and(|at| at.team == team && at.user == user);
+        self.people.iter().find(|(_, person)| is(person)).map(|(name, _)| name)
+    }
     pub fn target(&self, name: &Name) -> Option<&Target> {
         self.targets.get(name)
     }
@@ -80,6 +101,12 @@ impl Config {
     pub fn zone(&self, name: &Name) -> Option<&Rfc2136Target> {
         match &self.targets.get(name)?.kind {
             TargetKind::Rfc2136(target) => Some(target),
+            _ => None,
+        }
+    }
+    pub fn resource(&self, name: &Name) -> Option<&ResourceTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Resource(target) => Some(target),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 //! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use
 //! it too.
 
-use super::{Config, Probe, SecretRef, Source, Vantage, check, limit, people, target, web};
+use super::{Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, target, web};
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ fn read_config(sink: &Sink) -> Option<Config> {
     (config.storm, config.changes_per_hour) = limit::read(&top);
     config.web = web::read(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
-    top.not_yet("notifiers", "the log and the command line tell");
+    config.channels = named(&top, "channel", channel::read);
+    config.heartbeat = channel::read_heartbeat(&top);
     top.finish();
     check::references(sink, &root, &config);
     // This process is always a place to look from.

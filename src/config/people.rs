@@ -11,6 +11,14 @@ pub struct Person {
     /// Further ones, for one service each.
     pub services: BTreeMap<Name, Vec<Role>>,
     pub groups: Vec<Name>,
+    pub slack: Option<SlackUser>,
+}
+
+/// Who they are in a workspace of Slack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlackUser {
+    pub team: String,
+    pub user: String,
 }
 
 impl Person {
@@ -35,6 +43,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Person> {
         }
     }
     person.groups = table.names("groups").unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+    person.slack = table.table("slack").and_then(|slack| {
+        let (team, user) = (slack.need_text("team"), slack.need_text("user"));
+        let both = team.zip(user);
+        slack.finish();
+        both.map(|(team, user)| SlackUser { team: team.to_owned(), user: user.to_owned() })
+    });
     Some(person)
 }
 

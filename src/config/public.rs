@@ -50,6 +50,7 @@ fn public(name: &str, target: &Target) -> Value {
         TargetKind::Hosted(zone) => {
             map.insert("zone".into(), json!(zone.zone));
         }
+        TargetKind::Resource(_) => {}
     }
     Value::Object(map)
 }

@@ -1,7 +1,7 @@
 //! Targets: the real things that actions write to.
 
 use super::parse::secret;
-use super::{HostedTarget, SecretRef, hosted};
+use super::{HostedTarget, ResourceTarget, SecretRef, hosted, resource};
 use crate::document::{Table, code};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub enum TargetKind {
     Rfc2136(Rfc2136Target),
     /// Changed through its provider's API.
     Hosted(HostedTarget),
+    /// A thing at a remote with a few fields.
+    Resource(ResourceTarget),
 }
 
 impl TargetKind {
@@ -33,6 +35,7 @@ impl TargetKind {
             TargetKind::Hosts(_) => "hosts",
             TargetKind::Rfc2136(_) => "rfc2136",
             TargetKind::Hosted(zone) => zone.account.kind(),
+            TargetKind::Resource(resource) => resource.kind(),
         }
     }
 }
@@ -116,7 +119,7 @@ pub struct Tsig {
 const KINDS: [&str; 4] = ["postgres", "host", "hosts", "rfc2136"];
 
 fn kinds() -> Vec<&'static str> {
-    KINDS.into_iter().chain(hosted::KINDS).collect()
+    KINDS.into_iter().chain(hosted::KINDS).chain(resource::KINDS).collect()
 }
 
 /// Reads one table of `[targets]`.
@@ -132,6 +135,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Target> {
         "host" => TargetKind::Host(read_host(table)?),
         "hosts" => TargetKind::Hosts(HostsTarget { hosts: read_hosts(table)? }),
         "rfc2136" => TargetKind::Rfc2136(read_zone(table)?),
+        other if resource::KINDS.contains(&other) => TargetKind::Resource(resource::read(table, other)?),
         other => TargetKind::Hosted(hosted::read(table, other)?),
     };
     Some(Target { site, kind })

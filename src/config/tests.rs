@@ -155,3 +155,74 @@ fn cookies_are_secure_where_the_way_is() {
     assert!(shown(&format!("[web]\nurl = \"http://pm.example\"\n{tls}")).contains("speaks TLS"));
     assert!(shown("[web]\ntls = { certificate = \"/c\" }\n").contains("has no \"key\""));
 }
+
+#[test]
+fn resources_are_read_and_their_mistakes_are_told() {
+    let good = r#"
+[targets.lb]
+kind = "haproxy"
+sockets = ["/run/haproxy/admin.sock", "10.0.0.5:9999"]
+[targets.vm]
+kind = "ovh_instance"
+site = "gra"
+region = "GRA11"
+instance = "6f70656e-0001"
+user = "u"
+password = { env = "OS" }
+project = "p"
+[targets.droplet]
+kind = "digitalocean_droplet"
+droplet = 3164494
+token = { env = "DO" }
+"#;
+    let (config, problems) = parse(good, "pointsman.toml");
+    assert_eq!(problems, []);
+    let config = config.unwrap();
+    let socket = HaproxySocket::Tcp("10.0.0.5:9999".into());
+    let Some(ResourceTarget::Haproxy { sockets }) = config.resource(&"lb".into()) else { panic!() };
+    assert_eq!(sockets[1], socket);
+    assert!(matches!(
+        config.resource(&"droplet".into()),
+        Some(ResourceTarget::DigitaloceanDroplet { droplet: 3_164_494, .. })
+    ));
+    let bad = r#"
+[targets.lb]
+kind = "haproxy"
+sockets = ["admin.sock", "10.0.0.5:99999", "/a", "/a"]
+[targets.none]
+kind = "haproxy"
+sockets = []
+[targets.vm]
+kind = "ovh_instance"
+auth_url = "http://auth.example.test/v3"
+region = "GRA11"
+instance = "pg gra/1"
+application_credential_id = "c"
+[targets.both]
+kind = "ovh_instance"
+region = "GRA11"
+instance = "a"
+user = "u"
+application_credential_id = "c"
+[targets.droplet]
+kind = "digitalocean_droplet"
+droplet = 0
+token = "literal-secret"
+"#;
+    let said = shown(bad);
+    for part in [
+        "must be a path or address:port",
+        "/a is listed twice",
+        "\"sockets\" must name at least one",
+        "\"auth_url\" must be https",
+        "the id of a machine, not its name",
+        "\"application_credential_secret\"",
+        "has either \"application_credential_id\"",
+        "\"droplet\"",
+        "\"token\" is a credential",
+    ] {
+        assert!(said.contains(part), "{part} not in {said}");
+    }
+    assert_eq!(said.matches("must be a path or address:port").count(), 2);
+    assert!(!said.contains("literal-secret"), "{said}");
+}

@@ -1,14 +1,14 @@
 //! Intake: 200 when the delivery is durable, and not before. Nothing is matched or started in the request.
 
-use super::Problem;
 use super::auth::SourceToken;
-use crate::intake;
+use super::body::{Unread, read};
+use super::{HOOK_BODY_MAX, Problem};
+use crate::intake::{self, Delivery};
 use crate::kernel::domain::{Delivered, Digest, Name, Position, Record, Stream};
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::App;
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Serialize;
@@ -27,26 +27,19 @@ pub async fn receive(
     State(app): State<Arc<App>>,
     Path(path): Path<String>,
     token: SourceToken,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Json<Kept>, Problem> {
     if path != "alertmanager" {
         app.metrics.hook_rejected("no such source");
         return Err(Problem::no_such(format!("hook {path:?}; this version knows /hooks/alertmanager")));
     }
-    let body = body.map_err(|rejection| unreadable(&app, &rejection))?;
-    let delivery = intake::alertmanager::parse(&body).map_err(|error| {
-        app.metrics.hook_rejected("unparseable");
-        tracing::warn!(source = %path, %error, bytes = body.len(), "a delivery cannot be understood");
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "PM4005",
-            format!("the body is not a webhook of Alertmanager: {error}"),
-            "nothing was kept of it; Alertmanager sends it again with the next group interval",
-            "point only Alertmanager's webhook_configs here, without a `payload:` template",
-        )
-    })?;
+    let body = read(body, HOOK_BODY_MAX).await.map_err(|unread| unreadable(&app, &unread))?;
+    let digest = Digest::of(&body);
+    let delivery = match app.bodies.known(digest) {
+        Some(delivery) => delivery,
+        None => Arc::new(understood(&app, &body)?),
+    };
     let source = token.user.unwrap_or_else(|| Name::from("alertmanager"));
-    let (digest, delivery) = (Digest::of(&body), Arc::new(delivery));
     // Before it is kept, so that triage finds it whenever it looks.
     app.bodies.remember(digest, body.len(), delivery.clone());
     let record = Record::Delivered(Delivered {
@@ -74,23 +67,41 @@ pub async fn receive(
     Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len() }))
 }
 
-fn unreadable(app: &App, rejection: &BytesRejection) -> Problem {
-    let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-    app.metrics.hook_rejected(if too_large { "too large" } else { "unreadable" });
-    match too_large {
-        true => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "PM4006",
-            format!("the body is larger than {} MiB", super::HOOK_BODY_MAX >> 20),
-            "nothing was kept of it",
-            "group alerts more finely in Alertmanager (group_by); do not set max_alerts, which hides alerts",
-        ),
-        false => Problem::new(
+fn understood(app: &App, body: &[u8]) -> Result<Delivery, Problem> {
+    intake::alertmanager::parse(body).map_err(|error| {
+        app.metrics.hook_rejected("unparseable");
+        tracing::warn!(%error, bytes = body.len(), "a delivery cannot be understood");
+        Problem::new(
             StatusCode::BAD_REQUEST,
             "PM4005",
-            format!("the body could not be read: {rejection}"),
-            "nothing was kept of it",
-            "the sender tries again",
-        ),
+            format!("the body is not a webhook of Alertmanager: {error}"),
+            "nothing was kept of it; Alertmanager sends it again with the next group interval",
+            "point only Alertmanager's webhook_configs here, without a `payload:` template",
+        )
+    })
+}
+
+fn unreadable(app: &App, unread: &Unread) -> Problem {
+    match unread {
+        Unread::TooLarge => {
+            app.metrics.hook_rejected("too large");
+            Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PM4006",
+                format!("the body is larger than {} MiB", HOOK_BODY_MAX >> 20),
+                "nothing was kept of it",
+                "group alerts more finely in Alertmanager (group_by); do not set max_alerts, which hides alerts",
+            )
+        }
+        Unread::Broken(why) => {
+            app.metrics.hook_rejected("unreadable");
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "PM4005",
+                format!("the body could not be read: {why}"),
+                "nothing was kept of it",
+                "the sender tries again",
+            )
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 mod audit;
 mod auth;
+mod body;
+mod channels;
 mod detail;
 mod error;
 mod events;
@@ -14,6 +16,7 @@ mod pages;
 mod plans;
 mod replays;
 mod runs;
+mod slack;
 mod status;
 mod watches;
 mod why;
@@ -41,9 +44,10 @@ const FORM_MAX: usize = 8 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn router(app: Arc<App>) -> Router {
-    let hooks = Router::new()
-        .route("/hooks/{source}", post(hooks::receive))
-        .layer(DefaultBodyLimit::max(HOOK_BODY_MAX));
+    let hooks = Router::new().route("/hooks/{source}", post(hooks::receive));
+    let slack = Router::new()
+        .route("/slack/interactions", get(slack::there).post(slack::interact))
+        .layer(DefaultBodyLimit::max(API_BODY_MAX));
     let api = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
@@ -61,6 +65,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/overrides/end", post(limits::enforce))
         .route("/api/v1/services/{service}/ack", post(limits::acknowledge))
         .route("/api/v1/breaker/reset", post(limits::reset_breaker))
+        .route("/api/v1/channels/{name}/test", post(channels::test))
         .route("/api/v1/why", get(why::show))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/{position}", get(audit::show))
@@ -85,6 +90,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::new());
     Router::new()
         .merge(hooks)
+        .merge(slack)
         .merge(api)
         .merge(open)
         .merge(pages)

@@ -100,7 +100,7 @@ fn valid_for(kept: &KeptPlan) -> String {
 pub fn stale(kept: &KeptPlan, failed: String) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
-        "PM4020",
+        "PM4030",
         failed,
         "no run was started, nothing was changed",
         format!(
@@ -113,7 +113,7 @@ pub fn stale(kept: &KeptPlan, failed: String) -> Problem {
 pub fn used(plan: &crate::kernel::domain::RunId) -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
-        "PM4021",
+        "PM4031",
         format!("plan {plan} was used: it opened run {plan}"),
         "no other run was started",
         format!("`pointsman watch {plan}` shows that run; a plan is good for one"),

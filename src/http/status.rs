@@ -63,7 +63,8 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
         "overrides": overrides,
         "changes": { "begun": spent.begun, "reserved": spent.reserved, "most": spent.most },
         "held_back": held_back(&app).await?, "runs": runs, "asks": asks,
-        "fence_watches": watches, "clocks": app.clock_finding(), "playbooks": playbooks,
+        "fence_watches": watches, "clocks": app.clock_finding(),
+        "channels": app.channels.all(), "playbooks": playbooks,
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
 }

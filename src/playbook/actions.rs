@@ -27,7 +27,7 @@ const V: ItemRole = ItemRole::Verify;
 /// Beside what every record action needs.
 const HOSTED: &[&str] = &["min_targets", "max_share"];
 
-static ACTIONS: [ActionInfo; 15] = [
+static ACTIONS: [ActionInfo; 18] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,
@@ -157,6 +157,36 @@ static ACTIONS: [ActionInfo; 15] = [
         may: HOSTED,
         timeout: Span::mins(3),
         says: "sets records at OVHcloud and publishes them",
+    },
+    ActionInfo {
+        kind: "haproxy.server",
+        acts: true,
+        roles: &[S],
+        targets: &["haproxy"],
+        need: &["target", "server"],
+        may: &["state", "weight", "shutdown_sessions", "min_servers"],
+        timeout: Span::secs(60),
+        says: "sets a server of a backend in every HAProxy: ready, drain, maint, weight, sessions cut",
+    },
+    ActionInfo {
+        kind: "ovh.instance",
+        acts: true,
+        roles: &[S],
+        targets: &["ovh_instance"],
+        need: &["target"],
+        may: &[],
+        timeout: Span::mins(5),
+        says: "switches a machine of OVHcloud's public cloud off, and waits until the provider says so",
+    },
+    ActionInfo {
+        kind: "digitalocean.droplet",
+        acts: true,
+        roles: &[S],
+        targets: &["digitalocean_droplet"],
+        need: &["target"],
+        may: &[],
+        timeout: Span::mins(3),
+        says: "switches a droplet off, and waits until the provider says so",
     },
     ActionInfo {
         kind: "quorum",

@@ -11,6 +11,7 @@ const EXPIRES: Span = Span::mins(15);
 /// Where its parts stand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ApprovalPlaces {
+    via: At,
     from: Vec<(Name, At)>,
     need: At,
 }
@@ -34,8 +35,9 @@ pub(super) fn read(top: &Table<'_>) -> (ApprovalRule, ApprovalPlaces) {
     };
     rule.via = read_ways(&table);
     let need = table.get("need").map_or(table.at.clone(), |node| node.at.clone());
+    let via = table.get("via").map_or(table.at.clone(), |node| node.at.clone());
     table.finish();
-    (rule, ApprovalPlaces { from, need })
+    (rule, ApprovalPlaces { via, from, need })
 }
 
 fn read_ways(table: &Table<'_>) -> Vec<Way> {
@@ -44,13 +46,14 @@ fn read_ways(table: &Table<'_>) -> Vec<Way> {
         match word.as_str() {
             "web" => ways.push(Way::Web),
             "cli" => ways.push(Way::Cli),
-            "slack" | "link" => {
+            "slack" => ways.push(Way::Slack),
+            "link" => {
                 let says = format!("approval by way of {word} is not yet in this version");
-                table.sink.error_hint(code::NOT_YET, at, says, "use web and cli");
+                table.sink.error_hint(code::NOT_YET, at, says, "use web, cli and slack");
             }
             other => {
                 let says = format!("there is no way {other:?} to approve");
-                table.sink.unknown(code::BAD_VALUE, at, says, other, ["web", "cli"]);
+                table.sink.unknown(code::BAD_VALUE, at, says, other, ["web", "cli", "slack"]);
             }
         }
     }
@@ -62,6 +65,14 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, config: &Config) {
     let (rule, places) = (&playbook.approval, &playbook.places.approval);
     if playbook.mode != Mode::Approve {
         return;
+    }
+    if rule.via == [Way::Slack] {
+        let says = "approval by way of Slack alone: nobody could approve while Slack is down";
+        sink.error_hint(code::NOBODY_APPROVES, places.via.clone(), says, "add web or cli");
+    }
+    if rule.via.contains(&Way::Slack) && config.slacks().next().is_none() {
+        let says = "approval by way of Slack, but the configuration has no [channel.NAME] of kind slack";
+        sink.error(code::NOBODY_APPROVES, places.via.clone(), says);
     }
     let groups: Vec<&str> =
         config.people.values().flat_map(|person| &person.groups).map(Name::as_str).collect();

@@ -10,6 +10,9 @@ use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
 use serde_json::Value;
 
+/// What these would cut off may be alive: they refuse unless a majority says that its site is down.
+const CUTS: [&str; 3] = ["postgres.fence", "ovh.instance", "digitalocean.droplet"];
+
 /// Rules that need no values.
 pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     let guards = playbook.of_role(ItemRole::Guard).count();
@@ -32,7 +35,8 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     let asks_down = |step: &Step| {
         step.way("quorum").and_then(|way| way.action()).is_some_and(|(_, with, _)| with.get("down").is_some())
     };
-    let fence = playbook.of_role(ItemRole::Step).find(|(_, step)| step.way("postgres.fence").is_some());
+    let fence =
+        playbook.of_role(ItemRole::Step).find(|(_, step)| CUTS.iter().any(|it| step.way(it).is_some()));
     if let (RunKind::Failover, Some((_, step))) = (playbook.kind, fence)
         && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
     {

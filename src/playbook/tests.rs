@@ -349,7 +349,8 @@ fn an_approval_that_nobody_could_give_is_refused() {
         ("approval: { need: 2, from: [oncall] }", &["PM1257"]),
         ("approval: { need: 2 }", &["PM1257"]),
         ("approval: { from: [onkall] }", &["PM1210"]),
-        ("approval: { via: [web, slack] }", &["PM1207"]),
+        ("approval: { via: [web, slack] }", &["PM1257"]),
+        ("approval: { via: [slack] }", &["PM1257"]),
         ("approval: { via: [link] }", &["PM1207"]),
         ("approval: { via: [wob] }", &["PM1206"]),
     ] {

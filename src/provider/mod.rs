@@ -12,6 +12,7 @@ mod params;
 pub mod postgres;
 mod reach;
 mod registry;
+pub mod resource;
 
 pub use owner::Owner;
 pub use reach::reach;

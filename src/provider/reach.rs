@@ -33,6 +33,13 @@ pub fn reach(spec: &Spec, config: &Config) -> Option<String> {
                 .collect();
             format!("{} in the file {} on {target}, and who reads them", keys.join(", "), word("file"))
         }
+        "haproxy.server" => format!(
+            "every session through {} in each HAProxy of {target}; its access may reach all of their backends",
+            word("server")
+        ),
+        "ovh.instance" | "digitalocean.droplet" => format!(
+            "everything that runs on the machine {target}; its credential may reach every machine of the account"
+        ),
         kind if kind.ends_with(".record") => {
             let names = names(with("records"));
             format!(
@@ -56,7 +63,9 @@ fn zone(target: &Name, config: &Config) -> Option<String> {
     match &config.target(target)?.kind {
         TargetKind::Rfc2136(zone) => Some(zone.zone.clone()),
         TargetKind::Hosted(zone) => Some(zone.zone.clone()),
-        TargetKind::Postgres(_) | TargetKind::Host(_) | TargetKind::Hosts(_) => None,
+        TargetKind::Postgres(_) | TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Resource(_) => {
+            None
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{Owner, dns, host, hosted, http, postgres};
+use super::{Owner, dns, host, hosted, http, postgres, resource};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -14,6 +14,7 @@ pub struct Ports {
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
     pub hosted: Arc<dyn hosted::Port>,
+    pub resource: Arc<dyn resource::Port>,
     pub http: Arc<dyn http::Port>,
     /// In whose name claims are left at remotes.
     pub owner: Owner,
@@ -23,12 +24,14 @@ impl Ports {
     /// The real clients. `config` names the targets of `sql` probes.
     pub fn real(config: Arc<Config>) -> Ports {
         let postgres = Arc::new(postgres::Wire);
+        let api = Arc::new(hosted::Api::default());
         let ping = Arc::new(Pinger { config, port: postgres.clone() });
         Ports {
             postgres,
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
-            hosted: Arc::new(hosted::Wire::default()),
+            hosted: Arc::new(hosted::Wire::new(api.clone())),
+            resource: Arc::new(resource::Wire::new(api)),
             http: Arc::new(http::Wire::new(Some(ping))),
             owner: Owner::default(),
         }
@@ -85,6 +88,9 @@ impl Registry for ProviderRegistry {
             | "powerdns.record"
             | "digitalocean.record"
             | "ovh.record" => hosted::bind(spec, &self.config, &self.ports),
+            "haproxy.server" | "ovh.instance" | "digitalocean.droplet" => {
+                resource::bind(spec, &self.config, &self.ports)
+            }
             "command.run" | "file.render" => host::bind(spec, &self.config, &self.ports),
             "http.expect" | "quorum" | "still_firing" => http::bind(spec, &self.config, &self.ports),
             other => Err(vec![format!("there is no action or check named {other:?}")]),

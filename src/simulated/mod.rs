@@ -6,6 +6,7 @@ mod host;
 mod hosted;
 mod http;
 pub mod postgres;
+mod resource;
 pub mod world;
 
 pub use dns::DnsModel;
@@ -13,3 +14,4 @@ pub use hook::{Calm, Fault, Hook};
 pub use host::{HostModel, Machine};
 pub use hosted::HostedModel;
 pub use http::{HttpModel, Sights};
+pub use resource::ResourceModel;

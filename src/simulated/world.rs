@@ -15,7 +15,7 @@ pub use samples::Sampled;
 pub use watch::Watch;
 
 use super::postgres::{Servers, World};
-use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel};
+use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Resolved, Span, Time};
 use crate::kernel::port::World as _;
@@ -148,6 +148,7 @@ impl TwoSites {
             dns: self.dns.clone(),
             host: self.hosts.clone(),
             hosted: Arc::new(HostedModel::new(Arc::new(Calm), [])),
+            resource: Arc::new(ResourceModel::new(Arc::new(Calm))),
             http: self.http.clone(),
             owner: Owner::named("simulated"),
         }

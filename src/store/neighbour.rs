@@ -3,6 +3,7 @@
 //! and probes of `worker` write; a restarted instance reads.
 
 use super::SqliteStore;
+use super::notices::NoticeRows;
 use super::open::digest;
 use crate::kernel::domain::{Digest, Name, Time};
 use crate::kernel::journal::ReadError;
@@ -24,6 +25,7 @@ struct Waiting {
     samples: Vec<(Name, Sample)>,
     seen: HashMap<(Name, Name), Time>,
     used: HashMap<Digest, Time>,
+    notices: NoticeRows,
 }
 
 /// What waits for the writer's next tick.
@@ -37,7 +39,10 @@ impl Buffer {
 
     pub fn is_empty(&self) -> bool {
         let waiting = self.lock();
-        waiting.samples.is_empty() && waiting.seen.is_empty() && waiting.used.is_empty()
+        waiting.samples.is_empty()
+            && waiting.seen.is_empty()
+            && waiting.used.is_empty()
+            && waiting.notices.is_empty()
     }
 
     pub fn sample(&self, target: Name, sample: Sample) {
@@ -60,6 +65,10 @@ impl Buffer {
         *last = at.max(*last);
     }
 
+    pub fn notices(&self, put: impl FnOnce(&mut NoticeRows)) {
+        put(&mut self.lock().notices);
+    }
+
     /// Puts back what could not be written, before what has come since.
     fn put_back(&self, failed: Waiting) {
         let mut waiting = self.lock();
@@ -75,6 +84,7 @@ impl Buffer {
             let last = waiting.used.entry(key).or_insert(at);
             *last = at.max(*last);
         }
+        waiting.notices.extend(newer.notices);
     }
 }
 
@@ -133,6 +143,7 @@ async fn write(conn: &mut SqliteConnection, waiting: &Waiting) -> Result<(), sql
             .execute(&mut *conn)
             .await?;
     }
+    waiting.notices.write(conn).await?;
     sqlx::query("COMMIT").execute(conn).await.map(|_| ())
 }
 

@@ -45,6 +45,7 @@ pub(super) enum PeopleDeed {
     End {
         hash: Digest,
     },
+    Posted(Box<super::Posted>),
 }
 
 fn word(how: SignIn) -> &'static str {
@@ -95,6 +96,7 @@ pub(super) async fn carry_out(conn: &mut SqliteConnection, deed: PeopleDeed) -> 
                 .bind(session.created.0)
                 .bind(session.expires.0)
         }
+        PeopleDeed::Posted(posted) => return super::slack::write(conn, *posted).await,
         PeopleDeed::End { hash } => {
             sqlx::query("DELETE FROM session WHERE hash = ?1").bind(hash.0.to_vec())
         }

@@ -34,13 +34,18 @@ impl Tail {
     /// These are durable, in this order, and nothing came between them and what was pushed before.
     pub fn push<'a>(&self, rows: impl Iterator<Item = &'a RecordRow<'a>>) {
         let mut kept = self.lock();
+        let mut end = None;
         for row in rows {
             let last = kept.entries.back().map_or(row.position - 1, |e| e.position);
             match entry(row) {
                 Some(entry) if last + 1 == row.position => kept.push(entry),
                 Some(_) | None => *kept = Kept::default(),
             }
-            self.end.send_replace(row.position);
+            end = Some(row.position);
+        }
+        drop(kept);
+        if let Some(end) = end {
+            self.end.send_replace(end);
         }
     }
 

@@ -45,6 +45,9 @@ pub struct App {
     pub board: super::watch::Board,
     pub metrics: Metrics,
     pub bodies: Bodies,
+    /// How each channel of notices fares.
+    pub channels: super::outbox::Board,
+    pub(super) clicks: super::slack::Clicks,
     pub(super) doors: super::people::Doors,
     pub(super) looks: super::looks::Looks,
     /// This process, unlike any other and any earlier one.
@@ -152,6 +155,8 @@ impl App {
             board: super::watch::Board::default(),
             metrics: Metrics::default(),
             bodies: Bodies::default(),
+            channels: Default::default(),
+            clicks: Default::default(),
             doors: Default::default(),
             looks: Default::default(),
             owner: parts.owner,

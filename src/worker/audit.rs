@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 /// Records that come within this time are taken in together.
 const TOGETHER: Span = Span::millis(500);
 /// One round; the next begins where it ended.
-const ROUND: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_millis(50);
+/// Of the time at most one part in so many, so that a storm of alerts has the machine to itself. Whoever asks does not
+/// wait for this task: a question brings the index up to date first.
+const SHARE: u64 = 10;
 /// After an error.
 const AGAIN: Span = Span::secs(15);
 
@@ -47,9 +50,10 @@ pub async fn keep_index(app: Arc<App>, stop: CancellationToken) {
     let mut bell = app.store.follow();
     while !stop.is_cancelled() {
         bell.mark_unchanged();
+        let begun = app.world.now();
         let pause = match round(&app, index).await {
             Ok(true) => TOGETHER,
-            Ok(false) => Span::ZERO,
+            Ok(false) => Span(app.world.now().since(begun).0.saturating_mul(SHARE - 1)),
             Err(error) => {
                 tracing::warn!(%error, "the index of the journal could not be brought up to date");
                 AGAIN
@@ -77,7 +81,7 @@ async fn round(app: &App, index: &Index) -> Result<bool, IndexError> {
     match index.catch_up(head, ROUND).await {
         Ok(()) => Ok(true),
         Err(IndexError::Behind { at, of }) => {
-            tracing::info!(at, of, "the index of the journal is being made");
+            tracing::debug!(at, of, "the index of the journal is behind");
             Ok(false)
         }
         Err(error) => Err(error),

@@ -1,5 +1,6 @@
-//! The last deliveries that came in, by digest, as they were understood then. Intake leaves them here for triage, so
-//! that a storm costs no query and no second parsing for each. What is not here is read from the journal.
+//! The last deliveries that came in, by digest, as they were understood then. Intake leaves them here for triage and for
+//! their copies and repeats, so that a storm costs no query and no second parsing for each. What is not here is read from
+//! the journal.
 
 use crate::intake::{self, Delivery, IntakeError};
 use crate::kernel::domain::Digest;
@@ -28,6 +29,10 @@ impl Bodies {
         self.0.lock().expect("invariant: no panic while holding the lock")
     }
 
+    pub fn known(&self, digest: Digest) -> Option<Arc<Delivery>> {
+        self.lock().known.get(&digest).cloned()
+    }
+
     /// `delivery` is what the parser says about `bytes` bytes with this digest.
     pub fn remember(&self, digest: Digest, bytes: usize, delivery: Arc<Delivery>) {
         let mut kept = self.lock();
@@ -50,8 +55,7 @@ impl Bodies {
         journal: &Journal,
         digest: Digest,
     ) -> anyhow::Result<Result<Arc<Delivery>, IntakeError>> {
-        let known = self.lock().known.get(&digest).cloned();
-        if let Some(delivery) = known {
+        if let Some(delivery) = self.known(digest) {
             return Ok(Ok(delivery));
         }
         let bytes = journal.backend().content(digest).await?;

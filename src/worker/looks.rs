@@ -1,9 +1,9 @@
 //! Whether the plan that is offered would still be made: a look at everything, for a person who is about to decide. Asked
 //! for by the approval page. However many open it, things are looked at once in ten seconds for each run.
 
-use super::{App, dry_plan};
-use crate::kernel::domain::{Digest, Reason, RunId, Span, Time};
-use crate::kernel::engine::Run;
+use super::{App, CommandError, dry_plan};
+use crate::kernel::domain::{Actor, Digest, Reason, RunId, Span, Time};
+use crate::kernel::engine::{Command, Run};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,7 +43,29 @@ impl Looks {
     }
 }
 
+/// Once something is changed, a plan made anew is another one by itself; its steps are looked at one by one.
+pub fn can_compare(run: &Run) -> bool {
+    run.first_change.is_none()
+}
+
 impl App {
+    /// Between reading and deciding things may change: then the offer is taken back, a new one is made, and this is true.
+    pub async fn offer_is_stale(&self, run: &Run, digest: Digest, by: &Actor) -> Result<bool, CommandError> {
+        // What is not theirs to decide, or decided already, is for the engine to say, without a look.
+        let yes = Command::Approve { digest, accept_unfenced: vec![], solo: true };
+        if !can_compare(run) || run.decide(&yes, by, "to look", self.world.now()).is_err() {
+            return Ok(false);
+        }
+        // A look that fails is no reason to hold a person back: everything is looked at again before the first change.
+        let Ok(look) = self.look_again(run).await else { return Ok(false) };
+        if look.confirms(digest) {
+            return Ok(false);
+        }
+        let reason = "things changed between opening and clicking";
+        self.command(run.id(), &Command::Replan, by, reason).await?;
+        Ok(true)
+    }
+
     /// The last look, or a new one when that is older than ten seconds. Writes nothing.
     pub async fn look_again(&self, run: &Run) -> Result<Look, String> {
         let slot = self.looks.slot(run.id());

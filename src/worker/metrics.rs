@@ -1,7 +1,7 @@
 //! What is counted. No label carries a run, a fingerprint or anything else without bound.
 
 use crate::intake::{Delivery, Status};
-use crate::kernel::domain::{FenceWatchState, Outcome};
+use crate::kernel::domain::{FenceWatchState, Name, Outcome};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +16,8 @@ const REFUSALS: [&str; 14] = [
 ];
 
 type Labels = [(&'static str, &'static str); 1];
+type Notices = Family<[(&'static str, String); 2], Counter>;
+type NoticesWaiting = Family<[(&'static str, String); 1], Gauge>;
 
 pub struct Metrics {
     registry: Registry,
@@ -32,6 +34,9 @@ pub struct Metrics {
     breaker: Gauge,
     overrides: Gauge,
     changes: Gauge,
+    notices: Notices,
+    notices_waiting: NoticesWaiting,
+    heartbeats: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -81,6 +86,7 @@ impl Default for Metrics {
             "Changes begun within the hour, over all runs",
             changes.clone(),
         );
+        let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -96,10 +102,21 @@ impl Default for Metrics {
             breaker,
             overrides,
             changes,
+            notices,
+            notices_waiting,
+            heartbeats,
         };
         metrics.show_zeros();
         metrics
     }
+}
+
+fn of_notices(registry: &mut Registry) -> (Notices, NoticesWaiting, Family<Labels, Counter>) {
+    let (notices, waiting, heartbeats) = (Notices::default(), NoticesWaiting::default(), Family::default());
+    registry.register("notices", "Tries to tell a notice, by channel and end", notices.clone());
+    registry.register("notices_waiting", "Notices that wait, by channel", waiting.clone());
+    registry.register("heartbeats", "Signs of life, by end", heartbeats.clone());
+    (notices, waiting, heartbeats)
 }
 
 impl Metrics {
@@ -154,6 +171,26 @@ impl Metrics {
     pub fn rules(&self, overrides: usize, changes: u32) {
         self.overrides.set(i64::try_from(overrides).unwrap_or(i64::MAX));
         self.changes.set(i64::from(changes));
+    }
+
+    /// From its first day on each end can be counted.
+    pub fn channel(&self, channel: &Name) {
+        for end in ["told", "failed", "given_up", "too_old"] {
+            drop(self.notices.get_or_create(&[("channel", channel.to_string()), ("end", end.to_owned())]));
+        }
+    }
+
+    pub fn notice(&self, channel: &Name, end: &'static str) {
+        self.notices.get_or_create(&[("channel", channel.to_string()), ("end", end.to_owned())]).inc();
+    }
+
+    pub fn notices_waiting(&self, channel: &Name, count: usize) {
+        let gauge = self.notices_waiting.get_or_create(&[("channel", channel.to_string())]);
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn heartbeat(&self, sent: bool) {
+        self.heartbeats.get_or_create(&[("end", if sent { "sent" } else { "failed" })]).inc();
     }
 
     pub fn run_finished(&self, outcome: Outcome) {

@@ -12,6 +12,7 @@ mod host;
 mod http;
 mod intake;
 mod limits;
+mod notices;
 mod people;
 mod plans;
 mod playbook;

@@ -3,6 +3,6 @@
 mod approvals;
 mod browser;
 mod chromium;
-mod desk;
+pub mod desk;
 mod doors;
 mod pages;

@@ -54,11 +54,11 @@ async fn a_plan_is_shared_by_name_and_opens_one_run_which_is_its_own() {
     yard.until_finished(1).await;
     assert_eq!(yard.records("opened").await.len(), 1);
     let (status, problem) = run(&yard, &id).await;
-    assert_eq!((status, problem["code"].as_str()), (409, Some("PM4021")), "{problem}");
+    assert_eq!((status, problem["code"].as_str()), (409, Some("PM4031")), "{problem}");
     let (_, shown) = yard.server.get(&format!("/api/v1/plans/{id}")).await;
     assert_eq!(shown["state"], "used");
     let (code, text) = say(&yard, &["run", "--plan", &id, "--reason", "again", "--confirm=s0"]);
-    assert!(code == 6 && text.contains("PM4021") && text.contains("USED"), "{code} {text}");
+    assert!(code == 6 && text.contains("PM4031") && text.contains("USED"), "{code} {text}");
     let (code, text) = say(&yard, &["plan", "--show", &id, "-o", "md"]);
     assert!(code == 0 && text.starts_with("# PLAN ") && !text.contains("Run it"), "{code} {text}");
     yard.verified();
@@ -78,9 +78,9 @@ async fn a_plan_that_is_no_longer_true_is_refused_and_history_is_what_runs_took(
     assert!(yard.moved("s0"));
     // What the other plan would have done is done.
     let (status, problem) = run(&yard, &stale).await;
-    assert_eq!((status, problem["code"].as_str()), (409, Some("PM4020")), "{problem}");
+    assert_eq!((status, problem["code"].as_str()), (409, Some("PM4030")), "{problem}");
     let (code, text) = say(&yard, &["run", "--plan", &stale, "--reason", "again", "--confirm=s0"]);
-    assert!(code == 6 && text.contains("PM4020"), "{code} {text}");
+    assert!(code == 6 && text.contains("PM4030"), "{code} {text}");
     assert_eq!(yard.records("opened").await.len(), 1, "nothing was opened");
     yard.move_back("s0");
     let plan = planned(&yard).await;

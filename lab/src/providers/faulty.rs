@@ -36,6 +36,8 @@ pub enum Which {
 #[derive(Default)]
 struct State {
     planted: Vec<(Which, Mishap)>,
+    /// Raised when it opens: a straggler of before must not use up what was planted since.
+    opened: u32,
     writes: u32,
     reads: u32,
     /// Everything that came in, but for the headers that carry credentials.
@@ -104,11 +106,18 @@ impl Faulty {
         let guard = self.guard.clone();
         let listener = net::on_lab(async move { Ok(TcpListener::bind(at).await?) }).await?;
         let at = listener.local_addr()?;
+        let opened = {
+            let mut state = lock(&self.state);
+            state.opened += 1;
+            state.opened
+        };
         let task = net::runtime().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, guard) = (state.clone(), guard.clone());
                 // What goes wrong in one exchange is seen by its client.
-                tokio::spawn(async move { exchange(stream, upstream, &state, (is_write, guard)).await });
+                tokio::spawn(
+                    async move { exchange(stream, upstream, (&state, opened), (is_write, guard)).await },
+                );
             }
         });
         *lock(&self.acceptor) = Some(task.abort_handle());
@@ -156,7 +165,7 @@ impl Drop for Faulty {
 async fn exchange(
     mut stream: TcpStream,
     upstream: SocketAddr,
-    state: &Mutex<State>,
+    (state, opened): (&Mutex<State>, u32),
     (is_write, guard): (IsWrite, Option<Guard>),
 ) -> anyhow::Result<()> {
     let request = read(&mut stream).await?;
@@ -169,7 +178,7 @@ async fn exchange(
         }
         let body = String::from_utf8_lossy(&request.body).into_owned();
         state.seen.push(format!("{} {} {body}", request.method, request.path));
-        let at = state.planted.iter().position(|(of, _)| *of == which);
+        let at = state.planted.iter().position(|(of, _)| *of == which && state.opened == opened);
         at.map(|at| state.planted.remove(at).1)
     };
     let answer = match &mishap {
@@ -255,7 +264,7 @@ async fn forward(upstream: SocketAddr, request: Request) -> anyhow::Result<Answe
         }
     }
     let answer = call.send().await?;
-    let keep = ["content-type", "retry-after"];
+    let keep = ["content-type", "retry-after", "x-subject-token"];
     let headers = keep.iter().filter_map(|name| {
         Some(((*name).to_owned(), answer.headers().get(*name)?.to_str().ok()?.to_owned()))
     });

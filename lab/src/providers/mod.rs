@@ -1,20 +1,28 @@
-//! Providers of DNS: PowerDNS and moto's Route 53 are real servers; Cloudflare, DigitalOcean and OVHcloud are stateful
-//! fakes that speak the documented protocol and serve what they hold by a real PowerDNS. Before each stands a proxy
-//! that can go bad. Tests of single providers start what they need; a [`Lab`](crate::Lab) does not hold them.
+//! Providers: PowerDNS, moto's Route 53 and HAProxy are real servers; Cloudflare, DigitalOcean and OVHcloud are stateful
+//! fakes that speak the documented protocol, and serve what they hold of zones by a real PowerDNS. Before each stands a
+//! proxy that can go bad. Tests of single providers start what they need; a [`Lab`](crate::Lab) does not hold them.
 
 mod book;
 mod cloudflare;
 mod digitalocean;
+mod droplet;
 mod faulty;
+mod haproxy;
+mod line_gate;
 mod moto;
+mod openstack;
 mod ovh;
 mod powerdns;
 
 pub use book::{Book, Kept, set};
 pub use cloudflare::Cloudflare;
 pub use digitalocean::DigitalOcean;
+pub use droplet::Droplet;
 pub use faulty::{Faulty, Guard, Mishap, Which};
+pub use haproxy::Haproxy;
+pub use line_gate::LineGate;
 pub use moto::Moto;
+pub use openstack::Openstack;
 pub use ovh::Ovh;
 pub use powerdns::PowerDns;
 

@@ -16,6 +16,7 @@ pub(super) mod follow;
 pub mod freeze;
 pub mod lift;
 pub mod match_alert;
+pub mod notify;
 pub mod pass;
 pub mod plan;
 pub mod reject;
@@ -87,6 +88,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Override(args) => lift::run(args, &client(global, talk)?, talk).await?,
         Command::Ack(args) => ack::run(args, &client(global, talk)?, talk).await?,
         Command::Breaker(args) => breaker::run(args, &client(global, talk)?, talk).await?,
+        Command::Notify(args) => notify::run(args, &client(global, talk)?, talk).await?,
         Command::Why(args) => why::run(args, &client(global, talk)?, talk).await?,
     };
     Ok(exit.into())

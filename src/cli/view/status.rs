@@ -76,6 +76,7 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         let says = format!("DRIFTED after run {}: {}", run.run, run.drifted.join("; "));
         lines.push(look.paint(Paint::Bad, &clean(&says)));
     }
+    lines.extend(channels(doc, look));
     lines.push(String::new());
     lines.extend(match doc.playbooks.is_empty() {
         true => vec!["No playbooks are loaded: nothing can be started.".to_owned()],
@@ -89,6 +90,24 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
         &format!("pointsman {}   site: {site}   journal at {} ({hash})", doc.version, doc.head.position),
     ));
     lines
+}
+
+/// Only channels that do not work as they should.
+fn channels(doc: &StatusDoc, look: &Look) -> Vec<String> {
+    let bad = doc.channels.iter().filter(|(_, c)| c.failing_since.is_some() || c.skipped > 0);
+    bad.map(|(name, channel)| {
+        let says = clean(channel.says.as_deref().unwrap_or("it works again"));
+        let since = channel.failing_since.map(|at| format!(" since {}", look.date_time(at)));
+        let given_up = match channel.skipped {
+            0 => String::new(),
+            n => format!(", {} given up", counted(usize::try_from(n).unwrap_or(usize::MAX), "notice")),
+        };
+        let words = if since.is_some() { "notices do not arrive" } else { "notices" };
+        let since = since.unwrap_or_default();
+        let line = format!("CHANNEL {name}: {words}{since}, {} waiting{given_up}: {says}", channel.waiting);
+        look.paint(Paint::Bad, &line)
+    })
+    .collect()
 }
 
 /// What people are asked for, and by which command; what waits for this one is first.

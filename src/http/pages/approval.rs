@@ -4,11 +4,12 @@
 use super::super::Problem;
 use super::super::runs::refused;
 use super::sign_in::{SignedIn, bad_form, from_here};
-use super::view::{View, clock};
+use super::view::View;
 use super::{CSS, PageProblem, page, see};
 use crate::kernel::domain::{Actor, Digest, RunId, SignIn, Time};
 use crate::kernel::engine::{Command, Run};
-use crate::worker::{App, Ask, Look, locates};
+use crate::notify::words::clock;
+use crate::worker::{App, Ask, Look, can_compare, locates};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -130,11 +131,6 @@ async fn shown(app: &App, run: &Run, signed_in: Option<SignedIn>) -> Result<Resp
     Ok(page(StatusCode::OK, &ApprovalPage { css: CSS, view, fresh, desk, digest, until, need }))
 }
 
-/// Once something is changed, a plan made anew is another one by itself; its steps are looked at one by one.
-fn can_compare(run: &Run) -> bool {
-    run.first_change.is_none()
-}
-
 fn fresh(look: Result<Look, String>, offered: Digest, now: Time) -> Fresh {
     match look {
         Ok(look) if look.confirms(offered) => Fresh::Same(clock(look.at, now)),
@@ -227,19 +223,10 @@ fn command(run: &Run, sent: &Sent) -> Result<Command, Problem> {
 
 /// Between opening and clicking things may change: then the offer is taken back, and a new one is made.
 async fn as_it_was_shown(app: &App, run: &Run, digest: Digest, by: &Actor) -> Result<(), Problem> {
-    // What is not theirs to decide, or decided already, is for the engine to say, without a look.
-    let yes = Command::Approve { digest, accept_unfenced: vec![], solo: true };
-    if !can_compare(run) || run.decide(&yes, by, "to look", app.world.now()).is_err() {
+    let stale = app.offer_is_stale(run, digest, by).await;
+    if !stale.map_err(|error| refused(error, run.id().as_str()))? {
         return Ok(());
     }
-    // A look that fails is no reason to hold a person back: everything is looked at again before the first change.
-    let Ok(look) = app.look_again(run).await else { return Ok(()) };
-    if look.confirms(digest) {
-        return Ok(());
-    }
-    let reason = "things changed between opening and clicking";
-    let told = app.command(run.id(), &Command::Replan, by, reason).await;
-    told.map_err(|error| refused(error, run.id().as_str()))?;
     Err(Problem::new(
         StatusCode::CONFLICT,
         "PM4018",

@@ -11,18 +11,22 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A whole zone of a hundred thousand records fits.
 const MAX_BODY: usize = 32 << 20;
+/// Each request has a shorter time of its own.
+const LONGEST: Duration = Duration::from_secs(60);
 /// When a provider limits and does not say for how long.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub struct Api {
     clients: Clients,
+    /// To make one costs more than a call. It keeps no connection, so that none is used twice.
+    client: OnceLock<reqwest::Client>,
     /// Base URL → no request before this.
     closed: Mutex<BTreeMap<String, Instant>>,
 }
@@ -65,16 +69,41 @@ impl Api {
     }
 
     pub async fn call(&self, request: Request<'_>, within: Duration) -> Answer {
+        self.call_for_header(request, "", within).await.0
+    }
+
+    /// The answer, and one header of it.
+    pub async fn call_for_header(
+        &self,
+        request: Request<'_>,
+        header: &str,
+        within: Duration,
+    ) -> (Answer, Option<String>) {
         if let Some(left) = self.still_closed(request.base) {
             let says = format!("it takes no requests for another {} s; none was sent", left.as_secs() + 1);
-            return Answer::Limited { after: Some(span(left)), says };
+            return (Answer::Limited { after: Some(span(left)), says }, None);
         }
-        let answer = self.send(&request, within).await;
+        let (answer, found) = match self.send(&request, within).await {
+            Ok((status, headers, body)) => {
+                let found = headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned);
+                (read(status, retry_after(&headers), &body), found)
+            }
+            Err(answer) => (answer, None),
+        };
         if let Answer::Limited { after, .. } = &answer {
             let pause = after.map_or(PAUSE, |after| after.as_duration());
             self.closed().insert(request.base.to_owned(), Instant::now() + pause);
         }
-        answer
+        (answer, found)
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let builder = self.clients.builder(LONGEST).map_err(|failed| failed.says)?;
+        let made = builder.build().map_err(|e| words(&e))?;
+        Ok(self.client.get_or_init(|| made))
     }
 
     fn still_closed(&self, base: &str) -> Option<Duration> {
@@ -83,13 +112,14 @@ impl Api {
         (!left.is_zero()).then_some(left)
     }
 
-    async fn send(&self, request: &Request<'_>, within: Duration) -> Answer {
-        let built = self.clients.builder(within).map_err(|failed| failed.says);
-        let client = match built.and_then(|builder| builder.build().map_err(|e| words(&e))) {
-            Ok(client) => client,
-            Err(says) => return Answer::NotSent { retry: false, says },
-        };
-        let mut out = client.request(request.method.clone(), &request.url);
+    /// Status, headers and body; else what the lack of them proves.
+    async fn send(
+        &self,
+        request: &Request<'_>,
+        within: Duration,
+    ) -> Result<(u16, HeaderMap, Vec<u8>), Answer> {
+        let client = self.client().map_err(|says| Answer::NotSent { retry: false, says })?;
+        let mut out = client.request(request.method.clone(), &request.url).timeout(within);
         for (name, value) in &request.headers {
             out = out.header(*name, value);
         }
@@ -99,32 +129,35 @@ impl Api {
         let mut response = match out.send().await {
             Ok(response) => response,
             Err(e) if e.is_builder() => {
-                return Answer::NotSent { retry: false, says: words(&e.without_url()) };
+                return Err(Answer::NotSent { retry: false, says: words(&e.without_url()) });
             }
             Err(e) => {
                 let connecting = e.is_connect();
                 let lost = failed(e);
                 let says = format!("{}: {}", lost.layer.as_str(), lost.says);
-                return match lost.layer {
+                return Err(match lost.layer {
                     _ if !connecting => Answer::Doubt(says),
                     Layer::Tls => Answer::NotSent { retry: false, says },
                     _ => Answer::NotSent { retry: true, says },
-                };
+                });
             }
         };
-        let (status, after) = (response.status().as_u16(), retry_after(response.headers()));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut body = vec![];
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(e) => return Answer::Doubt(format!("its answer broke off: {}", words(&e.without_url()))),
+                Err(e) => {
+                    let says = format!("its answer broke off: {}", words(&e.without_url()));
+                    return Err(Answer::Doubt(says));
+                }
             }
             if body.len() > MAX_BODY {
-                return Answer::Doubt(format!("its answer is longer than {MAX_BODY} bytes"));
+                return Err(Answer::Doubt(format!("its answer is longer than {MAX_BODY} bytes")));
             }
         }
-        read(status, after, &body)
+        Ok((status, headers, body))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Zones that a provider serves, changed through its API. One action for all of them: [`record`] observes, plans and
 //! applies; each provider's file is only its wire. The registry calls [`bind`].
 
-mod api;
+pub(super) mod api;
 mod by_hand;
 mod cloudflare;
 mod digitalocean;
+pub(super) mod end;
 mod nature;
 mod ovh;
 mod params;
@@ -18,6 +19,7 @@ mod route53;
 mod set;
 mod wire;
 
+pub use api::Api;
 pub use port::{Look, Port, Seen, Write, Written};
 pub use set::{Alias, Failover, Held, Key, Routing};
 pub use wire::Wire;

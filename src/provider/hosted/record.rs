@@ -2,10 +2,11 @@
 //! providers differ in their wire and in [`Nature`](super::nature::Nature). Seen at the API and at every authoritative
 //! server that is named.
 
+use super::end::{Codes, Limited};
 use super::nature;
 use super::params::With;
 use super::plan;
-use super::port::{Look, Port, Seen, Write, Written};
+use super::port::{Look, Port, Seen, Write};
 use super::set::{Held, Key};
 use crate::kernel::domain::{CallEnd, Fact, Name, Observation, Span, StepPlan, Time};
 use crate::kernel::journal::Permit;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 const ASK: Span = Span::secs(10);
 const CALL: Span = Span::secs(20);
+const CODES: Codes = Codes { refused: "PM4116", not_sent: "PM4117", doubt: "PM4118", limited: "PM4119" };
 
 pub struct HostedRecord {
     pub kind: Name,
@@ -117,12 +119,7 @@ impl HostedRecord {
     }
 
     /// One conditional write. `Err`: the provider asks to wait.
-    async fn write(
-        &self,
-        ctx: &Ctx,
-        before: &[Held],
-        after: &[Held],
-    ) -> Result<CallEnd, (Option<Span>, String)> {
+    async fn write(&self, ctx: &Ctx, before: &[Held], after: &[Held]) -> Result<CallEnd, Limited> {
         let nature = nature::of(&self.with.zone);
         let looked = ctx.now();
         let handle = if nature.compares {
@@ -134,21 +131,8 @@ impl HostedRecord {
             }
         };
         let write = Write { before, after, handle: &handle };
-        Ok(match self.port.write(&self.with.zone, write, CALL.min(ctx.left())).await {
-            Written::Done(mut detail) => {
-                // What somebody else writes in here is lost, and nothing at the remote can tell.
-                if !nature.compares {
-                    detail["window_ms"] = json!(ctx.now().since(looked).as_duration().as_millis() as u64);
-                }
-                CallEnd::applied(detail)
-            }
-            Written::Refused { says } => CallEnd::rejected(false, format!("PM4116: {says}")),
-            Written::Limited { after, says } => return Err((after, says)),
-            Written::NotSent { retry, says } => {
-                CallEnd::rejected(retry, format!("PM4117: nothing was sent: {says}"))
-            }
-            Written::Doubt(says) => CallEnd::indeterminate(format!("PM4118: {says}")),
-        })
+        let written = self.port.write(&self.with.zone, write, CALL.min(ctx.left())).await;
+        CODES.end(written, (!nature.compares).then(|| ctx.now().since(looked)))
     }
 }
 
@@ -255,17 +239,7 @@ impl Action for HostedRecord {
                 }
                 _ => return CallEnd::rejected(false, "PM4104: the change on record is no set of records"),
             };
-            let (wait, says) = match self.write(ctx, &before, &after).await {
-                Ok(end) => return end,
-                Err(limited) => limited,
-            };
-            // The provider named the time: wait for it once, if there is as much, and begin with a new look.
-            let wait = wait.filter(|wait| wait.0 + CALL.0 <= ctx.left().0);
-            let again = match wait {
-                Some(wait) if ctx.sleep(wait).await => self.write(ctx, &before, &after).await,
-                _ => Err((None, says)),
-            };
-            again.unwrap_or_else(|(_, says)| CallEnd::rejected(true, format!("PM4119: {says}")))
+            CODES.patiently(ctx, CALL, || self.write(ctx, &before, &after)).await
         }
         .boxed()
     }

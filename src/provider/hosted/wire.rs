@@ -7,17 +7,23 @@ use crate::config::{Account, HostedTarget};
 use crate::kernel::domain::Span;
 use crate::provider::dns::NoAnswer;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use std::sync::Arc;
 use tokio::time::timeout;
 
 #[derive(Default)]
 pub struct Wire {
-    api: Api,
+    /// Shared with the resources: what an account is limited by, it is limited by in both.
+    api: Arc<Api>,
     ovh: ovh::Sessions,
     #[cfg(feature = "provider-route53")]
     route53: super::route53::Client,
 }
 
 impl Wire {
+    pub fn new(api: Arc<Api>) -> Wire {
+        Wire { api, ..Wire::default() }
+    }
+
     async fn look(&self, zone: &HostedTarget, look: Look<'_>, within: Span) -> Result<Seen, NoAnswer> {
         let span = within.as_duration();
         match &zone.account {

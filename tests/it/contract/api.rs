@@ -5,6 +5,7 @@ use super::records;
 use crate::remote::Remote;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use lab::providers::{Faulty, Guard, Mishap, Which};
+use pointsman::kernel::domain::Fact;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -14,6 +15,12 @@ pub trait Place: Send + Sync {
     fn nature(&self) -> Nature;
     /// The configuration of `target`, with the API at this base.
     fn config(&self, base: &str, secrets: &std::path::Path) -> String;
+    fn with(&self) -> Value {
+        records::wanted()
+    }
+    fn given(&self) -> Vec<Fact> {
+        vec![]
+    }
     fn reset(&self) -> BoxFuture<'_, ()>;
     fn standing(&self) -> BoxFuture<'_, Value>;
     fn by_hand(&self) -> BoxFuture<'_, ()>;
@@ -68,7 +75,10 @@ impl<P: Place> Fixture for Api<P> {
         Api::remote(self)
     }
     fn with(&self) -> Value {
-        records::wanted()
+        self.place.with()
+    }
+    fn given(&self) -> Vec<Fact> {
+        self.place.given()
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         self.place.reset()

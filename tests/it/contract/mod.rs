@@ -6,6 +6,8 @@
 mod api;
 mod fakes;
 mod fixture;
+mod haproxy;
+mod machines;
 mod modelled;
 mod moto;
 mod powerdns;
@@ -49,6 +51,13 @@ under_contract! {
     "ovh.record" ovh_modelled modelled::hosted("ovh");
     "ovh.record" ovh_fake fakes::ovh(false).await;
     "ovh.record" ovh_fake_with_a_service_account fakes::ovh(true).await;
+    "haproxy.server" haproxy_modelled modelled::haproxy();
+    "haproxy.server" haproxy_real haproxy::start().await;
+    "ovh.instance" ovh_instance_modelled modelled::machine("ovh.instance");
+    "ovh.instance" ovh_instance_fake machines::ovh(false).await;
+    "ovh.instance" ovh_instance_fake_with_a_user machines::ovh(true).await;
+    "digitalocean.droplet" droplet_modelled modelled::machine("digitalocean.droplet");
+    "digitalocean.droplet" droplet_fake machines::droplet().await;
 }
 
 #[test]

@@ -12,7 +12,7 @@ use pointsman::provider::postgres::Endpoint;
 use pointsman::provider::postgres::sampler::{Ring, sample};
 use pointsman::provider::{Owner, Ports, ProviderRegistry};
 use pointsman::simulated::postgres::{Servers, World};
-use pointsman::simulated::{DnsModel, Fault, Hook, HostModel, HostedModel};
+use pointsman::simulated::{DnsModel, Fault, Hook, HostModel, HostedModel, ResourceModel};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -308,5 +308,54 @@ pub fn hosted(provider: &'static str) -> Modelled {
         }
     });
     fixture.nature = Nature { compares: provider == "route53", api: true, ..LOCAL };
+    fixture
+}
+
+/// A resource that stands there with `before`, and that somebody else brings to `theirs`.
+fn resource(kind: &'static str, config: &str, with: Value, states: [Value; 2], evidence: Value) -> Modelled {
+    let mut fixture = Modelled::new(kind, config, with, move |switch| {
+        let fields = |state: &Value| state.as_object().expect("a table of fields").clone();
+        let (before, theirs, evidence) = (fields(&states[0]), fields(&states[1]), evidence.clone());
+        let model = Arc::new(ResourceModel::new(switch));
+        model.put("target", before, evidence.clone());
+        let (of_ports, of_standing, of_hand) = (model.clone(), model.clone(), model);
+        Model {
+            ports: Box::new(move |ports| ports.resource = of_ports.clone()),
+            standing: Box::new(move || json!(of_standing.holds("target"))),
+            by_hand: Some(Box::new(move || of_hand.put("target", theirs.clone(), evidence.clone()))),
+            samples: Arc::new(Ring::new(10)),
+        }
+    });
+    fixture.nature = Nature { compares: false, ..LOCAL };
+    fixture
+}
+
+pub fn haproxy() -> Modelled {
+    let config = "[targets.target]\nkind = \"haproxy\"\nsockets = [\"/a.sock\", \"192.0.2.1:9999\"]\n";
+    let both = |state: &str| {
+        let one = json!({ "state": state, "weight": 100, "held": null });
+        json!({ "/a.sock": one, "192.0.2.1:9999": one })
+    };
+    let of = json!({ "others": 1, "sessions": 0, "status": "UP" });
+    let evidence = json!({ "/a.sock": of, "192.0.2.1:9999": of });
+    let with = json!({ "server": "app/eu", "state": "maint" });
+    resource("haproxy.server", config, with, [both("ready"), both("drain")], evidence)
+}
+
+pub fn machine(kind: &'static str) -> Modelled {
+    let config = match kind {
+        "ovh.instance" => {
+            "[targets.target]\nkind = \"ovh_instance\"\nsite = \"gra\"\nregion = \"GRA11\"\ninstance = \"6f70-1\"\n\
+             application_credential_id = \"c\"\napplication_credential_secret = { env = \"NOT_READ_HERE\" }\n"
+        }
+        _ => {
+            "[targets.target]\nkind = \"digitalocean_droplet\"\nsite = \"gra\"\ndroplet = 3164494\n\
+             token = { env = \"NOT_READ_HERE\" }\n"
+        }
+    };
+    let power = |power: &str| json!({ "name": "pg-gra-1", "power": power });
+    let mut fixture = resource(kind, config, json!({}), [power("on"), power("suspended")], json!({}));
+    fixture.nature.api = true;
+    fixture.given = vec![Fact::Down { site: "gra".into() }];
     fixture
 }

@@ -392,10 +392,14 @@ async fn the_plan_says_what_it_depends_on(bench: &Bench<'_>) {
         let good = |effect: &Effect| matches!(effect, Effect::Records { after, .. } if !after.is_empty());
         assert!(!told.is_empty() && told.iter().all(good), "{told:?}");
     }
-    if bench.fixture.nature().api {
+    let kind = bench.fixture.kind();
+    if bench.fixture.nature().api || kind == "haproxy.server" {
         let change = bench.change().await;
+        let (of, on) =
+            if kind == "haproxy.server" { ("data", "no region") } else { ("control", "depends on") };
+        let plane = format!("a {of}-plane act");
         assert!(
-            change.warnings.iter().any(|text| text.contains("control-plane act")),
+            change.warnings.iter().any(|text| text.contains(&plane) && text.contains(on)),
             "{:?}",
             change.warnings
         );

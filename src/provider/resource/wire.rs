@@ -1,0 +1,97 @@
+//! The real remotes behind one port: each call goes to the file of the resource's kind.
+
+use super::digitalocean::Droplet;
+use super::haproxy_wire::Server;
+use super::openstack::{Instance, Sessions};
+use super::port::{Part, Port, Resource, Seen, Write};
+use crate::config::ResourceTarget;
+use crate::kernel::domain::Span;
+use crate::provider::dns::NoAnswer;
+use crate::provider::hosted::{Api, Written};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[derive(Default)]
+pub struct Wire {
+    api: Arc<Api>,
+    openstack: Sessions,
+}
+
+/// A resource of one kind with the part of another: `bind` makes none.
+const MIXED: &str = "the resource has no such part";
+
+impl Wire {
+    pub fn new(api: Arc<Api>) -> Wire {
+        Wire { api, ..Wire::default() }
+    }
+
+    fn instance<'a>(&'a self, target: &'a ResourceTarget, within: Duration) -> Option<Instance<'a>> {
+        let ResourceTarget::OvhInstance { auth_url, region, instance, login } = target else { return None };
+        let (api, sessions) = (self.api.as_ref(), &self.openstack);
+        Some(Instance { api, sessions, auth_url, region, id: instance, login, within })
+    }
+
+    fn droplet<'a>(&'a self, target: &'a ResourceTarget, within: Duration) -> Option<Droplet<'a>> {
+        let ResourceTarget::DigitaloceanDroplet { api: base, droplet, token } = target else { return None };
+        Some(Droplet { api: &self.api, base, id: *droplet, token, within })
+    }
+
+    async fn look(&self, resource: &Resource, within: Duration) -> Result<Seen, NoAnswer> {
+        if let (ResourceTarget::Haproxy { sockets }, Some(server)) =
+            (&resource.target, server(&resource.part))
+        {
+            return server.read(sockets, within).await;
+        }
+        if let Some(instance) = self.instance(&resource.target, within) {
+            return instance.read().await;
+        }
+        match self.droplet(&resource.target, within) {
+            Some(droplet) => droplet.read().await,
+            None => Err(NoAnswer { layer: "local", says: MIXED.into() }),
+        }
+    }
+
+    async fn change(&self, resource: &Resource, write: Write<'_>, within: Duration) -> Written {
+        if let (ResourceTarget::Haproxy { sockets }, Some(server)) =
+            (&resource.target, server(&resource.part))
+        {
+            return server.write(sockets, write, within).await;
+        }
+        if let Some(instance) = self.instance(&resource.target, within) {
+            return instance.write(write).await;
+        }
+        match self.droplet(&resource.target, within) {
+            Some(droplet) => droplet.write(write).await,
+            None => Written::NotSent { retry: false, says: MIXED.into() },
+        }
+    }
+}
+
+fn server(part: &Part) -> Option<Server<'_>> {
+    match part {
+        Part::Whole => None,
+        Part::Server { backend, server, sessions } => Some(Server { backend, server, sessions: *sessions }),
+    }
+}
+
+impl Port for Wire {
+    fn read<'a>(&'a self, resource: &'a Resource, within: Span) -> BoxFuture<'a, Result<Seen, NoAnswer>> {
+        async move {
+            let late = || NoAnswer { layer: "http", says: format!("no whole answer within {within}") };
+            let look = self.look(resource, within.as_duration());
+            timeout(within.as_duration(), look).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn write<'a>(&'a self, resource: &'a Resource, write: Write<'a>, within: Span) -> BoxFuture<'a, Written> {
+        async move {
+            let late = || Written::Doubt(format!("no whole answer within {within}"));
+            let change = self.change(resource, write, within.as_duration());
+            timeout(within.as_duration(), change).await.unwrap_or_else(|_| late())
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,9 @@
+//! Notices through the real server to receivers that check what they get: order, duplicates, silence, poison, and that no run
+//! waits for any of it.
+
+mod hooks;
+mod mail;
+mod pager;
+mod scene;
+mod signs;
+mod slack;
