@@ -15,6 +15,7 @@ mod intake;
 mod limits;
 mod notices;
 mod people;
+mod plans;
 mod playbook;
 mod postgres;
 mod remote;
