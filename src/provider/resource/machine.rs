@@ -10,6 +10,7 @@ use crate::kernel::domain::{Fact, Name, Settle, Span, Spec, StepPlan, Undo};
 use crate::provider::params::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +23,8 @@ struct Machine {
     spec: Spec,
     target: ResourceTarget,
     site: Name,
+    /// What may run on it: a proof about a server of another site says nothing about this machine.
+    neighbours: BTreeSet<Name>,
     wanted: Power,
 }
 
@@ -39,19 +42,21 @@ pub fn read(spec: &Spec, config: &Config) -> Result<(Resource, Box<dyn Kind>), V
     }
     params.done()?;
     let (target, site) = target.zip(site).ok_or_else(Vec::new)?;
+    let neighbours = config.targets.iter().filter(|(_, other)| other.site.as_ref() == Some(&site));
+    let neighbours = neighbours.map(|(name, _)| name.clone()).collect();
     let resource = Resource { name: spec.target.clone(), target: target.clone(), part: Part::Whole };
-    Ok((resource, Box::new(Machine { spec: spec.clone(), target, site, wanted })))
+    Ok((resource, Box::new(Machine { spec: spec.clone(), target, site, neighbours, wanted })))
 }
 
 impl Machine {
     /// What runs on it may be alive, and only places outside can say that nobody is served. A fence that is put up
-    /// again stands on the proof that another primary superseded this one.
+    /// again stands on the proof that another primary superseded one of this site.
     fn may_be_cut(&self, given: &[Fact]) -> bool {
-        let lets = |fact: &Fact| match fact {
+        given.iter().any(|fact| match fact {
             Fact::Down { site } => *site == self.site,
-            other => matches!(other, Fact::Superseded { .. }),
-        };
-        given.iter().any(lets)
+            Fact::Superseded { target, .. } => self.neighbours.contains(target),
+            _ => false,
+        })
     }
 }
 

@@ -40,7 +40,9 @@ impl Place for Do {
     fn config(&self, base: &str, secrets: &Path) -> String {
         let (token, id) = (secret(secrets, "token", self.0.token), self.0.id);
         format!(
-            "[targets.target]\nkind = \"digitalocean_droplet\"\nsite = \"gra\"\napi = \"{base}\"\ndroplet = {id}\ntoken = {token}\n"
+            "[targets.target]\nkind = \"digitalocean_droplet\"\nsite = \"gra\"\napi = \"{base}\"\ndroplet = {id}\ntoken = {token}\n\
+             [targets.pg-gra]\nkind = \"host\"\nsite = \"gra\"\nlocal = true\n\
+             [targets.pg-par]\nkind = \"host\"\nsite = \"par\"\nlocal = true\n"
         )
     }
     fn with(&self) -> Value {
@@ -99,8 +101,15 @@ async fn a_machine_whose_site_is_not_down_stays_on() {
         let plan = remote.plan_given(&action, &given).await;
         assert!(matches!(plan, StepPlan::Refuse(_)) && why(&plan).contains("PM4410"), "{given:?}: {plan:?}");
     }
-    let superseded = Fact::Superseded { target: "pg-gra".into(), by: "pg-sbg".into() };
-    assert!(matches!(remote.plan_given(&action, &[superseded]).await, StepPlan::Change(_)));
+    let superseded = |name: &str| [Fact::Superseded { target: name.into(), by: "pg-sbg".into() }];
+    for elsewhere in ["pg-par", "nobody knows it"] {
+        let plan = remote.plan_given(&action, &superseded(elsewhere)).await;
+        assert!(
+            matches!(plan, StepPlan::Refuse(_)) && why(&plan).contains("PM4410"),
+            "{elsewhere}: {plan:?}"
+        );
+    }
+    assert!(matches!(remote.plan_given(&action, &superseded("pg-gra")).await, StepPlan::Change(_)));
 }
 
 /// The ladder goes on after it: what stands between on and off proves nothing.
