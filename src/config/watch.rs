@@ -43,4 +43,15 @@ pub struct Source {
     pub user: Option<String>,
     pub password: Option<SecretRef>,
     pub bearer: Option<SecretRef>,
+    /// What it signs its deliveries with.
+    pub signing_secret: Option<SecretRef>,
+    /// Still good while the secret is being changed.
+    pub previous_signing_secret: Option<SecretRef>,
+}
+
+impl Source {
+    /// All that a delivery may be signed with.
+    pub fn signing_secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.signing_secret.iter().chain(&self.previous_signing_secret)
+    }
 }

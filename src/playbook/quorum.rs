@@ -147,7 +147,7 @@ fn still_firing(sink: &Sink, playbook: &Playbook, config: &Config, way: &super::
             sink.unknown(code::UNKNOWN_NAME, args.value_at("or"), says, or, known);
         }
     }
-    if playbook.triggers.iter().all(|trigger| trigger.alertmanager.is_none() && trigger.when.is_none()) {
+    if playbook.triggers.iter().all(|trigger| trigger.is_empty()) {
         let says = "there is no trigger, so there is no alert that could still be firing";
         sink.error(code::BAD_VALUE, args.at.clone(), says);
     }
