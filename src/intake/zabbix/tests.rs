@@ -12,6 +12,16 @@ const UPDATE: &str = include_str!("../../../tests/fixtures/zabbix-6.0/zbx-002.bo
 const RECOVERY: &str = include_str!("../../../tests/fixtures/zabbix-6.0/zbx-004.body.json");
 const NEXT: &str = include_str!("../../../tests/fixtures/zabbix-6.0/zbx-005.body.json");
 const NEXT_RECOVERY: &str = include_str!("../../../tests/fixtures/zabbix-6.0/zbx-006.body.json");
+/// As our own media type sent them from Zabbix 6.0.14: event 24 from its problem to its recovery, and event 26, whose trigger
+/// was disabled.
+const SENT_BY_US: [&str; 6] = [
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-problem.body.json"),
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-update.body.json"),
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-repeat.body.json"),
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-recovery.body.json"),
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-other-problem.body.json"),
+    include_str!("../../../tests/fixtures/zabbix-6.0/media-type-other-cancelled.body.json"),
+];
 /// When the problem began, as the capture's own clock says, and when it was sent.
 const BEGAN: i64 = 1_795_219_979;
 const SENT: i64 = 1_795_219_983;
@@ -128,6 +138,34 @@ fn an_update_alone_starts_nothing_and_says_what_it_is() {
     // Of a problem that is over it says so, as a recovery does.
     let closing = with(UPDATE, json!({ "event_value": "0" }));
     assert_eq!(only(&closing).status, Status::Resolved);
+}
+
+#[test]
+fn what_our_media_type_really_sent_means_what_it_was() {
+    let mut story = Story::default();
+    let meant: Vec<Vec<Meaning>> = SENT_BY_US.iter().map(|body| story.tell_body(body)).collect();
+    let wanted = [
+        vec![Meaning::Opened(id(24))],
+        vec![],
+        vec![Meaning::Refreshed(id(24))],
+        vec![Meaning::Closed(id(24))],
+        vec![Meaning::Opened(id(26))],
+        vec![Meaning::Closed(id(26))],
+    ];
+    assert_eq!(meant, wanted);
+    let [problem, _, repeat, recovery, ..] = SENT_BY_US;
+    let began = only(problem).starts.unwrap();
+    // 16:39:20 in that server's zone, which was UTC; told again a minute later, and at the end.
+    assert_eq!(began, Time(1_795_279_160_000_000));
+    for later in [repeat, recovery] {
+        let again = only(later).starts.unwrap();
+        assert!(began.since(again).0.max(again.since(began).0) <= 2_000_000, "{again:?}");
+    }
+    let labels = only(problem).labels;
+    assert_eq!((labels["tag.cluster"].as_str(), labels["tag.region"].as_str()), ("billing\nshop", "eu-west"));
+    assert_eq!(labels["host_name"], "DB primary – Größe 😀");
+    let Some(Record::OccurrenceClosed { says, .. }) = story.records.last() else { panic!() };
+    assert!(says.contains("withdrew") && says.contains("disabled."), "{says}");
 }
 
 #[test]
