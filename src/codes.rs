@@ -164,6 +164,8 @@ pages! {
     "PM4018" "Things changed between opening and clicking"
     "PM4020" "The channel did not take the test notice"
     "PM4021" "A click in Slack was not taken"
+    "PM4030" "The plan is too old, or no longer true"
+    "PM4031" "The plan was used"
     "PM4100" "What was recorded of a zone cannot be read"
     "PM4101" "An authoritative server gave no usable answer"
     "PM4102" "The authoritative servers do not hold the same"

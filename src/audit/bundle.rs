@@ -19,6 +19,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const SCHEMA: &str = "pointsman.bundle/v1";
+/// Version of this program: whose words the readable part is in.
+const OURS: &str = env!("CARGO_PKG_VERSION");
 /// Longest stretch of the chain in one bundle.
 const LINKS: u64 = 1_000_000;
 const PAGE: u32 = 1_000;
@@ -131,7 +133,7 @@ pub async fn make_bundle(
         run: id.clone(),
         service: spec.service.clone(),
         playbook: spec.playbook.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
+        version: OURS.into(),
         manifest: BTreeMap::new(),
         playbook_text: spec.text.clone(),
         report,

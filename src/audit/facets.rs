@@ -9,6 +9,9 @@ use crate::kernel::domain::{
 use crate::kernel::engine::tell::tell;
 use serde_json::Value;
 
+#[cfg(test)]
+mod tests;
+
 /// One record's named columns. None: it has no such thing, and no value fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facets([Option<String>; Word::ALL.len()]);
@@ -53,12 +56,10 @@ pub fn facets(stamped: &Stamped, run: Option<&Resolved>) -> Facets {
         facets.set(Word::Playbook, &run.playbook).set(Word::Service, &run.service);
     }
     of_step(&mut facets, &stamped.record, run);
-    of_people(&mut facets, &stamped.record);
-    of_the_rest(&mut facets, &stamped.record);
     facets
 }
 
-/// Records that speak of one item of a run.
+/// Records that speak of one item of a run; the others are handed on. The last in the row names every kind that is left.
 fn of_step(facets: &mut Facets, record: &Record, run: Option<&Resolved>) {
     let mut item = |id: ItemId, rung: u8| {
         let item = run.and_then(|run| run.items.get(usize::from(id)));
@@ -114,7 +115,7 @@ fn of_step(facets: &mut Facets, record: &Record, run: Option<&Resolved>) {
         Record::Planned(sheet) => {
             facets.set(Word::Object, sheet.digest.short());
         }
-        _ => {}
+        other => of_people(facets, other),
     }
 }
 
@@ -147,10 +148,10 @@ fn of_people(facets: &mut Facets, record: &Record) {
             facets.set(Word::Actor, person).set(Word::Via, Via::Web.as_str());
         }
         Record::Overridden(lifted) => {
-            facets.by(&lifted.by).set(Word::Service, &lifted.service);
+            facets.by(&lifted.by).set(Word::Service, &lifted.service).set(Word::Object, lifted.rule);
         }
-        Record::OverrideEnded { by, service, .. } => {
-            facets.by(by).set(Word::Service, service);
+        Record::OverrideEnded { by, service, rule, .. } => {
+            facets.by(by).set(Word::Service, service).set(Word::Object, rule);
         }
         Record::Frozen { by, service, .. } => {
             facets.by(by);
@@ -166,7 +167,7 @@ fn of_people(facets: &mut Facets, record: &Record) {
                 facets.set(Word::Service, service);
             }
         }
-        _ => {}
+        other => of_the_rest(facets, other),
     }
 }
 
@@ -217,7 +218,39 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
         Record::BreakerTripped { .. } => {
             facets.set(Word::Result, "tripped");
         }
-        _ => {}
+        Record::Taken { owner, .. } | Record::Claimed { owner, .. } | Record::Started { owner, .. } => {
+            facets.set(Word::Actor, owner).set(Word::Via, Via::Internal.as_str());
+        }
+        Record::Asked { digest, .. } => {
+            facets.set(Word::Object, digest.short());
+        }
+        Record::Undoing { .. } => {
+            facets.set(Word::Result, "undoing");
+        }
+        Record::Sealed { before, .. } => {
+            facets.set(Word::Object, before);
+        }
+        // A clock has nothing but its sentence; the others were taken before it came to this.
+        Record::Clock { .. }
+        | Record::Observed { .. }
+        | Record::Intended { .. }
+        | Record::Ended { .. }
+        | Record::Parked { .. }
+        | Record::CommitWindow { .. }
+        | Record::Finished { .. }
+        | Record::Planned(_)
+        | Record::Opened(_)
+        | Record::Decided { .. }
+        | Record::NotOpened { .. }
+        | Record::Told { .. }
+        | Record::Acknowledged { .. }
+        | Record::BreakerReset { .. }
+        | Record::Passed { .. }
+        | Record::SignedIn { .. }
+        | Record::Overridden(_)
+        | Record::OverrideEnded { .. }
+        | Record::Frozen { .. }
+        | Record::Thawed { .. } => {}
     }
 }
 
@@ -246,6 +279,7 @@ pub fn words(stamped: &Stamped, run: Option<&Resolved>) -> String {
         }
         Record::Loaded { problems, .. } => problems.iter().for_each(|p| text.push_str(&format!("\n{p}"))),
         Record::Finished { by_hand, .. } => by_hand.iter().for_each(|p| text.push_str(&format!("\n{p}"))),
+        // The others have all of it in their sentence.
         _ => {}
     }
     let end = (0..=TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);

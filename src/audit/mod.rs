@@ -14,5 +14,5 @@ pub use bundle::{Bundle, BundleReport, MakeError, make_bundle, read_bundle, veri
 pub use facets::{Facets, call_result, facets, words};
 pub use filter::{Filter, FilterError, Pattern, Term, Text, When, Word, parse};
 pub use index::{Found, Index, IndexError, Page};
-pub use report::{Report, changes, guards, html, markdown, report};
+pub use report::{Report, changes, guards, html, markdown, markdown_text, report};
 pub use resume::resume;

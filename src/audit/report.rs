@@ -6,7 +6,7 @@ mod tables;
 mod text;
 
 pub use page::html;
-pub use text::markdown;
+pub use text::{markdown, safe as markdown_text};
 
 use super::facets::call_result;
 use crate::kernel::domain::{

@@ -81,7 +81,7 @@ pub enum Output {
     Github,
     /// Comma-separated, for spreadsheets; only `audit`
     Csv,
-    /// Markdown; only `report`
+    /// Markdown; only `plan` and `report`
     Md,
     /// One page that needs nothing from outside; only `report`
     Html,

@@ -3,7 +3,7 @@
 
 use crate::kernel::domain::{
     Digest, FenceRung, FenceWatchState, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason,
-    Rpo, Time,
+    Rpo, Span, Time,
 };
 use crate::kernel::engine::Summary;
 use serde::Deserialize;
@@ -166,6 +166,47 @@ pub struct PlanDoc {
     pub plan: Option<PlanSheet>,
     pub lines: Vec<PlanLine>,
     pub blockers: Vec<Reason>,
+    /// Its name, where the server keeps it.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Whether it may be run: `valid`, `stale` or `used`.
+    #[serde(default)]
+    pub state: Option<String>,
+    #[serde(default)]
+    pub time: Option<TimeDoc>,
+    /// From where on the run cannot take back what it did.
+    #[serde(default)]
+    pub no_return: Option<NoReturnDoc>,
+    #[serde(default)]
+    pub reach: Vec<ReachDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct TimeDoc {
+    /// Of a playbook that has succeeded before.
+    pub history: Option<HistoryDoc>,
+    pub objective: Option<Span>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct HistoryDoc {
+    pub runs: u32,
+    pub median: Span,
+    pub longest: Span,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct NoReturnDoc {
+    pub item: ItemId,
+    pub name: Name,
+}
+
+/// What a step can touch at worst.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReachDoc {
+    pub item: ItemId,
+    pub name: Name,
+    pub says: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

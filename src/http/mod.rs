@@ -54,6 +54,7 @@ pub fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
+        .route("/api/v1/plans/{named}", get(plans::show))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/report", get(evidence::show_report))

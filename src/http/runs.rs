@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::auth::{Decider, Operator, Viewer};
-use super::plans::{bad_json, checked, resolved};
+use super::plans::{bad_json, checked, resolved, stale, unused, used};
 use crate::kernel::domain::{Digest, Form, ItemId, Mode, Name, Reason, RunId, StepPlan};
 use crate::kernel::engine::{Command, Consent, ItemPhase, Refused, Run, Said};
 use crate::worker::{App, CommandError, OpenError, dry_plan};
@@ -17,7 +17,9 @@ use std::sync::Arc;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    playbook: String,
+    /// One of both: a playbook, or a plan by name or digest.
+    playbook: Option<String>,
+    plan: Option<String>,
     reason: String,
     digest: Option<Digest>,
 }
@@ -31,33 +33,51 @@ pub async fn open(
     if wanted.reason.trim().is_empty() {
         return Err(conflict("a run needs a reason", "send a reason; it is kept in the journal"));
     }
-    let requester = operator.on(&checked(&app, &wanted.playbook)?.service)?;
-    let spec = resolved(&app, &wanted.playbook, requester.clone(), &wanted.reason)?;
+    let (playbook, kept) = match (&wanted.playbook, &wanted.plan) {
+        (Some(playbook), None) => (playbook.clone(), None),
+        (None, Some(plan)) => {
+            let (kept, playbook) = unused(&app, plan).await?;
+            (playbook, Some(kept))
+        }
+        _ => return Err(conflict("a run is of a playbook or of a plan", "name one of both")),
+    };
+    let requester = operator.on(&checked(&app, &playbook)?.service)?;
+    let mut spec = resolved(&app, &playbook, requester.clone(), &wanted.reason)?;
     if spec.mode == Mode::Observe {
         return Err(conflict(
-            format!("playbook {} only observes", wanted.playbook),
+            format!("playbook {playbook} only observes"),
             "`pointsman plan` shows what it would do; mode: approve lets it act",
         ));
     }
-    if let Some(shown) = wanted.digest {
+    for shown in [wanted.digest, kept.as_ref().map(|kept| kept.digest)].into_iter().flatten() {
         let dry = dry_plan(&app, spec.clone()).await.map_err(Problem::store)?;
-        if dry.sheet.digest != shown {
-            let says =
-                format!("the plan changed: it is {} now, not {}", dry.sheet.digest.short(), shown.short());
-            return Err(conflict(says, "look at the new plan and decide again"));
+        let now = dry.sheet.digest;
+        if now != shown {
+            let says = format!("the plan changed: it is {} now, not {}", now.short(), shown.short());
+            return Err(match &kept {
+                Some(kept) => stale(kept, says),
+                None => conflict(says, "look at the new plan and decide again"),
+            });
         }
     }
-    let opened = app.open(spec, vec![]).await;
+    let opened = match kept {
+        Some(kept) => {
+            spec.run = kept.id;
+            app.open_planned(spec).await
+        }
+        None => app.open(spec, vec![]).await,
+    };
     let run = match opened {
         Ok(run) => run,
         Err(OpenError::Store(error)) => return Err(Problem::store(error)),
+        Err(OpenError::Used(plan)) => return Err(used(&plan)),
         Err(error) => {
             let (code, remedy) = match &error {
                 OpenError::Frozen(_) => ("PM5410", "a person has to thaw it first"),
                 OpenError::Clocks(_) => ("PM5506", "set the clocks right"),
                 _ => ("PM5408", "wait for that run, or close it"),
             };
-            if let Ok(playbook) = checked(&app, &wanted.playbook) {
+            if let Ok(playbook) = checked(&app, &playbook) {
                 let why = Reason::new(code, error.to_string());
                 app.not_opened(playbook, &requester, why).await.map_err(Problem::store)?;
             }

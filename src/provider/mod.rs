@@ -10,8 +10,10 @@ pub mod http;
 pub mod owner;
 mod params;
 pub mod postgres;
+mod reach;
 mod registry;
 pub mod resource;
 
 pub use owner::Owner;
+pub use reach::reach;
 pub use registry::{Ports, ProviderRegistry};

@@ -3,6 +3,7 @@
 
 use super::neighbour::read_digest;
 use super::people::{self, PeopleDeed};
+use super::plan::{self, KeptPlan};
 use super::writer::Job;
 use super::{DirLock, SqliteStore, StoreError, code, open};
 use crate::kernel::domain::{Digest, Name, Role, Secret, Time};
@@ -71,6 +72,7 @@ pub(super) enum TokenDeed {
     Insert(Token),
     Revoke { hash: Digest, at: Time },
     People(PeopleDeed),
+    Plan(KeptPlan),
 }
 
 /// Rows changed.
@@ -93,6 +95,7 @@ pub(super) async fn carry_out(conn: &mut SqliteConnection, deed: TokenDeed) -> R
                 .bind(at.0)
         }
         TokenDeed::People(deed) => return people::carry_out(conn, deed).await,
+        TokenDeed::Plan(kept) => return plan::carry_out(conn, kept).await,
     };
     Ok(query.execute(conn).await?.rows_affected())
 }

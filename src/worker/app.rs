@@ -72,6 +72,9 @@ pub enum OpenError {
     /// Only what nobody asked for; a person may start it.
     #[error("{0}")]
     Clocks(String),
+    /// The name that was asked for has a run.
+    #[error("run {0} was opened by it")]
+    Used(RunId),
     #[error("{key} is locked by run {by}")]
     Locked { key: String, by: RunId },
     #[error("{0}")]
@@ -257,7 +260,21 @@ impl App {
     }
 
     /// Opens a run, takes its locks and attaches `occurrences`, all in one batch or not at all.
-    pub async fn open(&self, mut spec: Resolved, occurrences: Vec<OccurrenceId>) -> Result<RunId, OpenError> {
+    pub async fn open(&self, spec: Resolved, occurrences: Vec<OccurrenceId>) -> Result<RunId, OpenError> {
+        self.open_as(spec, occurrences, false).await
+    }
+
+    /// Opens the run of a plan, under the plan's own name: its stream begins once, so the plan is used once.
+    pub async fn open_planned(&self, spec: Resolved) -> Result<RunId, OpenError> {
+        self.open_as(spec, vec![], true).await
+    }
+
+    async fn open_as(
+        &self,
+        mut spec: Resolved,
+        occurrences: Vec<OccurrenceId>,
+        named: bool,
+    ) -> Result<RunId, OpenError> {
         if let Some(why) = self.frozen() {
             return Err(OpenError::Frozen(why));
         }
@@ -289,6 +306,11 @@ impl App {
                     self.wakes.run(run.clone());
                     return Ok(run);
                 }
+                Err(AppendError::Moved { .. } | AppendError::Deposed { .. }) if named => {
+                    if self.has_run(&run).await? {
+                        return Err(OpenError::Used(run));
+                    }
+                }
                 Err(AppendError::Moved { .. } | AppendError::Deposed { .. }) => {
                     spec.run = RunId::from_random(self.world.random());
                 }
@@ -297,6 +319,10 @@ impl App {
             }
         }
         Err(OpenError::Store("too many others write at the same time".into()))
+    }
+
+    pub async fn has_run(&self, run: &RunId) -> Result<bool, ReadError> {
+        Ok(self.store.first(&Stream::Run(run.clone())).await?.is_some())
     }
 
     /// A person's or triage's word to a run: load, ask the engine, append; again when somebody wrote first.

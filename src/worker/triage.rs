@@ -302,7 +302,7 @@ impl Triage {
             Err(OpenError::Locked { key, by }) if key == format!("service:{}", chosen.service) => {
                 self.join(open, chosen, by).await
             }
-            Err(error @ OpenError::Locked { .. }) => {
+            Err(error @ (OpenError::Locked { .. } | OpenError::Used(_))) => {
                 self.wait(open, chosen, vec![Reason::new("PM5408", error.to_string())]).await
             }
             Err(error @ OpenError::Frozen(_)) => {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_playbooks;
+mod canary;
 mod contract;
 mod dns;
 mod failover;
@@ -14,6 +15,7 @@ mod intake;
 mod limits;
 mod notices;
 mod people;
+mod plans;
 mod playbook;
 mod postgres;
 mod remote;

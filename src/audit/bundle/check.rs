@@ -1,6 +1,6 @@
 //! A bundle held against itself and against a public key: offline, with nothing else at hand.
 
-use super::{Bundle, Link, SCHEMA};
+use super::{Bundle, Link, OURS, SCHEMA};
 use crate::kernel::domain::{Digest, Position, Record, RunId, Stamped, Stream};
 use crate::kernel::journal::{ChainLink, link_hash};
 use crate::store::{PublicKey, StoreError, check_checkpoint, code};
@@ -72,7 +72,7 @@ pub fn verify_bundle(file: &Path, key: Option<&Path>) -> Result<BundleReport, St
     problems.extend(chain(&bundle));
     problems.extend(signature(&bundle, public.as_ref()));
     problems.extend(contents(&bundle));
-    problems.extend(readable(&bundle));
+    problems.extend(readable(&bundle, &mut notes));
     let end = |link: Option<&Link>| link.map_or(0, |link| link.position);
     Ok(BundleReport {
         from: end(bundle.links.first()),
@@ -196,8 +196,9 @@ impl Bundle {
     }
 }
 
-/// What is written for people says what the records say.
-fn readable(bundle: &Bundle) -> Vec<StoreError> {
+/// What is written for people says what the records say. Words change from version to version: where another one wrote
+/// them, they can only be left unjudged, and that is said. The records themselves are held by the chain either way.
+fn readable(bundle: &Bundle, notes: &mut Vec<String>) -> Vec<StoreError> {
     let records = match bundle.run_records() {
         Ok(records) => records,
         Err(why) => return vec![problem(why)],
@@ -205,6 +206,11 @@ fn readable(bundle: &Bundle) -> Vec<StoreError> {
     let mut problems = vec![];
     match super::report(&records) {
         Ok(report) if super::markdown(&report) == bundle.report => {}
+        Ok(_) if bundle.version != OURS => notes.push(format!(
+            "its readable report was not compared with the records: {:?} wrote it, this is {OURS}, and words differ \
+             between versions; nothing signs the report, believe the records",
+            bundle.version
+        )),
         Ok(_) => problems.push(problem("its report does not say what its records say")),
         Err(why) => problems.push(problem(format!("its records do not fold: {why}"))),
     }

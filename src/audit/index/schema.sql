@@ -30,4 +30,3 @@ CREATE INDEX entry_source ON entry (source) WHERE source IS NOT NULL;
 
 -- Sentences and labels; the text itself is in the journal.
 CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'unicode61');
-PRAGMA user_version = 1;

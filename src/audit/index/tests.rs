@@ -243,6 +243,66 @@ async fn every_statement_is_led_by_an_index() {
     }
 }
 
+/// A thousand records a second, while one reader walks the past again and again and another one keeps up with the end.
+#[tokio::test]
+async fn pages_lose_and_repeat_nothing_at_a_thousand_records_a_second() {
+    const RECORDS: u64 = 3_000;
+    let scene = scene(300).await;
+    let filter = parse("-action:thawed").unwrap();
+    let old = walk(&scene.all, &filter);
+    let written = std::sync::atomic::AtomicBool::new(false);
+    let is_written = || written.load(std::sync::atomic::Ordering::SeqCst);
+    let writing = async {
+        let began = tokio::time::Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for group in 0..RECORDS / 10 {
+            tick.tick().await;
+            let ten = (0..10).map(|n| 300 + group * 10 + n).map(|n| append(&scene.store, n..n + 1));
+            futures_util::future::join_all(ten).await;
+        }
+        written.store(true, std::sync::atomic::Ordering::SeqCst);
+        RECORDS as f64 / began.elapsed().as_secs_f64()
+    };
+    let back = async {
+        let mut walks = 0;
+        while !is_written() {
+            let (mut seen, mut before) = (vec![], 301);
+            loop {
+                let found = scene.index.search(&filter, Page::Before(before), 50, NOW).await.unwrap();
+                seen = [found.positions.clone(), seen].concat();
+                if !found.more {
+                    break;
+                }
+                before = found.positions[0];
+            }
+            assert_eq!(seen, old, "the past is as it was");
+            walks += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        walks
+    };
+    let forth = async {
+        let (mut seen, mut from, mut pages): (Vec<Position>, Position, u32) = (vec![], 1, 0);
+        while from <= 300 + RECORDS {
+            let found = scene.index.search(&filter, Page::From(from), 20, NOW).await.unwrap();
+            seen.extend(&found.positions);
+            pages += u32::from(!is_written());
+            let end = found.positions.last().copied().unwrap_or(0);
+            from = if found.more { end + 1 } else { found.head + 1 };
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (seen, pages)
+    };
+    let all = futures_util::future::join3(writing, back, forth);
+    let (rate, walks, (seen, pages)) = tokio::time::timeout(3 * SOON, all).await.unwrap();
+    println!("{rate:.0} records/s; {pages} pages of the end and {walks} walks over the past meanwhile");
+    assert!(pages > 20 && walks > 2, "it was asked while they came: {pages} pages, {walks} walks");
+    let all: Vec<Stamped> =
+        scene.store.stamped(1, 10_000).await.unwrap().into_iter().map(|(s, _)| s).collect();
+    assert_eq!(all.len(), 3_300);
+    assert_eq!(seen, walk(&all, &filter));
+}
+
 #[tokio::test]
 async fn pages_lose_and_repeat_nothing_while_records_arrive() {
     let scene = scene(300).await;

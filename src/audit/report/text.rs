@@ -30,7 +30,7 @@ fn row(out: &mut String, cells: &[String]) {
 }
 
 /// Text stays text: no tags, links, images, emphasis, columns or lines of its own.
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

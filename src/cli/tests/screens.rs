@@ -27,6 +27,30 @@ fn a_plan() {
     assert_snapshot!(lines.join("\n"));
 }
 
+/// As a server sends it that keeps plans; the same for a ticket.
+#[test]
+fn a_plan_with_a_name() {
+    let mut document = fixture("plan");
+    document["id"] = json!("7KQ4M2");
+    document["state"] = json!("valid");
+    document["time"] = json!({ "objective": 300_000_000, "history": { "runs": 5, "median": 12_400_000,
+        "longest": 21_000_000, "steps": [] } });
+    document["no_return"] = json!({ "item": 4, "name": "promote standby" });
+    document["reach"] = json!([{ "item": 4, "name": "promote standby",
+        "says": ["the whole server pg-sbg (10.2.0.5:5432), all of its databases, for good"] }]);
+    document["lines"][0]["name"] = json!("a|b <script>");
+    let doc: PlanDoc = read(&document, "plan").unwrap();
+    let mut lines = view::plan::sheet(&doc, &look(), "This command changed nothing.");
+    lines.extend(view::plan::run_it(&doc));
+    let markdown = view::plan::markdown(&doc, &look());
+    assert!(!markdown.contains("<script>") && markdown.contains("a\\|b"), "{markdown}");
+    assert_snapshot!(format!("{}\n\n{markdown}", lines.join("\n")));
+    // What cannot be run is not offered.
+    document["state"] = json!("used");
+    let doc: PlanDoc = read(&document, "plan").unwrap();
+    assert_eq!(view::plan::run_it(&doc), None);
+}
+
 #[test]
 fn a_blocked_plan_names_every_reason_and_no_way_to_run_it() {
     let doc = plan_doc("plan_blocked");

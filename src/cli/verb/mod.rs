@@ -44,7 +44,8 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     let output = global.output;
     let fits = match output {
         Some(Output::Csv) => matches!(cli.command, Command::Audit(_)),
-        Some(Output::Md | Output::Html) => matches!(cli.command, Command::Report(_)),
+        Some(Output::Html) => matches!(cli.command, Command::Report(_)),
+        Some(Output::Md) => matches!(cli.command, Command::Report(_) | Command::Plan(_)),
         Some(Output::Github) => matches!(cli.command, Command::Check(_)),
         Some(Output::Table | Output::Json | Output::Jsonl) | None => true,
     };
@@ -52,7 +53,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         return Err(Fault::new(Exit::Usage, "PM0002", "this verb does not print in that format")
             .state("nothing was done")
             .remedy(
-                "-o table, json or jsonl; csv is for `audit`, md and html for `report`, github for `check`",
+                "-o table, json or jsonl; csv is for `audit`, md for `plan` and `report`, html for `report`, github for `check`",
             )
             .into());
     }

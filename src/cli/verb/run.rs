@@ -12,7 +12,11 @@ use serde_json::json;
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// Name of the playbook, as `status` shows it
-    pub playbook: String,
+    #[arg(required_unless_present = "plan")]
+    pub playbook: Option<String>,
+    /// Exactly the plan that was shown before, by its name or the beginning of its digest; it is good for one run
+    #[arg(long, conflicts_with_all = ["playbook", "digest"])]
+    pub plan: Option<String>,
     /// Why; it stands on the record
     #[arg(long, value_parser = reason)]
     pub reason: String,
@@ -33,15 +37,26 @@ pub struct RunArgs {
 const NOT_STARTED: &str = "no run was started";
 
 pub async fn run(args: &RunArgs, client: &Client, talk: &mut Talk) -> anyhow::Result<Exit> {
-    talk.say("observing every target for the plan ...");
-    let (_, doc) = super::plan::fetch(&args.playbook, client).await?;
+    let (_, doc) = match (&args.plan, &args.playbook) {
+        (Some(plan), _) => super::plan::kept(plan, client).await?,
+        (None, playbook) => {
+            talk.say("observing every target for the plan ...");
+            super::plan::fetch(playbook.as_deref().unwrap_or_default(), client).await?
+        }
+    };
     for line in view::plan::sheet(&doc, &talk.err_look.clone(), "Nothing is changed yet.") {
         talk.say(&line);
     }
     let digest = offered(&doc, args.digest.as_deref())?;
     ask::confirm(talk, doc.service.as_str(), args.confirm.as_deref(), NOT_STARTED).await?;
     let mut follow = Follow::new(args.timeout)?;
-    let body = json!({ "playbook": args.playbook, "reason": args.reason, "digest": digest.to_string() });
+    let body = match (&args.plan, &doc.id) {
+        // The server says no to one that is stale or used.
+        (Some(plan), id) => json!({ "plan": id.as_ref().unwrap_or(plan), "reason": args.reason }),
+        (None, _) => {
+            json!({ "playbook": args.playbook, "reason": args.reason, "digest": digest.to_string() })
+        }
+    };
     let opened = tokio::select! {
         opened = client.post(&["runs"], &body, Effect::Writes(NOT_STARTED)) => opened?,
         () = follow.left() => {

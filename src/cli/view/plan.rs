@@ -2,10 +2,11 @@
 //! Used by `plan`, `run` and `approve`.
 
 use super::quoted;
+use crate::audit::markdown_text as text;
 use crate::cli::look::{Look, Paint};
 use crate::cli::table::{Cell, Table, cell};
-use crate::cli::wire::{PlanDoc, RunDoc};
-use crate::kernel::domain::{ItemRole, Mode, PlanLine, Verdict};
+use crate::cli::wire::{PlanDoc, ReachDoc, RunDoc};
+use crate::kernel::domain::{ItemId, ItemRole, Mode, PlanLine, Verdict};
 
 /// Longer texts do not push the next column aside.
 const WIDEST: usize = 44;
@@ -41,18 +42,33 @@ impl From<&RunDoc> for PlanDoc {
             plan: run.plan.clone(),
             lines: run.plan.as_ref().map(|p| p.lines.clone()).unwrap_or_default(),
             blockers: vec![],
+            id: None,
+            state: None,
+            time: None,
+            no_return: None,
+            reach: vec![],
         }
     }
 }
 
 fn head(doc: &PlanDoc, look: &Look) -> Vec<String> {
-    let digest = doc.plan.as_ref().map_or_else(|| "BLOCKED".to_owned(), |p| p.digest.short());
-    let title = format!("PLAN {digest}   {}  {} -> {}   {}", doc.service, doc.from, doc.to, doc.kind);
+    let title = title(doc);
     let mut second = format!("playbook {} (mode {})", doc.playbook, mode(doc.mode));
     if let Some(plan) = &doc.plan {
         second.push_str(&format!("   observed {}   until {}", look.time(plan.at), look.time(plan.until)));
     }
+    match doc.state.as_deref() {
+        None => {}
+        Some("valid") => second.push_str(", for one run"),
+        Some(other) => second.push_str(&format!("   {}", other.to_uppercase())),
+    }
     vec![look.paint(Paint::Strong, &title), second]
+}
+
+fn title(doc: &PlanDoc) -> String {
+    let digest = doc.plan.as_ref().map_or_else(|| "BLOCKED".to_owned(), |p| p.digest.short());
+    let name = doc.id.clone().unwrap_or(digest);
+    format!("PLAN {name}   {}  {} -> {}   {}", doc.service, doc.from, doc.to, doc.kind)
 }
 
 pub fn mode(mode: Mode) -> &'static str {
@@ -161,13 +177,106 @@ fn after(doc: &PlanDoc, look: &Look) -> Vec<String> {
     for (i, words) in risks.iter().enumerate() {
         table.row([cell(if i == 0 { "Data at risk" } else { "" }), cell(words)]);
     }
+    for (i, words) in reach(doc).into_iter().enumerate() {
+        table.row([cell(if i == 0 { "At worst" } else { "" }), cell(words)]);
+    }
+    if let Some(words) = no_return(doc) {
+        table.row([cell("No return"), cell(words)]);
+    }
+    if let Some(words) = time(doc) {
+        table.row([cell("Time"), cell(words)]);
+    }
     table.row([cell("Digest"), cell(plan.digest.to_string())]);
     table.lines(look)
+}
+
+/// The number a person knows a step by: 1 is the first that is not a guard.
+fn number(doc: &PlanDoc, item: ItemId) -> String {
+    let place = doc.lines.iter().filter(|l| l.role != ItemRole::Guard).position(|l| l.item == item);
+    place.map_or_else(String::new, |place| (place + 1).to_string())
+}
+
+/// What each step can touch, beside what it is meant to.
+fn reach(doc: &PlanDoc) -> Vec<String> {
+    let of = |r: &ReachDoc| format!("{} {}: {}", number(doc, r.item), r.name, r.says.join("; or "));
+    doc.reach.iter().map(of).collect()
+}
+
+fn no_return(doc: &PlanDoc) -> Option<String> {
+    let end = doc.no_return.as_ref()?;
+    Some(format!(
+        "from step {} on, {}; before it, `pointsman abort` takes back what can be",
+        number(doc, end.item),
+        end.name
+    ))
+}
+
+fn time(doc: &PlanDoc) -> Option<String> {
+    let time = doc.time.as_ref()?;
+    let past = match &time.history {
+        None => "no history: this playbook has not succeeded yet".to_owned(),
+        Some(past) if past.runs == 1 => format!("{} in the one run that succeeded", past.median),
+        Some(past) => {
+            format!(
+                "about {} (median of the last {} runs that succeeded, longest {})",
+                past.median, past.runs, past.longest
+            )
+        }
+    };
+    let objective = time.objective.map(|span| format!("; objective {span}")).unwrap_or_default();
+    Some(past + &objective)
+}
+
+/// For a ticket or a chat: the same sheet as Markdown, every text as text.
+pub fn markdown(doc: &PlanDoc, look: &Look) -> String {
+    let mut out = format!("# {}\n\n", text(&title(doc)));
+    for line in head(doc, &plain(look)).into_iter().skip(1) {
+        out.push_str(&format!("{}\n\n", text(&line)));
+    }
+    for (title, guard) in [("Guards", true), ("Steps", false)] {
+        out.push_str(&format!("## {title}\n\n| | | target | now | after |\n|---|---|---|---|---|\n"));
+        for line in doc.lines.iter().filter(|l| (l.role == ItemRole::Guard) == guard) {
+            let verdict = serde_json::to_value(line.verdict).ok();
+            let verdict = verdict.as_ref().and_then(|v| v.as_str()).unwrap_or("unknown").to_owned();
+            let mut name = line.name.to_string();
+            if line.no_undo {
+                name.push_str(" (NO UNDO)");
+            }
+            let number = if guard { String::new() } else { format!("{} ", number(doc, line.item)) };
+            let cells = [number + &verdict, name, line.target.clone(), line.now.clone(), line.after.clone()];
+            out.push_str(&format!("| {} |\n", cells.map(|cell| text(&cell)).join(" | ")));
+            for note in &line.notes {
+                out.push_str(&format!("| | {} | | | |\n", text(&format!("note: {note}"))));
+            }
+        }
+        out.push('\n');
+    }
+    out.push_str("## Before you say yes\n\n");
+    let closing = after(doc, &plain(look)).into_iter().chain(run_it(doc));
+    for line in closing {
+        let place = if line.starts_with(' ') { "  " } else { "" };
+        out.push_str(&format!("{place}- {}\n", text(line.trim())));
+    }
+    out
+}
+
+/// Columns by tabs, and no colour: what a table of the terminal would be is none in Markdown.
+fn plain(look: &Look) -> Look {
+    Look { color: false, ..look.clone() }
 }
 
 /// How to start what was shown, and nothing else than what was shown.
 pub fn run_it(doc: &PlanDoc) -> Option<String> {
     let plan = doc.plan.as_ref()?;
+    if doc.state.as_deref().is_some_and(|state| state != "valid") {
+        return None;
+    }
+    if let Some(name) = &doc.id {
+        return Some(format!(
+            "Run it        pointsman run --plan {name} --reason \"...\" --confirm={}",
+            doc.service
+        ));
+    }
     let digest = quoted(plan.digest);
     Some(format!(
         "Run it        pointsman run {} --reason \"...\" --confirm={} --digest={digest}",

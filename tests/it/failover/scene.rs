@@ -1,10 +1,11 @@
 //! What the tests of whole failovers share: the lab with Pointsman beside it, and the questions that are asked at the
 //! end of each.
 
+use crate::canary;
 use anyhow::{Context, Result, ensure};
 use lab::net::wait_until;
 use lab::pointsman::{Options, Record};
-use lab::{Checker, Lab, Pointsman, PostgresOptions, Site, orders};
+use lab::{Checker, Lab, Pointsman, PostgresOptions, Role, Site, orders};
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +45,7 @@ pub async fn play(setup: Setup, test: impl AsyncFnOnce(&mut Scene) -> Result<()>
     if let Err(error) = test(&mut scene).await {
         panic!("{error:#}\n\n{}", scene.pointsman.story().await);
     }
+    scene.says_no_secret();
 }
 
 impl Scene {
@@ -62,6 +64,18 @@ impl Scene {
         let writes = || async { Ok(checker.stretches().iter().any(|stretch| stretch.writes > 5)) };
         wait_until("the checker to write", Duration::from_secs(10), writes).await?;
         Ok(Scene { pointsman, checker, lab })
+    }
+
+    /// Neither the journal with all beside it, nor the log.
+    fn says_no_secret(&mut self) {
+        self.pointsman.kill9();
+        for role in [Role::Pointsman, Role::PointsmanLimited, Role::Shop, Role::Replication] {
+            canary::plant(role.password());
+        }
+        canary::plant(&self.lab.dns().update_key.secret);
+        canary::plant(self.pointsman.client.token());
+        canary::none_in("the log", &self.pointsman.log());
+        canary::sweep(&[self.pointsman.data_dir()]);
     }
 
     /// Kills the primary and waits until users notice: an alert comes no earlier. Gives the time of the end, in

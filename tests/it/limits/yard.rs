@@ -229,7 +229,11 @@ impl Yard {
 
     /// Every hash, and every cached row against its fold.
     pub fn verified(&self) {
-        let data = self.folder.path().join("data");
+        self.verified_in("data");
+    }
+
+    pub fn verified_in(&self, data: &str) {
+        let data = self.folder.path().join(data);
         let out = pointsman(&["audit", "verify", "--data", data.to_str().unwrap()]);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
@@ -289,6 +293,7 @@ impl Yard {
 
     pub async fn metric(&self, line: &str) -> bool {
         let text = reqwest::get(format!("{}/metrics", self.server.url)).await.unwrap().text().await.unwrap();
+        crate::canary::none_in("/metrics", &text);
         text.lines().any(|l| l.starts_with(line))
     }
 }

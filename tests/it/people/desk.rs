@@ -1,5 +1,6 @@
 //! A server whose one service asks people before it moves; and a browser that is only HTTP: cookies, forms, no script.
 
+use crate::canary;
 use crate::limits::yard::{Plot, Yard};
 use crate::serve::rig::pointsman;
 use reqwest::redirect::Policy;
@@ -57,14 +58,18 @@ pub fn person_token(yard: &Yard, person: &str) -> String {
     let data = yard.data();
     let out = pointsman(&["token", "create", "--data", data.to_str().unwrap(), "--person", person]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    let token = String::from_utf8(out.stdout).unwrap().trim().to_owned();
+    canary::plant(&token);
+    token
 }
 
 pub fn login_code(yard: &Yard, verb: &str, person: &str) -> Vec<String> {
     let data = yard.data();
     let out = pointsman(&["token", verb, "--data", data.to_str().unwrap(), "--person", person]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+    let codes: Vec<String> = String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect();
+    codes.iter().for_each(|code| canary::plant(code));
+    codes
 }
 
 /// A decision by token, over the API.
@@ -168,7 +173,18 @@ impl Browser {
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
         if let Some(set) = headers.get("set-cookie").and_then(|value| value.to_str().ok()) {
             self.cookie = set.split(';').next().map(str::to_owned);
+            let value = self
+                .cookie
+                .as_deref()
+                .and_then(|cookie| cookie.split_once('='))
+                .map_or("", |(_, value)| value);
+            // Signing out sets an empty one.
+            if !value.is_empty() {
+                canary::plant(value);
+            }
         }
-        Shown { status, headers, html: reply.text().await.unwrap() }
+        let html = reply.text().await.unwrap();
+        canary::none_in("a browser", &html);
+        Shown { status, headers, html }
     }
 }

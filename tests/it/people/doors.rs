@@ -1,5 +1,6 @@
 //! The listener under TLS, with a certificate that a test made.
 
+use crate::canary;
 use crate::serve::rig::{BINARY, announced};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -62,4 +63,6 @@ async fn the_listener_speaks_tls_and_nothing_holds_it_up() {
     assert_eq!(reply.unwrap().status().as_u16(), 200);
     assert!(plain.is_err() && stranger.is_err(), "{plain:?} {stranger:?}");
     assert_eq!(page.unwrap().status().as_u16(), 200);
+    canary::plant(std::fs::read_to_string(file("key.pem")).unwrap().lines().nth(1).unwrap());
+    canary::sweep(&["data", "out"].map(|name| folder.path().join(name)));
 }

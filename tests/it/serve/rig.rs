@@ -1,5 +1,6 @@
 //! A server of its own for one test, in a folder of its own, gone when the test ends.
 
+use crate::canary;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -21,6 +22,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        canary::sweep(&canary::left_by(&self.data));
     }
 }
 
@@ -29,7 +31,15 @@ pub fn token(data: &Path, role: &str) -> String {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
     assert_eq!(text.lines().count(), 1, "the token alone: {text:?}");
+    canary::plant(text.trim());
     text.trim().to_owned()
+}
+
+/// The answer, read for secrets.
+async fn answer(what: &str, reply: reqwest::Response) -> (u16, Value) {
+    let (status, text) = (reply.status().as_u16(), reply.text().await.unwrap_or_default());
+    canary::none_in(what, &text);
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 pub fn pointsman(words: &[&str]) -> Output {
@@ -101,9 +111,7 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let reply = request.send().await.unwrap();
-        let status = reply.status().as_u16();
-        (status, reply.json().await.unwrap_or(Value::Null))
+        answer("a delivery", request.send().await.unwrap()).await
     }
 
     pub fn bearer(&self) -> Option<String> {
@@ -112,16 +120,12 @@ impl Server {
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
         let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.admin);
-        let reply = request.send().await.unwrap();
-        let status = reply.status().as_u16();
-        (status, reply.json().await.unwrap_or(Value::Null))
+        answer(path, request.send().await.unwrap()).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.admin).json(&body);
-        let reply = request.send().await.unwrap();
-        let status = reply.status().as_u16();
-        (status, reply.json().await.unwrap_or(Value::Null))
+        answer(path, request.send().await.unwrap()).await
     }
 
     /// All records, oldest first.

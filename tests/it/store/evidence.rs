@@ -167,6 +167,42 @@ async fn rows_deleted_swapped_or_moved_are_named() {
     }
 }
 
+/// Whoever puts a row between others has to move the others; one with a hash that fits breaks the next one.
+#[tokio::test]
+async fn rows_that_nobody_wrote_are_named() {
+    let room =
+        ["position = position + 1000 WHERE position > 20", "position = position - 999 WHERE position > 1000"]
+            .map(|change| format!("UPDATE record SET {change}"));
+    let copy = |at: u64, hash: &str, of: u64| {
+        format!(
+            "INSERT INTO record SELECT {at}, 'run:D', 1, at, kind, version, body, {hash} FROM record WHERE position = {of}"
+        )
+    };
+    let cases = [(38, false), (21, false), (21, true)];
+    for (at, fits) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let all = journal(dir.path(), 37).await;
+        let before = &all[usize::try_from(at).unwrap() - 2];
+        let hash = chain_hash(&ChainLink {
+            prev: before.hash,
+            position: at,
+            stream: "run:D",
+            seq: 1,
+            at: before.at,
+            kind: &before.kind,
+            version: before.version,
+            body: &before.body,
+        });
+        let hash = if fits { format!("x'{}'", hex::encode(hash.0)) } else { "hash".to_owned() };
+        let row = copy(at, &hash, at - 1);
+        let statements = if at == 38 { vec![row] } else { [room.to_vec(), vec![row]].concat() };
+        tamper(dir.path(), &statements).await;
+        let report = verify(dir.path(), 1..=u64::MAX, |_| {}).await.unwrap();
+        let bad = report.bad.unwrap_or_else(|| panic!("{statements:?}"));
+        assert_eq!(bad.position, at + u64::from(fits), "{statements:?}: {bad:?}");
+    }
+}
+
 #[tokio::test]
 async fn lines_changed_left_out_or_signed_by_another_key_prove_nothing() {
     let dir = tempfile::tempdir().unwrap();

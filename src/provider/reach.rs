@@ -1,0 +1,78 @@
+//! How far an action reaches at worst, in words, from its parameters and its target: what whoever reads a plan should
+//! have in mind beside the one line that it is meant to change. Made for `http/plans`; pure.
+
+use crate::config::{Config, TargetKind};
+use crate::kernel::domain::{Name, Spec};
+use serde_json::Value;
+
+/// None: it only looks.
+pub fn reach(spec: &Spec, config: &Config) -> Option<String> {
+    let (target, with) = (&spec.target, |key: &str| spec.with.get(key));
+    let word = |key: &str| with(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+    Some(match spec.kind.as_str() {
+        "postgres.fence" | "postgres.unfence" => {
+            format!(
+                "every client of the whole server {target}{}, in all of its databases",
+                at(target, config)
+            )
+        }
+        "postgres.promote" => {
+            format!("the whole server {target}{}, all of its databases, for good", at(target, config))
+        }
+        "sql.write_probe" => format!("one row of a table of its own on {target}"),
+        "command.run" => format!(
+            "whatever the command {} can do on {target}, as the user that runs it; Pointsman does not see inside",
+            word("run")
+        ),
+        "file.render" => {
+            let keys: Vec<&str> = with("set")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .map(|(key, _)| key.as_str())
+                .collect();
+            format!("{} in the file {} on {target}, and who reads them", keys.join(", "), word("file"))
+        }
+        "haproxy.server" => format!(
+            "every session through {} in each HAProxy of {target}; its access may reach all of their backends",
+            word("server")
+        ),
+        "ovh.instance" | "digitalocean.droplet" => format!(
+            "everything that runs on the machine {target}; its credential may reach every machine of the account"
+        ),
+        kind if kind.ends_with(".record") => {
+            let names = names(with("records"));
+            format!(
+                "everybody who asks for {names}; its credential may reach more of {}",
+                zone(target, config)
+                    .map_or_else(|| format!("the zone of {target}"), |z| format!("the zone {z}"))
+            )
+        }
+        _ => return None,
+    })
+}
+
+fn at(target: &Name, config: &Config) -> String {
+    match config.target(target).map(|t| &t.kind) {
+        Some(TargetKind::Postgres(server)) => format!(" ({}:{})", server.address, server.port),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn zone(target: &Name, config: &Config) -> Option<String> {
+    match &config.target(target)?.kind {
+        TargetKind::Rfc2136(zone) => Some(zone.zone.clone()),
+        TargetKind::Hosted(zone) => Some(zone.zone.clone()),
+        TargetKind::Postgres(_) | TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Resource(_) => {
+            None
+        }
+    }
+}
+
+fn names(records: Option<&Value>) -> String {
+    let list = records.and_then(Value::as_array).into_iter().flatten();
+    let mut names: Vec<&str> = list.filter_map(|r| r.get("name").and_then(Value::as_str)).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { "its names".into() } else { names.join(", ") }
+}
