@@ -2,6 +2,7 @@
 
 use criterion::Criterion;
 use pointsman::config::Config;
+use pointsman::kernel::domain::SourceKind;
 use pointsman::playbook::{AlertView, Playbook, check, match_alert};
 use pointsman::provider::{Ports, ProviderRegistry};
 use std::collections::BTreeMap;
@@ -16,13 +17,7 @@ fn shipped(file: &str) -> String {
 fn alert() -> AlertView {
     let pairs = [("alertname", "WebDown"), ("severity", "critical"), ("site", "site-9999"), ("env", "prod")];
     let labels: BTreeMap<String, String> = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    AlertView {
-        source: "alertmanager".into(),
-        format: "alertmanager".into(),
-        name: "WebDown".into(),
-        labels,
-        annotations: BTreeMap::new(),
-    }
+    AlertView::new("alertmanager".into(), SourceKind::Alertmanager, labels, BTreeMap::new())
 }
 
 pub fn run(criterion: &mut Criterion) {

@@ -84,6 +84,8 @@ pages! {
     "PM1303" "The body is not Alertmanager's webhook"
     "PM1304" "Too many alerts in one body"
     "PM1305" "An alert cannot be taken"
+    "PM1306" "The body is not Zabbix's"
+    "PM1307" "A delivery of a format that is not known"
     "PM1402" "Nothing to test"
     "PM2001" "The data directory is in use"
     "PM2002" "The data directory cannot be used"

@@ -53,13 +53,7 @@ impl Hand {
             epoch: 1,
             owner: "by hand".into(),
             cause: Cause::Person { by: Actor::internal(), reason: "a benchmark".into() },
-            alert: Some(AlertView {
-                source: "alertmanager".into(),
-                format: "alertmanager".into(),
-                name: "SiteDown".into(),
-                labels,
-                annotations: [].into(),
-            }),
+            alert: Some(AlertView::new("alertmanager".into(), SourceKind::Alertmanager, labels, [].into())),
         };
         let resolved = pointsman::playbook::resolve(&playbook, &config, opening);
         let resolved = resolved.map_err(|problems| anyhow::anyhow!("{problems:?}"))?;

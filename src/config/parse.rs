@@ -176,10 +176,21 @@ fn read_source(table: &Table<'_>) -> Option<Source> {
     let source = Source {
         api: urls("api"),
         prometheus: urls("prometheus"),
+        zabbix: urls("zabbix"),
         user: table.text("user").map(str::to_owned),
         password: secret(table, "password"),
         bearer: secret(table, "bearer"),
+        signing_secret: secret(table, "signing_secret"),
+        previous_signing_secret: secret(table, "previous_signing_secret"),
     };
+    if let Some(node) = table.get("zabbix").filter(|_| table.get("bearer").is_none()) {
+        let says = "Zabbix' API is asked with a token: \"bearer\" is missing";
+        table.sink.error(code::MISSING, node.at.clone(), says);
+    }
+    if table.get("previous_signing_secret").is_some() && table.get("signing_secret").is_none() {
+        let says = "\"previous_signing_secret\" stands beside a new \"signing_secret\"";
+        table.sink.error(code::MISSING, table.key_at("previous_signing_secret"), says);
+    }
     if table.get("user").is_some() != table.get("password").is_some() {
         let says = "\"user\" and \"password\" belong together";
         table.sink.error(code::MISSING, table.at.clone(), says);

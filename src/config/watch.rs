@@ -40,7 +40,25 @@ pub struct Source {
     pub api: Vec<String>,
     /// Base URLs of every Prometheus that evaluates the source's rules.
     pub prometheus: Vec<String>,
+    /// The APIs of every Zabbix of the source: `…/api_jsonrpc.php`.
+    pub zabbix: Vec<String>,
     pub user: Option<String>,
     pub password: Option<SecretRef>,
     pub bearer: Option<SecretRef>,
+    /// What it signs its deliveries with.
+    pub signing_secret: Option<SecretRef>,
+    /// Still good while the secret is being changed.
+    pub previous_signing_secret: Option<SecretRef>,
+}
+
+impl Source {
+    /// Somebody can be asked whether its alerts still fire.
+    pub fn can_be_asked(&self) -> bool {
+        !(self.api.is_empty() && self.prometheus.is_empty() && self.zabbix.is_empty())
+    }
+
+    /// All that a delivery may be signed with.
+    pub fn signing_secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.signing_secret.iter().chain(&self.previous_signing_secret)
+    }
 }

@@ -1,10 +1,10 @@
 //! Intake: 200 when the delivery is durable, and not before. Nothing is matched or started in the request.
 
-use super::auth::SourceToken;
 use super::body::{Unread, read};
+use super::sender::Sender;
 use super::{HOOK_BODY_MAX, Problem};
-use crate::intake::{self, Delivery};
-use crate::kernel::domain::{Delivered, Digest, Name, Position, Record, Stream};
+use crate::intake::{Delivery, Format};
+use crate::kernel::domain::{Delivered, Digest, Position, Record, SourceKind, Stream};
 use crate::kernel::journal::{Batch, Row};
 use crate::worker::App;
 use axum::Json;
@@ -21,30 +21,54 @@ pub struct Kept {
     schema: &'static str,
     position: Position,
     alerts: usize,
+    /// Why none of it is an alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 pub async fn receive(
     State(app): State<Arc<App>>,
     Path(path): Path<String>,
-    token: SourceToken,
+    sender: Sender,
     body: Body,
 ) -> Result<Json<Kept>, Problem> {
-    if path != "alertmanager" {
-        app.metrics.hook_rejected("no such source");
-        return Err(Problem::no_such(format!("hook {path:?}; this version knows /hooks/alertmanager")));
-    }
-    let body = read(body, HOOK_BODY_MAX).await.map_err(|unread| unreadable(&app, &unread))?;
-    let digest = Digest::of(&body);
-    let delivery = match app.bodies.known(digest) {
-        Some(delivery) => delivery,
-        None => Arc::new(understood(&app, &body)?),
+    let format = match SourceKind::of(&path) {
+        Some(SourceKind::Alertmanager) => Some(Format::Alertmanager),
+        Some(SourceKind::Zabbix) => Some(Format::Zabbix),
+        None => None,
     };
-    let source = token.user.unwrap_or_else(|| Name::from("alertmanager"));
+    let Some(format) = format else {
+        app.metrics.hook_rejected("no such source");
+        let known = SourceKind::ALL.map(|kind| format!("/hooks/{kind}")).join(", ");
+        return Err(Problem::no_such(format!(
+            "hook {path:?}; this version knows {known}, /hooks/zabbix/stream"
+        )));
+    };
+    take(&app, format, sender, body).await
+}
+
+/// What a connector of Zabbix sends.
+pub async fn receive_zabbix_stream(
+    State(app): State<Arc<App>>,
+    sender: Sender,
+    body: Body,
+) -> Result<Json<Kept>, Problem> {
+    take(&app, Format::ZabbixStream, sender, body).await
+}
+
+async fn take(app: &App, format: Format, sender: Sender, body: Body) -> Result<Json<Kept>, Problem> {
+    let body = read(body, HOOK_BODY_MAX).await.map_err(|unread| unreadable(app, format, &unread))?;
+    let source = sender.source(app, format, &body)?;
+    let digest = Digest::of(&body);
+    let delivery = match app.bodies.known(format, digest) {
+        Some(delivery) => delivery,
+        None => Arc::new(understood(app, format, &body)?),
+    };
     // Before it is kept, so that triage finds it whenever it looks.
-    app.bodies.remember(digest, body.len(), delivery.clone());
+    app.bodies.remember(format, digest, body.len(), delivery.clone());
     let record = Record::Delivered(Delivered {
         source: source.clone(),
-        format: "alertmanager".into(),
+        format: format.as_str().into(),
         digest,
         bytes: body.len() as u64,
         alerts: u32::try_from(delivery.alerts.len()).unwrap_or(u32::MAX),
@@ -64,33 +88,63 @@ pub async fn receive(
     let position = receipt.stamped.last().map_or(0, |s| s.position);
     app.metrics.delivered(&delivery);
     app.wakes.triage.notify_one();
-    Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len() }))
+    let note = delivery.reason.clone().filter(|_| delivery.alerts.is_empty());
+    Ok(Json(Kept { schema: "pointsman.delivery/v1", position, alerts: delivery.alerts.len(), note }))
 }
 
-fn understood(app: &App, body: &[u8]) -> Result<Delivery, Problem> {
-    intake::alertmanager::parse(body).map_err(|error| {
+fn understood(app: &App, format: Format, body: &[u8]) -> Result<Delivery, Problem> {
+    format.parse(body).map_err(|error| {
         app.metrics.hook_rejected("unparseable");
-        tracing::warn!(%error, bytes = body.len(), "a delivery cannot be understood");
+        tracing::warn!(%error, format = format.as_str(), bytes = body.len(), "a delivery cannot be understood");
+        let (what, again, remedy) = expected(format);
         Problem::new(
             StatusCode::BAD_REQUEST,
             "PM4005",
-            format!("the body is not a webhook of Alertmanager: {error}"),
-            "nothing was kept of it; Alertmanager sends it again with the next group interval",
-            "point only Alertmanager's webhook_configs here, without a `payload:` template",
+            format!("the body is not {what}: {error}"),
+            format!("nothing was kept of it; {again}"),
+            remedy,
         )
     })
 }
 
-fn unreadable(app: &App, unread: &Unread) -> Problem {
+/// What should have come, what the sender does now, and what to do.
+fn expected(format: Format) -> (&'static str, &'static str, &'static str) {
+    match format {
+        Format::Alertmanager => (
+            "a webhook of Alertmanager",
+            "Alertmanager sends it again with the next group interval",
+            "point only Alertmanager's webhook_configs here, without a `payload:` template",
+        ),
+        Format::Zabbix => (
+            "a message of Pointsman's media type",
+            "Zabbix tries again as often as the media type says, and then marks it failed",
+            "import deploy/zabbix/pointsman.yaml into Zabbix and leave its parameters as they are",
+        ),
+        Format::ZabbixStream => (
+            "a connector's lines of events",
+            "Zabbix tries again as often as the connector says, and then drops it",
+            "set the connector's data type to Events and its protocol to Streaming 1.0",
+        ),
+    }
+}
+
+fn unreadable(app: &App, format: Format, unread: &Unread) -> Problem {
     match unread {
         Unread::TooLarge => {
             app.metrics.hook_rejected("too large");
+            let remedy = match format {
+                Format::Alertmanager => {
+                    "group alerts more finely in Alertmanager (group_by); do not set max_alerts, which hides alerts"
+                }
+                Format::Zabbix => "leave the media type's parameters as they are",
+                Format::ZabbixStream => "set the connector's records per message to at most 10000",
+            };
             Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "PM4006",
                 format!("the body is larger than {} MiB", HOOK_BODY_MAX >> 20),
                 "nothing was kept of it",
-                "group alerts more finely in Alertmanager (group_by); do not set max_alerts, which hides alerts",
+                remedy,
             )
         }
         Unread::Broken(why) => {

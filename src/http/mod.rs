@@ -16,6 +16,7 @@ mod pages;
 mod plans;
 mod replays;
 mod runs;
+mod sender;
 mod slack;
 mod status;
 mod watches;
@@ -44,7 +45,9 @@ const FORM_MAX: usize = 8 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub fn router(app: Arc<App>) -> Router {
-    let hooks = Router::new().route("/hooks/{source}", post(hooks::receive));
+    let hooks = Router::new()
+        .route("/hooks/{source}", post(hooks::receive))
+        .route("/hooks/zabbix/stream", post(hooks::receive_zabbix_stream));
     let slack = Router::new()
         .route("/slack/interactions", get(slack::there).post(slack::interact))
         .layer(DefaultBodyLimit::max(API_BODY_MAX));

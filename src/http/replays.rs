@@ -32,11 +32,11 @@ pub async fn create(
     let Some(Stamped { at, record, position, .. }) = opened else {
         return Err(Problem::no_such(format!("alert {:?} in the journal", wanted.of)));
     };
-    let Record::OccurrenceOpened { occurrence, labels, annotations, started, .. } = record else {
+    let Record::OccurrenceOpened { occurrence, kind, labels, annotations, started, .. } = record else {
         return Err(Problem::no_such(format!("alert {:?} in the journal", wanted.of)));
     };
     let source = occurrence.as_str().split('/').next().unwrap_or_default();
-    let alert = alert_view(&source.into(), labels, annotations);
+    let alert = alert_view(&source.into(), *kind, labels, annotations);
     let mut verdicts: Vec<Value> = vec![];
     let mut plan = Value::Null;
     let mut chosen = false;

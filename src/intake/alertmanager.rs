@@ -78,8 +78,11 @@ fn alert(wire: WireAlert) -> Result<Alert, String> {
     Ok(Alert {
         fingerprint: identity(wire.fingerprint, &labels)?,
         status,
-        starts: starts.ok_or("it has no startsAt: without it late copies cannot be told from new outages")?,
+        starts: Some(
+            starts.ok_or("it has no startsAt: without it late copies cannot be told from new outages")?,
+        ),
         ends,
+        once: false,
         generator: wire.generator_url.unwrap_or_default(),
         labels,
         annotations,
@@ -99,7 +102,7 @@ fn identity(given: Option<String>, labels: &BTreeMap<String, String>) -> Result<
 }
 
 /// A null value means the same as no pair.
-fn pairs(
+pub(super) fn pairs(
     wire: BTreeMap<String, Option<String>>,
     what: &str,
     longest: usize,
@@ -132,9 +135,8 @@ fn unescape(quoted: &str) -> String {
     plain
 }
 
-/// Enough of a strange value to recognise it.
 fn short(text: &str) -> String {
-    text.chars().take(40).collect()
+    super::wire::brief(text, 40)
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub enum IntakeError {
     TooMany { alerts: usize, limit: usize },
     #[error("PM1305: alert {index} (counted from 1) cannot be taken: {why}")]
     BadAlert { index: usize, why: String },
+    #[error("PM1306: the body is not of Pointsman's media type nor of a connector of events: {why}")]
+    NotZabbix { why: String },
+    #[error("PM1307: this version cannot read bodies of the format {format:?}")]
+    UnknownFormat { format: String },
 }
 
 impl IntakeError {
@@ -29,6 +33,8 @@ impl IntakeError {
             IntakeError::WrongShape { .. } => "PM1303",
             IntakeError::TooMany { .. } => "PM1304",
             IntakeError::BadAlert { .. } => "PM1305",
+            IntakeError::NotZabbix { .. } => "PM1306",
+            IntakeError::UnknownFormat { .. } => "PM1307",
         }
     }
 }

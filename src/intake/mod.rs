@@ -3,10 +3,15 @@
 
 pub mod alertmanager;
 mod error;
+mod format;
 pub mod occurrence;
+pub mod signature;
 mod time;
+mod wire;
+pub mod zabbix;
 
 pub use error::IntakeError;
+pub use format::Format;
 
 use crate::kernel::domain::Time;
 use std::collections::BTreeMap;
@@ -15,6 +20,8 @@ use std::collections::BTreeMap;
 pub enum Status {
     Firing,
     Resolved,
+    /// Its source will not say how it ends: nothing may start for it any more.
+    Withdrawn,
 }
 
 /// One alert of a delivery. A group may hold firing and resolved ones side by side.
@@ -25,9 +32,12 @@ pub struct Alert {
     pub status: Status,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
-    pub starts: Time,
+    /// When it began. `None`: the source does not say it in a way that can be read, and the arrival stands in.
+    pub starts: Option<Time>,
     /// When it ended, as the source says. Never set while firing.
     pub ends: Option<Time>,
+    /// The source gives every outage an identity of its own: one that was closed never fires again, whatever the times say.
+    pub once: bool,
     pub generator: String,
 }
 
@@ -42,7 +52,7 @@ pub struct Delivery {
     pub external_url: String,
     /// Alerts that the sender cut away. They are nowhere in the body, so nothing may be inferred from absence.
     pub truncated: u64,
-    /// Why it was sent, as newer senders say.
+    /// Why it was sent, as newer senders say; or why nothing of it is an alert.
     pub reason: Option<String>,
     pub alerts: Vec<Alert>,
 }

@@ -8,7 +8,8 @@
 //! | closed     | opens if it starts after that end, else a late copy | nothing, or over at once as above |
 //!
 //! A resolved alert of which no firing copy was seen goes on the record too, so that a copy which arrives late
-//! opens nothing.
+//! opens nothing. Withdrawn is as resolved, in other words. Where the source gives each outage an identity of its own
+//! (`Alert::once`), what is closed stays closed and an end closes what is open, whatever the times say.
 //!
 //! Closed ones are forgotten after a week, for memory's sake. That changes no meaning: only an alert that began before
 //! the newest forgotten end can be a late copy of a forgotten one, [`Occurrences::perhaps_forgotten`] names those, and
@@ -16,7 +17,7 @@
 
 use super::alertmanager::MAX_LABEL;
 use super::{Alert, Status};
-use crate::kernel::domain::{Name, OccurrenceId, Position, Record, Span, Time};
+use crate::kernel::domain::{Name, OccurrenceId, Position, Record, SourceKind, Span, Time};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -55,6 +56,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     pub source: &'a Name,
+    pub kind: SourceKind,
     /// Position of its `Delivered`.
     pub delivery: Position,
     pub at: Time,
@@ -63,6 +65,8 @@ pub struct Arrival<'a> {
 /// Closed ones are kept in memory for so long after their end, and at most so many.
 const KEPT: Span = Span::mins(7 * 24 * 60);
 const KEPT_AT_MOST: usize = 200_000;
+/// A source that cannot say when something began may be wrong by so much, with messages that waited.
+const GUESSED: Span = Span::mins(2 * 24 * 60);
 /// Fewer are not looked through.
 const SWEPT_AT_LEAST: usize = 1_024;
 
@@ -139,7 +143,12 @@ impl Occurrences {
     /// anything is decided. All others began after everything forgotten had ended.
     pub fn perhaps_forgotten(&self, source: &Name, alerts: &[Alert]) -> BTreeSet<String> {
         let Some(newest) = self.forgotten.get(source) else { return BTreeSet::new() };
-        let unknown = |a: &&Alert| a.starts <= *newest && self.newest(source, &a.fingerprint).is_none();
+        let old = |alert: &Alert| match alert.starts {
+            Some(starts) if alert.once => starts <= *newest + GUESSED,
+            Some(starts) => starts <= *newest,
+            None => alert.once,
+        };
+        let unknown = |a: &&Alert| old(a) && self.newest(source, &a.fingerprint).is_none();
         alerts.iter().filter(unknown).map(|a| a.fingerprint.clone()).collect()
     }
 
@@ -192,30 +201,52 @@ fn judge(
     known: Option<&Occurrence>,
     fresh: u64,
 ) -> (Meaning, Vec<Record>) {
-    let over = |o: &Occurrence| o.ended.is_some_and(|ended| alert.starts <= ended);
+    let over = |o: &Occurrence| o.ended.is_some_and(|ended| is_over(alert, ended));
     match (alert.status, known) {
         (Status::Firing, Some(o)) if o.ended.is_none() => (Meaning::Refreshed(o.id.clone()), vec![]),
-        (Status::Resolved, Some(o)) if o.ended.is_none() => close(arrival, alert, o),
-        (Status::Firing | Status::Resolved, Some(o)) if over(o) => (Meaning::Late(o.id.clone()), vec![]),
+        (Status::Resolved | Status::Withdrawn, Some(o)) if o.ended.is_none() => close(arrival, alert, o),
+        (_, Some(o)) if over(o) => (Meaning::Late(o.id.clone()), vec![]),
         (Status::Firing, known) => {
             let (id, opened) = open(arrival, alert, known.map_or(fresh, |o| o.number + 1));
             (Meaning::Opened(id), vec![opened])
         }
-        (Status::Resolved, known) => {
+        (Status::Resolved | Status::Withdrawn, known) => {
             let (id, opened) = open(arrival, alert, known.map_or(fresh, |o| o.number + 1));
             let says = "it was over before any firing copy was seen";
-            let closed = closed(arrival, alert, &id, alert.starts, says);
+            let closed = closed(arrival, alert, &id, started(arrival, alert), says);
             (Meaning::OverAlready(id), vec![opened, closed])
         }
     }
 }
 
+/// It speaks of what ended then. A time that the source does not say proves nothing new for an end, and nothing old for a
+/// beginning.
+fn is_over(alert: &Alert, ended: Time) -> bool {
+    match alert.starts {
+        _ if alert.once => true,
+        Some(starts) => starts <= ended,
+        None => alert.status != Status::Firing,
+    }
+}
+
+/// Without a beginning of the source's own it is the arrival, but never behind an end that the source knows.
+fn started(arrival: Arrival<'_>, alert: &Alert) -> Time {
+    alert.starts.unwrap_or_else(|| alert.ends.unwrap_or(arrival.at).min(arrival.at))
+}
+
 /// A resolved copy of an earlier occurrence must not close the one that is open now.
 fn close(arrival: Arrival<'_>, alert: &Alert, open: &Occurrence) -> (Meaning, Vec<Record>) {
-    if alert.ends.is_some_and(|ended| ended < open.started) {
+    if !alert.once && alert.ends.is_some_and(|ended| ended < open.started) {
         return (Meaning::Late(open.id.clone()), vec![]);
     }
-    let record = closed(arrival, alert, &open.id, open.started, "the source says that it is resolved");
+    let says = match (alert.status, alert.annotations.get("note")) {
+        (Status::Withdrawn, Some(note)) => {
+            format!("the source withdrew it and will not say how it ends: {note}")
+        }
+        (Status::Withdrawn, None) => "the source withdrew it and will not say how it ends".to_owned(),
+        (Status::Firing | Status::Resolved, _) => "the source says that it is resolved".to_owned(),
+    };
+    let record = closed(arrival, alert, &open.id, open.started, &says);
     (Meaning::Closed(open.id.clone()), vec![record])
 }
 
@@ -227,10 +258,11 @@ fn open(arrival: Arrival<'_>, alert: &Alert, number: u64) -> (OccurrenceId, Reco
     let annotations: serde_json::Map<String, Value> = short.map(pair).collect();
     let record = Record::OccurrenceOpened {
         occurrence: id.clone(),
+        kind: arrival.kind,
         fingerprint: alert.fingerprint.clone(),
         labels: Value::Object(alert.labels.iter().map(pair).collect()),
         annotations: if annotations.is_empty() { Value::Null } else { Value::Object(annotations) },
-        started: alert.starts,
+        started: started(arrival, alert),
         delivery: arrival.delivery,
     };
     (id, record)

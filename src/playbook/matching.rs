@@ -2,7 +2,7 @@
 
 use super::model::{Playbook, Trigger};
 use crate::expr::{Matcher, Vars};
-use crate::kernel::domain::{Name, Reason, Span};
+use crate::kernel::domain::{Name, Reason, SourceKind, Span};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -11,14 +11,23 @@ use std::collections::BTreeMap;
 pub struct AlertView {
     /// Name of the source that delivered it.
     pub source: Name,
-    /// Which kind of source: `alertmanager`.
-    pub format: Name,
+    pub kind: SourceKind,
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
 }
 
 impl AlertView {
+    pub fn new(
+        source: Name,
+        kind: SourceKind,
+        labels: BTreeMap<String, String>,
+        annotations: BTreeMap<String, String>,
+    ) -> AlertView {
+        let name = labels.get(kind.name_label()).cloned().unwrap_or_default();
+        AlertView { source, kind, name, labels, annotations }
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({
             "source": self.source, "name": self.name, "labels": self.labels, "annotations": self.annotations,
@@ -82,15 +91,22 @@ pub struct Looked {
 pub fn match_tree(playbook: &Playbook, alert: &AlertView) -> Vec<Vec<Looked>> {
     let conditions = |trigger: &Trigger| {
         let mut looked = vec![];
+        let from = |kind: SourceKind, says: &str| Looked {
+            says: says.to_owned(),
+            holds: (alert.kind == kind).then_some(()).ok_or_else(|| format!("it came from {}", alert.kind)),
+        };
         if let Some(matchers) = &trigger.alertmanager {
-            let from = (alert.format.as_str() == "alertmanager").then_some(());
-            looked.push(Looked {
-                says: "it comes from an Alertmanager".into(),
-                holds: from.ok_or_else(|| format!("it came from {}", alert.format)),
-            });
+            looked.push(from(SourceKind::Alertmanager, "it comes from an Alertmanager"));
             looked.extend(matchers.iter().map(|(label, matcher)| Looked {
                 says: format!("{label}{matcher}"),
                 holds: label_holds(alert, label, matcher),
+            }));
+        }
+        if let Some(conditions) = &trigger.zabbix {
+            looked.push(from(SourceKind::Zabbix, "it comes from a Zabbix"));
+            looked.extend(conditions.iter().map(|(label, condition)| Looked {
+                says: format!("{label}{condition}"),
+                holds: condition.holds(alert, label),
             }));
         }
         if let Some(when) = &trigger.when {
@@ -123,13 +139,20 @@ fn expression_holds(playbook: &Playbook, when: &crate::expr::Expr, alert: &Alert
 }
 
 fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<(), Reason> {
+    let from = |kind: SourceKind| match alert.kind == kind {
+        true => Ok(()),
+        false => Err(Reason::new("PM1261", format!("it came from {}, wanted {kind}", alert.kind))),
+    };
     if let Some(matchers) = &trigger.alertmanager {
-        if alert.format.as_str() != "alertmanager" {
-            let says = format!("it came from {}, wanted alertmanager", alert.format);
-            return Err(Reason::new("PM1261", says));
-        }
+        from(SourceKind::Alertmanager)?;
         for (label, matcher) in matchers {
             label_holds(alert, label, matcher).map_err(|says| Reason::new("PM1261", says))?;
+        }
+    }
+    if let Some(conditions) = &trigger.zabbix {
+        from(SourceKind::Zabbix)?;
+        for (label, condition) in conditions {
+            condition.holds(alert, label).map_err(|says| Reason::new("PM1261", says))?;
         }
     }
     if let Some(when) = &trigger.when {
@@ -141,17 +164,17 @@ fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<
 /// What stands in for an alert where a person starts the run: the equalities of the first trigger that has
 /// any.
 pub(super) fn stand_in(playbook: &Playbook) -> AlertView {
-    let equal = |trigger: &Trigger| -> BTreeMap<String, String> {
+    let equal = |trigger: &Trigger| -> (SourceKind, BTreeMap<String, String>) {
         let matchers = trigger.alertmanager.iter().flatten();
-        let only = |(label, matcher): &(String, Matcher)| Some((label.clone(), matcher.only()?.to_owned()));
-        matchers.filter_map(only).collect()
+        let of_alertmanager = matchers.filter_map(|(label, matcher)| Some((label, matcher.only()?)));
+        let conditions = trigger.zabbix.iter().flatten();
+        let of_zabbix = conditions.filter_map(|(label, condition)| Some((label, condition.only()?)));
+        let kind = if trigger.zabbix.is_some() { SourceKind::Zabbix } else { SourceKind::Alertmanager };
+        let labels = of_alertmanager.chain(of_zabbix).map(|(label, only)| (label.clone(), only.to_owned()));
+        (kind, labels.collect())
     };
-    let labels = playbook.triggers.iter().map(equal).find(|labels| !labels.is_empty()).unwrap_or_default();
-    AlertView {
-        source: Name::from("alertmanager"),
-        format: Name::from("alertmanager"),
-        name: labels.get("alertname").cloned().unwrap_or_default(),
-        labels,
-        annotations: BTreeMap::new(),
-    }
+    let found = playbook.triggers.iter().map(equal).find(|(_, labels)| !labels.is_empty());
+    let found = found.or_else(|| playbook.triggers.first().map(equal));
+    let (kind, labels) = found.unwrap_or_default();
+    AlertView::new(Name::from(kind.as_str()), kind, labels, BTreeMap::new())
 }

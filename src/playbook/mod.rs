@@ -26,6 +26,7 @@ mod sites;
 mod steps;
 mod times;
 mod windows;
+mod zabbix;
 
 pub use crate::document::{Problem, Severity, has_errors};
 pub use actions::{ActionInfo, all as actions};

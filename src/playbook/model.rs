@@ -63,9 +63,18 @@ pub(super) struct Places {
 pub struct Trigger {
     /// Matchers over labels of an Alertmanager's alert, all of which must hold.
     pub(super) alertmanager: Option<Vec<(String, Matcher)>>,
+    /// Conditions over a problem of Zabbix, all of which must hold.
+    pub(super) zabbix: Option<Vec<(String, super::zabbix::Condition)>>,
     pub(super) when: Option<Expr>,
     pub confirmed_for: Span,
     pub(super) at: At,
+}
+
+impl Trigger {
+    /// No alert can be meant.
+    pub(super) fn is_empty(&self) -> bool {
+        self.alertmanager.is_none() && self.zabbix.is_none() && self.when.is_none()
+    }
 }
 
 /// A guard, a step or a verification, before `for_each` is expanded.

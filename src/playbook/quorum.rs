@@ -147,14 +147,15 @@ fn still_firing(sink: &Sink, playbook: &Playbook, config: &Config, way: &super::
             sink.unknown(code::UNKNOWN_NAME, args.value_at("or"), says, or, known);
         }
     }
-    if playbook.triggers.iter().all(|trigger| trigger.alertmanager.is_none() && trigger.when.is_none()) {
+    if playbook.triggers.iter().all(|trigger| trigger.is_empty()) {
         let says = "there is no trigger, so there is no alert that could still be firing";
         sink.error(code::BAD_VALUE, args.at.clone(), says);
     }
-    let asked = config.sources.values().any(|source| !source.api.is_empty() || !source.prometheus.is_empty());
+    let asked = config.sources.values().any(crate::config::Source::can_be_asked);
     if !asked && or.is_none() {
-        let says = "no source in the configuration has an \"api\": this guard can never hold";
-        let hint = "add [sources.alertmanager] with api = [\"http://…:9093\"]";
+        let says = "no source in the configuration can be asked: this guard can never hold";
+        let hint =
+            "add [sources.alertmanager] with api = [\"http://…:9093\"], or [sources.zabbix] with zabbix";
         sink.error_hint(code::UNKNOWN_NAME, args.at.clone(), says, hint);
     }
 }

@@ -2,9 +2,10 @@
 //! together, later.
 
 use super::model::{Places, Playbook, Trigger};
+use super::zabbix::{self, Condition, ConditionError};
 use super::{approval, steps};
-use crate::document::{Node, Sink, Table, code, read};
-use crate::expr::{Expr, Matcher, Template};
+use crate::document::{Entry, Node, Sink, Table, code, read};
+use crate::expr::{Expr, Matcher, MatcherError, Template};
 use crate::kernel::domain::{Mode, Name, Objective, RunKind, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -139,27 +140,17 @@ fn read_triggers(top: &Table<'_>) -> Vec<Trigger> {
 
 fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
     let table = sink.table(node, "a trigger")?;
-    table.not_yet("zabbix", "only alertmanager triggers work in this version");
-    let alertmanager = table.table("alertmanager").map(|labels| {
-        let mut matchers = vec![];
-        for entry in labels.entries() {
-            let Some(text) = sink.text(&entry.value, &format!("the matcher of {:?}", entry.key)) else {
-                continue;
-            };
-            match Matcher::parse(text) {
-                Ok(matcher) => matchers.push((entry.key.clone(), matcher)),
-                Err(error) => sink.error(code::MATCHER, entry.value.at.clone(), error.to_string()),
-            }
-        }
-        if labels.entries().is_empty() {
-            sink.error(
-                code::BAD_VALUE,
-                labels.at.clone(),
-                "a trigger without matchers would take every alert",
-            );
-        }
-        matchers
+    let alertmanager = matchers(&table, "alertmanager", |entry, text| {
+        let error = |e: MatcherError| sink.error(code::MATCHER, entry.value.at.clone(), e.to_string());
+        Matcher::parse(text).map_err(error).ok()
     });
+    let zabbix = matchers(&table, "zabbix", |entry, text| {
+        Condition::parse(&entry.key, text).map_err(|error| not_a_condition(sink, entry, &error)).ok()
+    });
+    if let Some(node) = table.get("zabbix").filter(|_| table.get("alertmanager").is_some()) {
+        let says = "an alert comes from an Alertmanager or from a Zabbix, never from both";
+        sink.error_hint(code::BAD_VALUE, node.at.clone(), says, "write two triggers: any of them is enough");
+    }
     let when = table.text("when").zip(table.get("when")).and_then(|(text, node)| match Expr::compile(text) {
         Ok(expr) => Some(expr),
         Err(error) => {
@@ -169,21 +160,48 @@ fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
     });
     let known = ["alertmanager", "when", "zabbix"].into_iter().any(|key| table.get(key).is_some());
     if !known {
-        let hint = "add alertmanager: { label: value } or when: expression";
+        let hint = "add alertmanager: { label: value }, zabbix: { tag.NAME: value } or when: expression";
         sink.error_hint(code::MISSING, table.at.clone(), "a trigger says what it waits for", hint);
     }
     let confirmed_for = table.span("confirmed_for").unwrap_or(Span::ZERO);
     let at = table.at.clone();
     table.finish();
     // What could not be read must not become a trigger that asks for less.
-    let read_all =
-        table_read(node, "alertmanager", alertmanager.is_some()) && table_read(node, "when", when.is_some());
-    (read_all && (alertmanager.is_some() || when.is_some())).then_some(Trigger {
-        alertmanager,
-        when,
-        confirmed_for,
-        at,
-    })
+    let read_all = table_read(node, "alertmanager", alertmanager.is_some())
+        && table_read(node, "zabbix", zabbix.is_some())
+        && table_read(node, "when", when.is_some());
+    let trigger = Trigger { alertmanager, zabbix, when, confirmed_for, at };
+    (read_all && !trigger.is_empty()).then_some(trigger)
+}
+
+/// A table of conditions, all of which must hold.
+fn matchers<T>(
+    table: &Table<'_>,
+    key: &'static str,
+    one: impl Fn(&Entry, &str) -> Option<T>,
+) -> Option<Vec<(String, T)>> {
+    let (sink, inner) = (table.sink, table.table(key)?);
+    let mut all = vec![];
+    for entry in inner.entries() {
+        let Some(text) = sink.text(&entry.value, &format!("the matcher of {:?}", entry.key)) else {
+            continue;
+        };
+        all.extend(one(entry, text).map(|matcher| (entry.key.clone(), matcher)));
+    }
+    if inner.entries().is_empty() {
+        sink.error(code::BAD_VALUE, inner.at.clone(), "a trigger without matchers would take every alert");
+    }
+    Some(all)
+}
+
+fn not_a_condition(sink: &Sink, entry: &Entry, error: &ConditionError) {
+    match error {
+        ConditionError::Key(key) => {
+            let known = zabbix::KEYS.into_iter().chain(["tag.NAME"]);
+            sink.unknown(code::UNKNOWN_KEY, entry.key_at.clone(), error.to_string(), key, known);
+        }
+        _ => sink.error(code::MATCHER, entry.value.at.clone(), error.to_string()),
+    }
 }
 
 fn table_read(node: &Node, key: &str, read: bool) -> bool {

@@ -102,10 +102,16 @@ pub fn words(all: &[&str]) -> Value {
 fn trigger() -> Value {
     let labels = json!({ "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" },
         "description": "label: value, or =~regex, !=value, !~regex" });
+    let word = || json!({ "type": "string" });
+    let mut zabbix = object(&[], super::zabbix::KEYS.map(|key| (key, word())));
+    zabbix["patternProperties"]["^tag\\."] = word();
+    zabbix["minProperties"] = json!(1);
+    zabbix["description"] = json!("tag.NAME: value, severity: '>=high'; =~regex, !=value, !~regex as well");
     object(
         &[],
         [
             ("alertmanager", labels),
+            ("zabbix", zabbix),
             ("when", json!({ "type": "string", "description": "a CEL expression over alert and service" })),
             ("confirmed_for", json!({ "type": "string", "description": SPAN })),
         ],

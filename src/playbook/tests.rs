@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Config, parse};
 use crate::kernel::domain::{
     Actor, Cause, Fact, FenceRung, Form, ItemRole, Mode, Name, Observation, OnFailure, Resolved, Role, RunId,
-    Span, Spec, StepPlan, Time, Via,
+    SourceKind, Span, Spec, StepPlan, Time, Via,
 };
 use crate::kernel::port::{Bound, Check, Ctx, ProviderError, Registry};
 use futures_util::future::BoxFuture;
@@ -79,13 +79,7 @@ fn rendered(problems: &[Problem]) -> String {
 fn alert(labels: &[(&str, &str)]) -> AlertView {
     let labels: BTreeMap<String, String> =
         labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    AlertView {
-        source: "alertmanager".into(),
-        format: "alertmanager".into(),
-        name: labels.get("alertname").cloned().unwrap_or_default(),
-        labels,
-        annotations: BTreeMap::new(),
-    }
+    AlertView::new("alertmanager".into(), SourceKind::Alertmanager, labels, BTreeMap::new())
 }
 
 fn opening(alert: Option<AlertView>) -> Opening {
@@ -241,7 +235,7 @@ fn alerts_match_or_say_which_condition_failed() {
     assert_eq!(why.code, "PM1261");
     // What cannot be evaluated does not match, and is told apart from what is false.
     let mut elsewhere = alert(&[("alertname", "ShopDown")]);
-    elsewhere.format = "zabbix".into();
+    elsewhere.kind = SourceKind::Zabbix;
     let why = match_alert(&playbook, &elsewhere).unwrap_err();
     assert_eq!(why.code, "PM1262");
     assert!(why.says.contains("wanted alertmanager") && why.says.contains("there is no \"env\""), "{why:?}");

@@ -5,7 +5,7 @@ use super::model::{
 };
 use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STEPS};
 use crate::document::{Node, Problem, Sink, Table, code, has_errors};
-use crate::kernel::domain::{Mode, Role, Span};
+use crate::kernel::domain::{Mode, Role, SourceKind, Span};
 use crate::simulated::world::Start;
 use crate::units;
 use std::collections::BTreeMap;
@@ -117,8 +117,13 @@ fn incoming(sink: &Sink, node: &Node) -> Option<Incoming> {
     if payload.is_some() == table.get("labels").is_some() {
         sink.error(code::MISSING, table.at.clone(), "an alert has either \"labels\" or \"payload\"");
     }
+    let from = table.word("from", &SourceKind::ALL.map(SourceKind::as_str));
+    let from = from.and_then(SourceKind::of).unwrap_or_default();
     table.finish();
-    Some(payload.map_or(Incoming::Labels { labels, annotations }, Incoming::Payload))
+    Some(match payload {
+        Some(file) => Incoming::Payload { from, file },
+        None => Incoming::Labels { from, labels, annotations },
+    })
 }
 
 /// What is not said: everything lives, and each call takes a moment.

@@ -1,6 +1,7 @@
 //! The JSON Schema of test files, for editors: made of the same words as the reader knows.
 
 use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STEPS};
+use crate::kernel::domain::SourceKind;
 use crate::playbook::schema_parts::{list, object, words as any_of};
 use serde_json::{Value, json};
 
@@ -46,8 +47,10 @@ fn pairs() -> Value {
 }
 
 fn alert() -> Value {
-    let payload = json!({ "type": "string", "description": "a body as Alertmanager sent it, in a file beside this one" });
-    object(&[], [("labels", pairs()), ("annotations", pairs()), ("payload", payload)])
+    let payload =
+        json!({ "type": "string", "description": "a body as its source sent it, in a file beside this one" });
+    let from = any_of(&SourceKind::ALL.map(SourceKind::as_str));
+    object(&[], [("from", from), ("labels", pairs()), ("annotations", pairs()), ("payload", payload)])
 }
 
 fn world() -> Value {

@@ -5,8 +5,8 @@ use super::model::{Case, Incoming};
 use super::people;
 use crate::config::Config;
 use crate::document::Problem;
-use crate::intake::{Status, alertmanager};
-use crate::kernel::domain::{Cause, Mode, Reason, Resolved, Span};
+use crate::intake::{Format, Status};
+use crate::kernel::domain::{Cause, Mode, Reason, Resolved, SourceKind, Span};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
 use crate::simulated::world::Start;
@@ -93,10 +93,10 @@ impl Stage {
         let mut all = vec![];
         for incoming in &case.alerts {
             match incoming {
-                Incoming::Labels { labels, annotations } => {
-                    all.push(view(labels.clone(), annotations.clone()));
+                Incoming::Labels { from, labels, annotations } => {
+                    all.push(view(*from, labels.clone(), annotations.clone()));
                 }
-                Incoming::Payload((file, _)) => {
+                Incoming::Payload { from, file: (file, _) } => {
                     let path = self.folder.join(file);
                     let size = std::fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
                     if size > MOST_BYTES {
@@ -106,10 +106,10 @@ impl Stage {
                         ));
                     }
                     let body = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-                    let delivery =
-                        alertmanager::parse(&body).map_err(|e| format!("{}: {e}", path.display()))?;
+                    let read = Format::of_file(*from, &body).parse(&body);
+                    let delivery = read.map_err(|e| format!("{}: {e}", path.display()))?;
                     let firing = delivery.alerts.into_iter().filter(|alert| alert.status == Status::Firing);
-                    all.extend(firing.map(|alert| view(alert.labels, alert.annotations)));
+                    all.extend(firing.map(|alert| view(*from, alert.labels, alert.annotations)));
                 }
             }
         }
@@ -119,14 +119,8 @@ impl Stage {
 
 type Pairs = std::collections::BTreeMap<String, String>;
 
-fn view(labels: Pairs, annotations: Pairs) -> AlertView {
-    AlertView {
-        source: "alertmanager".into(),
-        format: "alertmanager".into(),
-        name: labels.get("alertname").cloned().unwrap_or_default(),
-        labels,
-        annotations,
-    }
+fn view(from: SourceKind, labels: Pairs, annotations: Pairs) -> AlertView {
+    AlertView::new(from.as_str().into(), from, labels, annotations)
 }
 
 fn caused_by(alert: &AlertView) -> Cause {

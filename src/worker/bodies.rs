@@ -2,8 +2,8 @@
 //! their copies and repeats, so that a storm costs no query and no second parsing for each. What is not here is read from
 //! the journal.
 
-use crate::intake::{self, Delivery, IntakeError};
-use crate::kernel::domain::Digest;
+use crate::intake::{Delivery, Format, IntakeError};
+use crate::kernel::domain::{Digest, Name};
 use crate::kernel::journal::Journal;
 use anyhow::Context;
 use std::collections::{HashMap, VecDeque};
@@ -18,9 +18,10 @@ pub struct Bodies(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    known: HashMap<Digest, Arc<Delivery>>,
+    /// The same bytes mean something else to another parser.
+    known: HashMap<(Format, Digest), Arc<Delivery>>,
     /// With the length of each, oldest first.
-    order: VecDeque<(Digest, usize)>,
+    order: VecDeque<((Format, Digest), usize)>,
     bytes: usize,
 }
 
@@ -29,18 +30,19 @@ impl Bodies {
         self.0.lock().expect("invariant: no panic while holding the lock")
     }
 
-    pub fn known(&self, digest: Digest) -> Option<Arc<Delivery>> {
-        self.lock().known.get(&digest).cloned()
+    pub fn known(&self, format: Format, digest: Digest) -> Option<Arc<Delivery>> {
+        self.lock().known.get(&(format, digest)).cloned()
     }
 
-    /// `delivery` is what the parser says about `bytes` bytes with this digest.
-    pub fn remember(&self, digest: Digest, bytes: usize, delivery: Arc<Delivery>) {
+    /// `delivery` is what the format's parser says about `bytes` bytes with this digest.
+    pub fn remember(&self, format: Format, digest: Digest, bytes: usize, delivery: Arc<Delivery>) {
+        let key = (format, digest);
         let mut kept = self.lock();
-        if bytes > KEPT_BYTES || kept.known.contains_key(&digest) {
+        if bytes > KEPT_BYTES || kept.known.contains_key(&key) {
             return;
         }
-        kept.known.insert(digest, delivery);
-        kept.order.push_back((digest, bytes));
+        kept.known.insert(key, delivery);
+        kept.order.push_back((key, bytes));
         kept.bytes += bytes;
         while kept.order.len() > KEPT || kept.bytes > KEPT_BYTES {
             let Some((oldest, bytes)) = kept.order.pop_front() else { return };
@@ -53,18 +55,22 @@ impl Bodies {
     pub async fn read(
         &self,
         journal: &Journal,
+        format: &Name,
         digest: Digest,
     ) -> anyhow::Result<Result<Arc<Delivery>, IntakeError>> {
-        if let Some(delivery) = self.known(digest) {
+        let Some(format) = Format::of(format.as_str()) else {
+            return Ok(Err(IntakeError::UnknownFormat { format: format.to_string() }));
+        };
+        if let Some(delivery) = self.known(format, digest) {
             return Ok(Ok(delivery));
         }
         let bytes = journal.backend().content(digest).await?;
         let bytes = bytes.with_context(|| format!("the body {digest} of a delivery is not there"))?;
-        let delivery = match intake::alertmanager::parse(&bytes) {
+        let delivery = match format.parse(&bytes) {
             Ok(delivery) => Arc::new(delivery),
             Err(error) => return Ok(Err(error)),
         };
-        self.remember(digest, bytes.len(), delivery.clone());
+        self.remember(format, digest, bytes.len(), delivery.clone());
         Ok(Ok(delivery))
     }
 }
@@ -74,6 +80,8 @@ mod tests {
     use super::*;
     use crate::kernel::domain::Time;
     use crate::kernel::journal::{Batch, MemoryBackend, Row};
+
+    const AM: &str = "alertmanager";
 
     /// A body that names `name` and has `padding` spaces at its end.
     async fn keep(journal: &Journal, name: &str, padding: usize) -> Digest {
@@ -90,18 +98,33 @@ mod tests {
         let (full, empty) = (memory(), memory());
         let bodies = Bodies::default();
         let first = keep(&full, "first", 0).await;
-        assert!(bodies.read(&empty, first).await.unwrap_err().to_string().contains("is not there"));
-        let read = bodies.read(&full, first).await.unwrap().unwrap();
+        assert!(
+            bodies.read(&empty, &AM.into(), first).await.unwrap_err().to_string().contains("is not there")
+        );
+        let read = bodies.read(&full, &AM.into(), first).await.unwrap().unwrap();
         assert_eq!(read.alerts[0].labels["n"], "first");
         for n in 1..KEPT {
             let other = keep(&full, &n.to_string(), 0).await;
-            bodies.read(&full, other).await.unwrap().unwrap();
+            bodies.read(&full, &AM.into(), other).await.unwrap().unwrap();
         }
-        assert_eq!(bodies.read(&empty, first).await.unwrap().unwrap(), read);
+        assert_eq!(bodies.read(&empty, &AM.into(), first).await.unwrap().unwrap(), read);
         let one_more = keep(&full, "one more", 0).await;
-        bodies.read(&full, one_more).await.unwrap().unwrap();
-        assert!(bodies.read(&empty, first).await.is_err(), "as many others came since");
-        assert!(bodies.read(&empty, one_more).await.is_ok());
+        bodies.read(&full, &AM.into(), one_more).await.unwrap().unwrap();
+        assert!(bodies.read(&empty, &AM.into(), first).await.is_err(), "as many others came since");
+        assert!(bodies.read(&empty, &AM.into(), one_more).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_format_reads_the_same_bytes_by_itself() {
+        let journal = memory();
+        let bodies = Bodies::default();
+        let body = keep(&journal, "one", 0).await;
+        assert_eq!(bodies.read(&journal, &AM.into(), body).await.unwrap().unwrap().alerts.len(), 1);
+        let code = async |format: &str| {
+            bodies.read(&journal, &format.into(), body).await.unwrap().unwrap_err().code()
+        };
+        assert_eq!(code("zabbix").await, "PM1306");
+        assert_eq!(code("of tomorrow").await, "PM1307");
     }
 
     #[tokio::test]
@@ -109,15 +132,15 @@ mod tests {
         let (full, empty) = (memory(), memory());
         let bodies = Bodies::default();
         let small = keep(&full, "small", 0).await;
-        bodies.read(&full, small).await.unwrap().unwrap();
+        bodies.read(&full, &AM.into(), small).await.unwrap().unwrap();
         let huge = keep(&full, "huge", KEPT_BYTES).await;
-        bodies.read(&full, huge).await.unwrap().unwrap();
-        assert!(bodies.read(&empty, huge).await.is_err());
-        assert!(bodies.read(&empty, small).await.is_ok(), "it was not pushed out for nothing");
+        bodies.read(&full, &AM.into(), huge).await.unwrap().unwrap();
+        assert!(bodies.read(&empty, &AM.into(), huge).await.is_err());
+        assert!(bodies.read(&empty, &AM.into(), small).await.is_ok(), "it was not pushed out for nothing");
         let large = keep(&full, "large", KEPT_BYTES - 200).await;
-        bodies.read(&full, large).await.unwrap().unwrap();
-        assert!(bodies.read(&empty, large).await.is_ok());
-        assert!(bodies.read(&empty, small).await.is_err(), "both together are too much");
+        bodies.read(&full, &AM.into(), large).await.unwrap().unwrap();
+        assert!(bodies.read(&empty, &AM.into(), large).await.is_ok());
+        assert!(bodies.read(&empty, &AM.into(), small).await.is_err(), "both together are too much");
     }
 
     fn memory() -> Journal {

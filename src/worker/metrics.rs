@@ -153,6 +153,7 @@ impl Metrics {
             let status = match alert.status {
                 Status::Firing => "firing",
                 Status::Resolved => "resolved",
+                Status::Withdrawn => "withdrawn",
             };
             self.alerts.get_or_create(&[("status", status)]).inc();
         }

@@ -11,7 +11,7 @@ use super::occurrence::{Open, State, verdict};
 use crate::intake::occurrence::Occurrences;
 use crate::kernel::domain::{
     Actor, Cause, Mode, Name, OccurrenceId, PlanSheet, PlaybookVerdict, Position, Reason, Record, Resolved,
-    RunId, Seq, Span, Stamped, Stream, Time,
+    RunId, Seq, SourceKind, Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::{Command, alerts_cached};
 use crate::kernel::journal::Batch;
@@ -121,11 +121,11 @@ impl Triage {
     fn remember(&mut self, source: &Name, stamped: &Stamped) {
         self.occurrences.apply(source, &stamped.record);
         match &stamped.record {
-            Record::OccurrenceOpened { occurrence, labels, annotations, started, delivery, .. } => {
+            Record::OccurrenceOpened { occurrence, kind, labels, annotations, started, delivery, .. } => {
                 let open = Open {
                     id: occurrence.clone(),
                     source: source.clone(),
-                    alert: view(source, labels, annotations),
+                    alert: view(source, *kind, labels, annotations),
                     labels: labels.clone(),
                     started: *started,
                     delivered: stamped.at,
@@ -405,19 +405,17 @@ impl Triage {
 }
 
 /// A recorded alert as playbooks see it.
-pub fn view(source: &Name, labels: &serde_json::Value, annotations: &serde_json::Value) -> AlertView {
+pub fn view(
+    source: &Name,
+    kind: SourceKind,
+    labels: &serde_json::Value,
+    annotations: &serde_json::Value,
+) -> AlertView {
     let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
     let pairs = |of: &serde_json::Value| -> BTreeMap<String, String> {
         of.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
     };
-    let labels = pairs(labels);
-    AlertView {
-        source: source.clone(),
-        format: "alertmanager".into(),
-        name: labels.get("alertname").cloned().unwrap_or_default(),
-        labels,
-        annotations: pairs(annotations),
-    }
+    AlertView::new(source.clone(), kind, pairs(labels), pairs(annotations))
 }
 
 fn cause(open: &Open) -> Cause {

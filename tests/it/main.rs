@@ -23,3 +23,4 @@ mod serve;
 mod sim;
 mod store;
 mod trial;
+mod zabbix;

@@ -6,8 +6,8 @@ use crate::cli::options::{Global, span};
 use crate::cli::wire::AuditDoc;
 use crate::cli::{Client, Exit, Fault, Talk, local, view};
 use crate::config::Config;
-use crate::intake::{Alert, Status, alertmanager};
-use crate::kernel::domain::{Span, Time};
+use crate::intake::{Alert, Format, Status};
+use crate::kernel::domain::{SourceKind, Span, Time};
 use crate::kernel::port::World as _;
 use crate::playbook::{self, AlertView, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
@@ -25,12 +25,15 @@ const PAGE: &str = "1000";
 
 #[derive(Clone, Debug, Args)]
 pub struct MatchArgs {
-    /// A body as Alertmanager sent it
+    /// A body as its source sent it
     #[arg(value_name = "PAYLOAD", conflicts_with_all = ["label", "against"])]
     pub payload: Option<PathBuf>,
     /// A label of the alert, instead of a payload
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair, required_unless_present_any = ["payload", "against"])]
     pub label: Vec<(String, String)>,
+    /// Kind of source that the payload or the labels come from: alertmanager, zabbix
+    #[arg(long, value_name = "KIND", value_parser = kind, default_value = "alertmanager", conflicts_with = "against")]
+    pub from: SourceKind,
     /// Alerts that the server recorded within this time: which of them would have started something
     #[arg(long, value_name = "TIME", value_parser = span, conflicts_with = "label")]
     pub against: Option<Span>,
@@ -47,6 +50,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
     if name.is_empty() { Err("the name is empty".into()) } else { Ok((name.into(), value.into())) }
 }
 
+fn kind(text: &str) -> Result<SourceKind, String> {
+    let known = SourceKind::ALL.map(SourceKind::as_str).join(", ");
+    SourceKind::of(text).ok_or_else(|| format!("there are: {known}"))
+}
+
 /// Exit 0 when a playbook would be chosen, 5 when none would.
 pub async fn run(args: &MatchArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<Exit> {
     let playbooks = playbooks(args)?;
@@ -60,8 +68,8 @@ pub async fn run(args: &MatchArgs, global: &Global, talk: &mut Talk) -> anyhow::
         return Ok(if any { Exit::Done } else { Exit::NoSuchThing });
     }
     let alerts = match &args.payload {
-        Some(path) => of_payload(path, talk)?,
-        None => vec![of_labels(args.label.iter().cloned().collect())],
+        Some(path) => of_payload(path, args.from, talk)?,
+        None => vec![of_labels(args.from, args.label.iter().cloned().collect(), BTreeMap::new())],
     };
     view::matched::trees(&playbooks, &alerts, talk)?;
     Ok(if alerts.iter().any(matches) { Exit::Done } else { Exit::NoSuchThing })
@@ -92,20 +100,16 @@ fn playbooks(args: &MatchArgs) -> anyhow::Result<Vec<Playbook>> {
     Ok(all)
 }
 
-fn of_labels(labels: BTreeMap<String, String>) -> AlertView {
-    AlertView {
-        source: "alertmanager".into(),
-        format: "alertmanager".into(),
-        name: labels.get("alertname").cloned().unwrap_or_default(),
-        labels,
-        annotations: BTreeMap::new(),
-    }
+type Pairs = BTreeMap<String, String>;
+
+fn of_labels(kind: SourceKind, labels: Pairs, annotations: Pairs) -> AlertView {
+    AlertView::new(kind.as_str().into(), kind, labels, annotations)
 }
 
 /// The alerts that fire; one that is resolved starts nothing, whatever its labels are.
-fn of_payload(path: &Path, talk: &mut Talk) -> anyhow::Result<Vec<AlertView>> {
+fn of_payload(path: &Path, kind: SourceKind, talk: &mut Talk) -> anyhow::Result<Vec<AlertView>> {
     let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let delivery = alertmanager::parse(&body).map_err(|e| {
+    let delivery = Format::of_file(kind, &body).parse(&body).map_err(|e| {
         Fault::new(Exit::Invalid, e.code(), format!("{}: {e}", path.display())).state("nothing was matched")
     })?;
     let (firing, resolved): (Vec<Alert>, Vec<Alert>) =
@@ -113,7 +117,10 @@ fn of_payload(path: &Path, talk: &mut Talk) -> anyhow::Result<Vec<AlertView>> {
     if !resolved.is_empty() {
         talk.say(&format!("{} left out: resolved, which starts nothing", counted(resolved.len(), "alert")));
     }
-    let view = |alert: Alert| AlertView { annotations: alert.annotations, ..of_labels(alert.labels) };
+    if let (true, true, Some(why)) = (firing.is_empty(), resolved.is_empty(), &delivery.reason) {
+        talk.say(&format!("no alert in it: {why}"));
+    }
+    let view = |alert: Alert| of_labels(kind, alert.labels, alert.annotations);
     Ok(firing.into_iter().map(view).collect())
 }
 
@@ -132,10 +139,8 @@ async fn recorded(client: &Client, since: Time) -> anyhow::Result<Vec<(Time, Ale
             let texts = |key: &str| -> BTreeMap<String, String> {
                 serde_json::from_value(record.body[key].clone()).unwrap_or_default()
             };
-            alerts.push((
-                record.at,
-                AlertView { annotations: texts("annotations"), ..of_labels(texts("labels")) },
-            ));
+            let kind = serde_json::from_value(record.body["kind"].clone()).unwrap_or_default();
+            alerts.push((record.at, of_labels(kind, texts("labels"), texts("annotations"))));
         }
         match page.next {
             Some(next) => from = next,

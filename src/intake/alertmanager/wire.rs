@@ -2,8 +2,8 @@
 //! judged, by the caller.
 
 use super::super::IntakeError;
+use super::super::wire::faulty;
 use serde::Deserialize;
-use serde_json::error::Category;
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -34,26 +34,12 @@ pub(super) struct WireAlert {
     pub fingerprint: Option<String>,
 }
 
-/// Tells broken JSON from JSON of another shape: the first is a fault on the way, the second a custom payload.
 pub(super) fn read(body: &[u8]) -> Result<WireMessage, IntakeError> {
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
-    let read = serde_json::from_slice(body);
-    match read {
+    match serde_json::from_slice(body) {
         // Derived structs also read a list, field by field; a list is never this message.
         Ok(_) if first == Some(&b'[') => Err(IntakeError::WrongShape { why: "it is a list".into() }),
         Ok(message) => Ok(message),
-        Err(e) => match e.classify() {
-            Category::Data => Err(IntakeError::WrongShape { why: brief(&e) }),
-            Category::Io | Category::Syntax | Category::Eof => Err(IntakeError::NotJson { why: brief(&e) }),
-        },
-    }
-}
-
-/// The message may quote a value of any length; the place is what helps.
-fn brief(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.char_indices().nth(200) {
-        None => text,
-        Some((end, _)) => format!("{}… at line {} column {}", &text[..end], error.line(), error.column()),
+        Err(error) => Err(faulty(&error, |why| IntakeError::WrongShape { why })),
     }
 }

@@ -10,8 +10,9 @@ fn alert(status: Status, starts: i64, ends: Option<i64>) -> Alert {
         status,
         labels: BTreeMap::from([("alertname".into(), "Down".into())]),
         annotations: BTreeMap::new(),
-        starts: Time(starts),
+        starts: Some(Time(starts)),
         ends: ends.map(Time),
+        once: false,
         generator: String::new(),
     }
 }
@@ -36,7 +37,12 @@ impl Story {
     fn tell(&mut self, at: i64, alerts: &[Alert]) -> Vec<Meaning> {
         self.position += 1;
         let source = Name::from("am");
-        let arrival = Arrival { source: &source, delivery: self.position, at: Time(at) };
+        let arrival = Arrival {
+            source: &source,
+            kind: SourceKind::Alertmanager,
+            delivery: self.position,
+            at: Time(at),
+        };
         let decision = self.state.decide(arrival, alerts);
         for record in &decision.records {
             let read_back = Record::decode(record.kind(), record.version(), &record.encode()).unwrap();
@@ -131,6 +137,41 @@ fn two_replicas_repeats_and_a_late_copy_are_one_occurrence() {
 }
 
 #[test]
+fn where_each_outage_has_an_identity_of_its_own_times_do_not_matter() {
+    let once = |alert: Alert| Alert { once: true, ..alert };
+    let mut story = Story::default();
+    assert_eq!(story.tell(150, &[once(firing(140))]), [Meaning::Opened(id(1))]);
+    // It ended before we heard of it, says the source's own clock.
+    assert_eq!(story.tell(160, &[once(resolved(90, 100))]), [Meaning::Closed(id(1))]);
+    assert_eq!(story.history(), [(140, Some(140))]);
+    assert_eq!(story.tell(900, &[once(firing(899))]), [Meaning::Late(id(1))]);
+    assert_eq!(story.tell(900, &[once(resolved(899, 900))]), [Meaning::Late(id(1))]);
+}
+
+#[test]
+fn a_beginning_that_nobody_says_is_the_arrival() {
+    let unsaid = |alert: Alert| Alert { starts: None, ..alert };
+    let mut story = Story::default();
+    assert_eq!(story.tell(150, &[unsaid(firing(0))]), [Meaning::Opened(id(1))]);
+    assert_eq!(story.tell(160, &[unsaid(resolved(0, 155))]), [Meaning::Closed(id(1))]);
+    assert_eq!(story.tell(170, &[unsaid(resolved(0, 155))]), [Meaning::Late(id(1))], "said twice");
+    assert_eq!(story.tell(180, &[unsaid(firing(0))]), [Meaning::Opened(id(2))], "it may be a new one");
+    assert_eq!(story.history(), [(150, Some(155)), (180, None)]);
+    let mut unheard = Story::default();
+    unheard.tell(200, &[unsaid(resolved(0, 170))]);
+    assert_eq!(unheard.history(), [(170, Some(170))], "never behind the end that is known");
+}
+
+#[test]
+fn what_is_withdrawn_ends_and_does_not_begin() {
+    let withdrawn = alert(Status::Withdrawn, 100, None);
+    let mut story = Story::default();
+    assert_eq!(story.tell(110, std::slice::from_ref(&withdrawn)), [Meaning::OverAlready(id(1))]);
+    assert_eq!(story.tell(120, &[firing(115)]), [Meaning::Opened(id(2))]);
+    assert_eq!(story.tell(130, &[withdrawn]), [Meaning::Closed(id(2))]);
+}
+
+#[test]
 fn alerts_and_sources_do_not_touch_each_other() {
     let mut story = Story::default();
     let other = Alert { fingerprint: "g".into(), ..firing(100) };
@@ -139,7 +180,7 @@ fn alerts_and_sources_do_not_touch_each_other() {
     assert_eq!(meant, [Meaning::Closed(id(1)), Meaning::Refreshed(OccurrenceId::from("am/g/1"))]);
     assert_eq!(story.state.newest(&"am2".into(), "f"), None);
     let elsewhere = Name::from("am2");
-    let arrival = Arrival { source: &elsewhere, delivery: 9, at: Time(130) };
+    let arrival = Arrival { source: &elsewhere, kind: SourceKind::Alertmanager, delivery: 9, at: Time(130) };
     let decision = story.state.decide(arrival, &[firing(100)]);
     assert_eq!(decision.meanings, [Meaning::Opened(OccurrenceId::from("am2/f/1"))]);
 }
@@ -148,7 +189,7 @@ fn alerts_and_sources_do_not_touch_each_other() {
 fn deciding_changes_nothing() {
     let state = Occurrences::default();
     let source = Name::from("am");
-    let arrival = Arrival { source: &source, delivery: 1, at: Time(1) };
+    let arrival = Arrival { source: &source, kind: SourceKind::Alertmanager, delivery: 1, at: Time(1) };
     let first = state.decide(arrival, &[firing(100)]);
     assert_eq!(first, state.decide(arrival, &[firing(100)]));
 }
@@ -177,7 +218,10 @@ fn the_closed_are_forgotten_in_time_and_the_open_never() {
     let mut state = Occurrences::default();
     let source = Name::from("am");
     let tell = |state: &mut Occurrences, delivery, alerts: &[Alert]| {
-        let decision = state.decide(Arrival { source: &source, delivery, at: Time(0) }, alerts);
+        let decision = state.decide(
+            Arrival { source: &source, kind: SourceKind::Alertmanager, delivery, at: Time(0) },
+            alerts,
+        );
         decision.records.iter().for_each(|r| state.apply(&source, r));
     };
     let week = i64::try_from(KEPT.0).unwrap();
@@ -303,7 +347,7 @@ proptest! {
         // A start folds the whole record, without having forgotten: its next names are new as well.
         let mut restarted = Occurrences::default();
         forgets.records.iter().for_each(|r| restarted.apply(&source, r));
-        let arrival = Arrival { source: &source, delivery: forgets.position + 1_000, at: Time(2_000) };
+        let arrival = Arrival { source: &source, kind: SourceKind::Alertmanager, delivery: forgets.position + 1_000, at: Time(2_000) };
         for state in [&restarted, &forgets.state] {
             for meaning in state.decide(arrival, &[firing(5_000)]).meanings {
                 if let Meaning::Opened(id) = meaning {

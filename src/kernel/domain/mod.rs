@@ -10,6 +10,7 @@ mod outcome;
 mod plan;
 mod record;
 mod secret;
+mod source;
 mod time;
 
 pub use actor::{Actor, Role, Via};
@@ -28,4 +29,5 @@ pub use record::{
     WhyObserved, WindowState,
 };
 pub use secret::Secret;
+pub use source::{SourceKind, TAGS_UNKNOWN, VALUES_APART, ZABBIX_SEVERITIES};
 pub use time::{Span, Time};

@@ -2,7 +2,7 @@
 
 use super::{
     Actor, Change, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome, PlanSheet,
-    Position, Reason, Resolved, Rule, RunId, Seq, Span, Spec, StepPlan, Stream, Time,
+    Position, Reason, Resolved, Rule, RunId, Seq, SourceKind, Span, Spec, StepPlan, Stream, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,7 +127,7 @@ pub enum WindowState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
     pub source: Name,
-    /// Which parser reads the bytes: `alertmanager`.
+    /// Which parser reads the bytes: `alertmanager`, `zabbix`, `zabbix_stream`.
     pub format: Name,
     pub digest: Digest,
     pub bytes: u64,
@@ -310,6 +310,9 @@ pub enum Record {
     },
     OccurrenceOpened {
         occurrence: OccurrenceId,
+        /// What delivered it: which triggers may accept it.
+        #[serde(default, skip_serializing_if = "SourceKind::is_default")]
+        kind: SourceKind,
         fingerprint: String,
         labels: Value,
         /// As it was opened with; those too long for an expression are left out.

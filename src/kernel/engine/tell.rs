@@ -1,6 +1,9 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
-use crate::domain::{CallResult, Cause, ItemId, Reason, Record, Resolved, StepPlan, Told, WhyObserved};
+use crate::domain::{
+    CallResult, Cause, ItemId, OccurrenceId, Reason, Record, Resolved, SourceKind, StepPlan, Told,
+    WhyObserved,
+};
 
 /// `run` gives names to item numbers; without it they stay numbers.
 pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
@@ -136,7 +139,7 @@ fn tell_other(record: &Record) -> String {
                 false => format!("alert {occurrence} started nothing: {}", why.join("; ")),
             }
         }
-        Record::OccurrenceOpened { occurrence, labels, .. } => format!("alert {occurrence} fires: {labels}"),
+        Record::OccurrenceOpened { occurrence, kind, labels, .. } => fires(occurrence, *kind, labels),
         Record::OccurrenceClosed { occurrence, says, .. } => format!("alert {occurrence} is over: {says}"),
         Record::Started { version, site, .. } => {
             let site = site.as_ref().map_or("no site configured", |s| s.as_str());
@@ -150,6 +153,11 @@ fn tell_other(record: &Record) -> String {
         Record::Clock { says, .. } => says.clone(),
         run_record => run_record.kind().to_owned(),
     }
+}
+
+fn fires(occurrence: &OccurrenceId, kind: SourceKind, labels: &serde_json::Value) -> String {
+    let at = if kind.is_default() { String::new() } else { format!(" in {kind}") };
+    format!("alert {occurrence} fires{at}: {labels}")
 }
 
 fn tell_opened(spec: &Resolved) -> String {

@@ -1,9 +1,9 @@
-//! `still_firing`: does the alert's own source still say so? Asked at every Alertmanager and Prometheus of the source: one
-//! that was cut off knows less, never more.
+//! `still_firing`: does the alert's own source still say so? Asked at every Alertmanager, Prometheus and Zabbix of the
+//! source: one that was cut off knows less, never more.
 
 use super::alertmanager::{Standing, question, standing};
 use super::port::{Auth, Get, Port, Reply};
-use super::prometheus;
+use super::{prometheus, zabbix};
 use crate::config::{Config, Source};
 use crate::kernel::domain::{Fact, Name, Observation, Span, Spec, StepPlan, Time};
 use crate::kernel::port::{Check, Ctx, ProviderError};
@@ -24,6 +24,14 @@ pub struct StillFiring {
     port: Arc<dyn Port>,
 }
 
+/// Whose questions and answers they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Alertmanager,
+    Prometheus,
+    Zabbix,
+}
+
 pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<StillFiring, Vec<String>> {
     let mut params = Params::new(spec);
     let name: Option<Name> = params.need("source");
@@ -32,8 +40,8 @@ pub fn read(spec: &Spec, config: &Config, port: Arc<dyn Port>) -> Result<StillFi
     let source = name.as_ref().and_then(|name| config.sources.get(name)).cloned();
     match (&name, &source) {
         (Some(name), None) => params.problem(format!("there is no source {name}")),
-        (Some(name), Some(source)) if source.api.is_empty() && source.prometheus.is_empty() => {
-            params.problem(format!("source {name} has no `api` and no `prometheus` to ask"));
+        (Some(name), Some(source)) if !source.can_be_asked() => {
+            params.problem(format!("source {name} has no `api`, no `prometheus` and no `zabbix` to ask"));
         }
         _ => {}
     }
@@ -60,23 +68,33 @@ impl StillFiring {
         Ok(Some(Auth::Basic { user, password }))
     }
 
-    /// Everyone who can be asked: Alertmanagers, then servers of Prometheus.
-    fn asked(&self) -> impl Iterator<Item = (&String, bool)> {
-        let managers = self.source.api.iter().map(|url| (url, false));
-        managers.chain(self.source.prometheus.iter().map(|url| (url, true)))
+    /// Everyone who can be asked: Alertmanagers, then servers of Prometheus, then of Zabbix.
+    fn asked(&self) -> impl Iterator<Item = (&String, Who)> {
+        let managers = self.source.api.iter().map(|url| (url, Who::Alertmanager));
+        let rules = self.source.prometheus.iter().map(|url| (url, Who::Prometheus));
+        managers.chain(rules).chain(self.source.zabbix.iter().map(|url| (url, Who::Zabbix)))
     }
 
-    async fn ask(
-        &self,
-        api: &str,
-        rules: bool,
-        auth: Option<Auth>,
-        within: Span,
-    ) -> Result<Standing, String> {
-        let url = if rules { prometheus::question(api) } else { question(api, &self.labels)? };
+    async fn ask(&self, api: &str, who: Who, auth: Option<Auth>, within: Span) -> Result<Standing, String> {
+        let url = match who {
+            Who::Alertmanager => question(api, &self.labels)?,
+            Who::Prometheus => prometheus::question(api),
+            Who::Zabbix => {
+                let token = match &auth {
+                    Some(Auth::Bearer(token)) => Some(token),
+                    Some(Auth::Basic { .. }) | None => None,
+                };
+                // A few questions, one after the other.
+                let within = Span(within.0 / 2);
+                let asked = zabbix::Asked { port: self.port.as_ref(), url: api, token, within };
+                return asked.standing(&self.labels).await;
+            }
+        };
         let get = Get { auth, ..Get::of(url) };
         match self.port.get(&get, within).await {
-            Ok(Reply { status: 200, body }) if rules => prometheus::standing(&body, &self.labels),
+            Ok(Reply { status: 200, body }) if who == Who::Prometheus => {
+                prometheus::standing(&body, &self.labels)
+            }
             Ok(Reply { status: 200, body }) => standing(&body, &self.labels),
             Ok(Reply { status, .. }) => Err(format!("it answered status {status}")),
             Err(failed) => Err(format!("{}: {}", failed.layer.as_str(), failed.says)),
@@ -89,9 +107,9 @@ impl Check for StillFiring {
         async move {
             let auth = self.auth()?;
             let within = ASK.min(ctx.left());
-            let asked = self.asked().map(|(api, rules)| {
+            let asked = self.asked().map(|(api, who)| {
                 let auth = auth.clone();
-                async move { (api.clone(), self.ask(api, rules, auth, within).await) }
+                async move { (api.clone(), self.ask(api, who, auth, within).await) }
             });
             let (mut state, mut evidence) = (BTreeMap::new(), BTreeMap::new());
             for (api, answer) in join_all(asked).await {

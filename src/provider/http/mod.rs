@@ -12,6 +12,7 @@ mod port;
 mod prometheus;
 mod quorum;
 mod wire;
+mod zabbix;
 
 pub use client::{Clients, failed, words};
 pub use look::{Answer, LOCAL, look, vantage};

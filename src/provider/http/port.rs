@@ -42,7 +42,7 @@ pub enum Auth {
     Bearer(Secret),
 }
 
-/// One GET: no redirect is followed, no connection is used twice, no proxy.
+/// One look: no redirect is followed, no connection is used twice, no proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Get {
     pub url: String,
@@ -50,6 +50,8 @@ pub struct Get {
     pub pin: Option<IpAddr>,
     pub headers: Vec<(&'static str, String)>,
     pub auth: Option<Auth>,
+    /// JSON, and then the verb is POST: for APIs whose questions are bodies. It only asks.
+    pub question: Option<String>,
 }
 
 impl Get {

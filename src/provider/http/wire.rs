@@ -49,7 +49,11 @@ impl Wire {
     }
 
     async fn fetch(&self, get: &Get, within: Duration) -> Result<Reply, Failed> {
-        let mut request = self.client(get, within)?.get(&get.url);
+        let client = self.client(get, within)?;
+        let mut request = match &get.question {
+            Some(json) => client.post(&get.url).header("content-type", "application/json").body(json.clone()),
+            None => client.get(&get.url),
+        };
         for (name, value) in &get.headers {
             request = request.header(*name, value);
         }

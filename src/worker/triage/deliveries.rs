@@ -1,6 +1,7 @@
 //! Deliveries become occurrences: read from the cursor, decided one by one, in one batch with the cursor.
 
 use super::{CURSOR, PAGE, Triage};
+use crate::intake::Format;
 use crate::intake::occurrence::Arrival;
 use crate::kernel::domain::{Delivered, Name, OccurrenceId, Position, Record, RunId, Stream, Time};
 use crate::kernel::engine::alerts_cached;
@@ -57,7 +58,8 @@ impl Triage {
         position: Position,
         at: Time,
     ) -> anyhow::Result<()> {
-        let delivery = match self.app.bodies.read(&self.app.journal, delivered.digest).await? {
+        let read = self.app.bodies.read(&self.app.journal, &delivered.format, delivered.digest);
+        let delivery = match read.await? {
             Ok(delivery) => delivery,
             Err(error) => {
                 // Intake took it, so an older or newer parser did. One such body must not hold up all alerts after it.
@@ -66,7 +68,9 @@ impl Triage {
             }
         };
         let source = delivered.source.clone();
-        let arrival = Arrival { source: &source, delivery: position, at };
+        // What was read has a format that is known.
+        let kind = Format::of(delivered.format.as_str()).map(Format::kind).unwrap_or_default();
+        let arrival = Arrival { source: &source, kind, delivery: position, at };
         let forgotten = self.occurrences.perhaps_forgotten(&source, &delivery.alerts);
         self.recall(&source, &forgotten).await?;
         let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;

@@ -44,6 +44,8 @@ pub struct Plot<'a> {
     /// All services write the same target.
     pub shared: bool,
     pub mode: &'a str,
+    /// What each playbook waits for; `$S` is its service.
+    pub trigger: &'a str,
     /// Further lines of the configuration.
     pub config: &'a str,
     /// How far the world's clock is ahead at the start, in seconds.
@@ -58,6 +60,7 @@ impl Default for Plot<'_> {
             more: "",
             storm: "concurrent = 100\nper_hour = 1000\nsick_share = \"100%\"",
             source: "api",
+            trigger: "alertmanager: { alertname: SiteDown, service: $S }",
             shared: false,
             mode: "auto",
             config: "",
@@ -97,10 +100,11 @@ impl Yard {
                 }
             }
             let (from, to) = if n % 2 == 0 { ("gra", "sbg") } else { ("sbg", "gra") };
+            let trigger = plot.trigger.replace("$S", &format!("s{n}"));
             let playbook = format!(
                 "playbook: move-s{n}\nservice: s{n}\nkind: other\nmode: {}\n\
                  sites: {{ gra: {{ at: 1 }}, sbg: {{ at: 2 }} }}\nfrom: {from}\nto: {to}\n\
-                 triggers:\n  - alertmanager: {{ alertname: SiteDown, service: s{n} }}\n\
+                 triggers:\n  - {trigger}\n\
                  limits: {{ {} }}\n{}\n\
                  guards:\n  - name: origin is sick\n    http.expect: {{ url: \"{url}/guard\" }}\n\
                  steps:\n  - name: move it\n    action: command.run\n    commit_point: true\n\

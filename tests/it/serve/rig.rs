@@ -96,9 +96,20 @@ impl Server {
 
     /// Delivers `body` with the Authorization header `auth`.
     pub async fn deliver(&self, body: impl Into<reqwest::Body>, auth: Option<String>) -> (u16, Value) {
-        let mut request = self.client.post(format!("{}/hooks/alertmanager", self.url)).body(body);
-        if let Some(auth) = auth {
-            request = request.header("authorization", auth);
+        let headers: Vec<(&str, &str)> = auth.iter().map(|auth| ("authorization", auth.as_str())).collect();
+        self.deliver_to("/hooks/alertmanager", body, &headers).await
+    }
+
+    /// Delivers `body` there, with these headers.
+    pub async fn deliver_to(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let mut request = self.client.post(format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         answer("a delivery", request.send().await.unwrap()).await
     }

@@ -1,7 +1,7 @@
 //! One scenario: a shipped playbook, or any text, resolved, in a world; with mistakes planted where a test says so.
 
 use super::schedules::Life;
-use pointsman::kernel::domain::{Cause, Mode};
+use pointsman::kernel::domain::{Cause, Mode, SourceKind};
 use pointsman::kernel::drive::Mistake;
 use pointsman::playbook::{AlertView, Opening, check, has_errors, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
@@ -86,13 +86,8 @@ impl Staged for Plot {
             delivered: NOW,
             labels: serde_json::to_value(&labels).unwrap(),
         };
-        let alert = AlertView {
-            source: "alertmanager".into(),
-            format: "alertmanager".into(),
-            name: "SiteDown".into(),
-            labels,
-            annotations: BTreeMap::new(),
-        };
+        let kind = SourceKind::Alertmanager;
+        let alert = AlertView::new("alertmanager".into(), kind, labels, BTreeMap::new());
         let opening =
             Opening { run: "S1M001".into(), epoch: 1, owner: "life 0".into(), cause, alert: Some(alert) };
         let spec = resolve(&playbook.unwrap(), &config, opening).unwrap();

@@ -4,7 +4,7 @@
 use crate::sim::plot::{NOW, Plot, Staged as _, shipped};
 use crate::sim::{CUT_OFF, KILLED};
 use futures_util::future::BoxFuture;
-use pointsman::kernel::domain::{Digest, Epoch, Name, Position, Record, Seq, Stream};
+use pointsman::kernel::domain::{Digest, Epoch, Name, Position, Record, Seq, SourceKind, Stream};
 use pointsman::kernel::drive::{Driver, Pass, opening};
 use pointsman::kernel::engine::alerts_cached;
 use pointsman::kernel::journal::{
@@ -94,6 +94,7 @@ fn appends() -> Vec<RawBatch> {
     let mut all = std::mem::take(&mut *tee.1.lock().unwrap());
     let opened = Record::OccurrenceOpened {
         occurrence: "am/f/1".into(),
+        kind: SourceKind::Alertmanager,
         fingerprint: "f".into(),
         labels: json!({}),
         annotations: Value::Null,
