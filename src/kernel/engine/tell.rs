@@ -142,7 +142,13 @@ fn tell_other(record: &Record) -> String {
             let site = site.as_ref().map_or("no site configured", |s| s.as_str());
             format!("pointsman {version} started ({site})")
         }
-        Record::Loaded { playbook, digest, active, problems } => match active {
+        Record::Loaded { playbook, digest, problems, stays: Some(stays), .. } => format!(
+            "playbook {playbook} {} is refused ({} problems); its last good form {} stays active",
+            digest.short(),
+            problems.len(),
+            stays.short()
+        ),
+        Record::Loaded { playbook, digest, active, problems, .. } => match active {
             true => format!("playbook {playbook} {} is active", digest.short()),
             false => format!("playbook {playbook} is NOT active: {} problems", problems.len()),
         },
