@@ -42,19 +42,7 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
             "STORM: no automatic run starts before a person resets the breaker".to_owned()
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) if trouble.is_some() => {
-            format!(
-                "{} active as before, no run open; the folder cannot be taken now",
-                counted(n, "playbook")
-            )
-        }
-        (None, 0, n) if last_good > 0 => {
-            format!(
-                "{} active, {last_good} in a form before that of its file; no run open",
-                counted(n, "playbook")
-            )
-        }
-        (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
+        (None, 0, n) => quiet(n, last_good, trouble.is_some()),
         (None, runs, _) => match asks.iter().filter(|ask| ask.mine).count() {
             0 => format!("{} open", counted(runs, "run")),
             1 => format!("{} open, 1 thing waits for you", counted(runs, "run")),
@@ -73,6 +61,16 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
         "playbooks_trouble": trouble.map(|t| json!({ "since": t.since, "says": t.says })),
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
+}
+
+/// Quiet only where the files are what is in force.
+fn quiet(active: usize, last_good: usize, trouble: bool) -> String {
+    let active = counted(active, "playbook");
+    match (trouble, last_good) {
+        (true, _) => format!("{active} active as before, no run open; the folder cannot be taken now"),
+        (false, 0) => format!("quiet: {active} active, no run open"),
+        (false, n) => format!("{active} active, {n} in a form before that of its file; no run open"),
+    }
 }
 
 fn playbook(p: &Loaded) -> Value {

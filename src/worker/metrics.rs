@@ -70,11 +70,8 @@ impl Default for Metrics {
             "Tries to fence them again, by end",
             fenced_again.clone(),
         );
-        registry.register(
-            "commit_window_drifts",
-            "End states that drifted in a commit window",
-            drifted.clone(),
-        );
+        let drifts = "End states that drifted in a commit window";
+        registry.register("commit_window_drifts", drifts, drifted.clone());
         let (refusals, breaker) = (Family::default(), Gauge::default());
         registry.register("refusals", "Every no, by the code of its reason", refusals.clone());
         registry.register(

@@ -100,10 +100,11 @@ impl Playbooks {
         let mut taken: BTreeSet<Name> = self.active().map(|(loaded, _)| loaded.name.clone()).collect();
         for place in 0..self.0.len() {
             let now = &self.0[place];
-            if now.playbook.is_some() || taken.contains(&now.name) {
+            let name = claimed(&now.text).unwrap_or_else(|| now.name.clone());
+            if now.playbook.is_some() || taken.contains(&name) {
                 continue;
             }
-            let records = journal.read(&Stream::Playbook(now.name.clone()), 1).await?;
+            let records = journal.read(&Stream::Playbook(name.clone()), 1).await?;
             let Some(good) = records.last().and_then(|last| in_force(&last.record)) else { continue };
             // Of two files with one name, the one that still has the text.
             if now.digest != good && self.0.iter().any(|l| l.name == now.name && l.digest == good) {
@@ -112,7 +113,7 @@ impl Playbooks {
             let kept = journal.backend().content(good).await?;
             let Some(text) = kept.and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
             let was = of_text(now.file.clone(), text, config, registry);
-            if was.playbook.is_some() && was.name == now.name {
+            if was.playbook.is_some() && was.name == name {
                 taken.insert(was.name.clone());
                 self.0[place] = was.behind(now.clone());
             }
@@ -176,8 +177,10 @@ impl Playbooks {
     pub fn rejected(&self) -> impl Iterator<Item = &Loaded> {
         self.0.iter().filter(|l| l.playbook.is_none())
     }
+    /// The active one; only where there is none, a refused one.
     pub fn find(&self, name: &str) -> Option<&Loaded> {
-        self.0.iter().find(|l| l.name.as_str() == name)
+        let mut named = self.0.iter().filter(|l| l.name.as_str() == name);
+        named.clone().find(|l| l.playbook.is_some()).or_else(|| named.next())
     }
 
     /// Writes down what was loaded, text by digest, before it is in force; what is on record already is not written
@@ -230,6 +233,14 @@ impl Playbooks {
         let (playbook, problems) = (loaded.name.clone(), loaded.problems.clone());
         Record::Loaded { playbook, digest, active, problems, stays }
     }
+}
+
+/// The name that a file gives itself, also where the rest of it cannot be understood.
+fn claimed(text: &str) -> Option<Name> {
+    let said =
+        text.lines().find_map(|line| line.strip_prefix("playbook")?.trim_start().strip_prefix([':', '=']))?;
+    let name = said.split('#').next()?.trim().trim_matches(['"', '\'']);
+    (!name.is_empty()).then(|| name.into())
 }
 
 /// The form that is active after this record.
