@@ -92,7 +92,9 @@ fn pointsman(dir: &Path, source: SocketAddr, moved: &Path) -> anyhow::Result<(Se
     let text = format!(
         "site = \"gra\"\n[targets.here]\nkind = \"host\"\nsite = \"gra\"\nlocal = true\n\
          commands = {{ move = [\"touch\", {moved:?}], moved = [\"test\", \"-e\", {moved:?}] }}\n\
-         [sources.alertmanager]\napi = [\"http://{source}\"]\n"
+         [sources.alertmanager]\napi = [\"http://{source}\"]\n\
+         [limits.storm]\nconcurrent = 100\nper_hour = 1000\nsick_share = \"100%\"\n\
+         [limits]\nchanges_per_hour = 1000\n"
     );
     std::fs::write(&config, text)?;
     let token = source_token(&data)?;
