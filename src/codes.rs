@@ -79,6 +79,8 @@ pages! {
     "PM1260" "The playbook has no triggers"
     "PM1261" "The alert does not match"
     "PM1262" "A trigger could not be evaluated"
+    "PM1263" "No file defines the playbook any more"
+    "PM1264" "The playbooks cannot be read as they are now"
     "PM1301" "The body is too large"
     "PM1302" "The body is not JSON"
     "PM1303" "The body is not Alertmanager's webhook"

@@ -210,10 +210,13 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
         Record::Delivered(delivered) => {
             facets.set(Word::Actor, &delivered.source).set(Word::Via, "webhook");
         }
-        Record::Loaded { playbook, active, .. } => {
-            facets
-                .set(Word::Object, playbook)
-                .set(Word::Result, if *active { "active" } else { "not_active" });
+        Record::Loaded { playbook, active, stays, .. } => {
+            let result = match (active, stays) {
+                (true, _) => "active",
+                (false, Some(_)) => "refused",
+                (false, None) => "not_active",
+            };
+            facets.set(Word::Object, playbook).set(Word::Result, result);
         }
         Record::BreakerTripped { .. } => {
             facets.set(Word::Result, "tripped");

@@ -38,6 +38,9 @@ pub struct StatusDoc {
     #[serde(default)]
     pub channels: std::collections::BTreeMap<String, ChannelDoc>,
     pub playbooks: Vec<PlaybookDoc>,
+    /// Why the folder is not in force as it is.
+    #[serde(default)]
+    pub playbooks_trouble: Option<SaysDoc>,
     pub head: HeadDoc,
     pub says: String,
 }
@@ -146,6 +149,9 @@ pub struct PlaybookDoc {
     /// Lines of each.
     pub problems: Vec<Vec<String>>,
     pub warnings: Vec<Vec<String>>,
+    /// The file as it is now, where the form before it stays active.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

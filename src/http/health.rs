@@ -20,8 +20,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> 
     if app.store_failing.load(Ordering::Relaxed) {
         return Err(Problem::store("the last write failed; it is tried again with the next"));
     }
-    let active = app.playbooks.active().count();
-    let rejected = app.playbooks.rejected().count();
+    let playbooks = app.playbooks();
+    let active = playbooks.active().count();
+    let rejected = playbooks.rejected().count();
     if active == 0 && rejected > 0 {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

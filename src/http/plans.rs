@@ -7,7 +7,7 @@ use crate::kernel::domain::{Actor, Cause, Digest, Item, ItemRole, PlanSheet, Res
 use crate::playbook::Playbook;
 use crate::provider::reach;
 use crate::store::KeptPlan;
-use crate::worker::{App, dry_plan, past};
+use crate::worker::{App, Playbooks, dry_plan, past};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
@@ -29,7 +29,8 @@ pub async fn create(
 ) -> Result<Json<Value>, Problem> {
     let Json(wanted) = wanted.map_err(|e| bad_json(&e))?;
     let by = caller.everywhere();
-    let spec = resolved(&app, &wanted.playbook, by, "plan")?;
+    let playbooks = app.playbooks();
+    let spec = resolved(&app, checked(&playbooks, &wanted.playbook)?, by, "plan")?;
     let id = spec.run.clone();
     let mut document = planned(&app, &wanted.playbook, spec).await?;
     // A plan that is blocked has nothing to run. One that cannot be kept is a plan all the same, without a name.
@@ -160,23 +161,23 @@ fn reaches(app: &App, items: &[Item], sheet: &PlanSheet) -> Vec<Value> {
         .collect()
 }
 
-pub fn resolved(app: &App, playbook: &str, by: Actor, reason: &str) -> Result<Resolved, Problem> {
-    let checked = checked(app, playbook)?;
+pub fn resolved(app: &App, checked: &Playbook, by: Actor, reason: &str) -> Result<Resolved, Problem> {
     let cause = Cause::Person { by, reason: reason.to_owned() };
     app.resolve(checked, cause, None).map_err(|problems| {
         Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "PM4010",
-            format!("playbook {playbook} cannot be resolved: {}", problems.join("; ")),
+            format!("playbook {} cannot be resolved: {}", checked.name, problems.join("; ")),
             "nothing was changed",
             "a playbook whose expressions need an alert can only be started by one",
         )
     })
 }
 
-/// The playbook of that name, if it is active.
-pub fn checked<'a>(app: &'a App, playbook: &str) -> Result<&'a Playbook, Problem> {
-    let Some(loaded) = app.playbooks.find(playbook) else {
+/// The playbook of that name, if it is active. One set for the whole of a request: roles are those of the service that
+/// is moved.
+pub fn checked<'a>(playbooks: &'a Playbooks, playbook: &str) -> Result<&'a Playbook, Problem> {
+    let Some(loaded) = playbooks.find(playbook) else {
         return Err(Problem::no_such(format!("playbook {playbook:?}")));
     };
     let Some(checked) = &loaded.playbook else {
@@ -185,7 +186,7 @@ pub fn checked<'a>(app: &'a App, playbook: &str) -> Result<&'a Playbook, Problem
             "PM4009",
             format!("playbook {playbook} has problems and is not active: {}", loaded.problems.join("; ")),
             "nothing was changed",
-            "mend it, `pointsman check` it, and start the server again",
+            "mend it and `pointsman check` it; the server takes it within seconds",
         ));
     };
     Ok(checked)

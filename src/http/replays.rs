@@ -40,7 +40,8 @@ pub async fn create(
     let mut verdicts: Vec<Value> = vec![];
     let mut plan = Value::Null;
     let mut chosen = false;
-    for (loaded, playbook) in app.playbooks.active() {
+    let playbooks = app.playbooks();
+    for (loaded, playbook) in playbooks.active() {
         let verdict =
             |matched: bool, says: &str| json!({ "playbook": loaded.name, "matched": matched, "says": says });
         let found = match match_alert(playbook, &alert) {

@@ -41,8 +41,10 @@ pub async fn open(
         }
         _ => return Err(conflict("a run is of a playbook or of a plan", "name one of both")),
     };
-    let requester = operator.on(&checked(&app, &playbook)?.service)?;
-    let mut spec = resolved(&app, &playbook, requester.clone(), &wanted.reason)?;
+    let playbooks = app.playbooks();
+    let chosen = checked(&playbooks, &playbook)?;
+    let requester = operator.on(&chosen.service)?;
+    let mut spec = resolved(&app, chosen, requester.clone(), &wanted.reason)?;
     if spec.mode == Mode::Observe {
         return Err(conflict(
             format!("playbook {playbook} only observes"),
@@ -77,10 +79,8 @@ pub async fn open(
                 OpenError::Clocks(_) => ("PM5506", "set the clocks right"),
                 _ => ("PM5408", "wait for that run, or close it"),
             };
-            if let Ok(playbook) = checked(&app, &playbook) {
-                let why = Reason::new(code, error.to_string());
-                app.not_opened(playbook, &requester, why).await.map_err(Problem::store)?;
-            }
+            let why = Reason::new(code, error.to_string());
+            app.not_opened(chosen, &requester, why).await.map_err(Problem::store)?;
             return Err(conflict(error.to_string(), remedy));
         }
     };

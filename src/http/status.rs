@@ -5,7 +5,7 @@ use super::auth::Viewer;
 use crate::kernel::domain::{Mode, Override};
 use crate::kernel::engine::Freeze;
 use crate::units::counted;
-use crate::worker::App;
+use crate::worker::{App, Loaded};
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -15,17 +15,10 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
     let head = app.journal.backend().head().await.map_err(Problem::store)?;
     let runs = app.summaries(50).await.map_err(Problem::store)?;
     let open = runs.iter().filter(|r| r.outcome.is_none()).count();
-    let playbooks: Vec<Value> = app
-        .playbooks
-        .all()
-        .map(|p| {
-            json!({
-                "name": p.name, "service": p.service(), "mode": p.mode(), "digest": p.digest,
-                "active": p.playbook.is_some(), "problems": p.problems, "warnings": p.warnings, "file": p.file,
-            })
-        })
-        .collect();
-    let active = app.playbooks.active().count();
+    let set = app.playbooks();
+    let playbooks: Vec<Value> = set.all().map(playbook).collect();
+    let (active, last_good) = (set.active().count(), set.last_good().count());
+    let trouble = app.playbooks_trouble();
     let frozen = app.frozen();
     let asks = app.asks(&who).await.map_err(Problem::store)?;
     let watches = fence_watches(&app).await?;
@@ -49,7 +42,7 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
             "STORM: no automatic run starts before a person resets the breaker".to_owned()
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) => format!("quiet: {} active, no run open", counted(n, "playbook")),
+        (None, 0, n) => quiet(n, last_good, trouble.is_some()),
         (None, runs, _) => match asks.iter().filter(|ask| ask.mine).count() {
             0 => format!("{} open", counted(runs, "run")),
             1 => format!("{} open, 1 thing waits for you", counted(runs, "run")),
@@ -65,8 +58,27 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
         "held_back": held_back(&app).await?, "runs": runs, "asks": asks,
         "fence_watches": watches, "clocks": app.clock_finding(),
         "channels": app.channels.all(), "playbooks": playbooks,
+        "playbooks_trouble": trouble.map(|t| json!({ "since": t.since, "says": t.says })),
         "head": { "position": head.position, "hash": head.hash }, "says": says,
     })))
+}
+
+/// Quiet only where the files are what is in force.
+fn quiet(active: usize, last_good: usize, trouble: bool) -> String {
+    let active = counted(active, "playbook");
+    match (trouble, last_good) {
+        (true, _) => format!("{active} active as before, no run open; the folder cannot be taken now"),
+        (false, 0) => format!("quiet: {active} active, no run open"),
+        (false, n) => format!("{active} active, {n} in a form before that of its file; no run open"),
+    }
+}
+
+fn playbook(p: &Loaded) -> Value {
+    json!({
+        "name": p.name, "service": p.service(), "mode": p.mode(), "digest": p.digest,
+        "active": p.playbook.is_some(), "problems": p.problems, "warnings": p.warnings, "file": p.file,
+        "refused": p.refused.as_ref().map(|refused| refused.digest),
+    })
 }
 
 /// Old primaries that are still watched, of whatever run, with what the last look saw.
@@ -107,7 +119,8 @@ fn freeze(freeze: &Freeze) -> Value {
 async fn held_back(app: &App) -> Result<Vec<Value>, Problem> {
     let (runs, now) = (app.past().await.map_err(Problem::store)?, app.world.now());
     let mut held = vec![];
-    for (loaded, playbook) in app.playbooks.active().filter(|(_, p)| p.mode == Mode::Auto) {
+    let playbooks = app.playbooks();
+    for (loaded, playbook) in playbooks.active().filter(|(_, p)| p.mode == Mode::Auto) {
         let why = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;
         if !why.is_empty() {
             held.push(json!({ "service": playbook.service, "playbook": loaded.name, "why": why }));

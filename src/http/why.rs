@@ -104,7 +104,7 @@ async fn service(app: &App, service: &Name) -> Result<(String, Vec<Reason>, Foun
     why.extend(app.frozen().map(|says| Reason::new("PM5410", says)));
     why.extend(app.frozen_by(service).map(|freeze| Reason::new("PM5410", freeze.says())));
     why.extend(app.tripped().map(|tripped| tripped.reason()));
-    for (_, playbook) in app.playbooks.active().filter(|(_, p)| p.service == *service) {
+    for (_, playbook) in app.playbooks().active().filter(|(_, p)| p.service == *service) {
         let against = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;
         why.extend(
             against.into_iter().map(|r| Reason::new(&r.code, format!("{}: {}", playbook.name, r.says))),

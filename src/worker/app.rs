@@ -3,6 +3,7 @@
 use super::bodies::Bodies;
 use super::faults::ProcessDeath;
 use super::limits::{Changes, Standing};
+use super::reload::Shelf;
 use super::{Metrics, Playbooks, Wakes};
 use crate::audit;
 use crate::config::Config;
@@ -37,7 +38,8 @@ pub struct App {
     pub faults: Injector,
     /// What `changes_per_hour` counts.
     pub changes: Arc<Changes>,
-    pub playbooks: Playbooks,
+    /// See `App::playbooks`.
+    pub(super) shelf: Shelf,
     pub world: Arc<dyn World>,
     pub samples: Arc<Ring>,
     pub wakes: Wakes,
@@ -139,6 +141,9 @@ pub struct Parts {
 
 impl App {
     pub fn new(parts: Parts) -> App {
+        let metrics = Metrics::default();
+        metrics.playbooks(&parts.playbooks);
+        metrics.reloaded(true);
         App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
@@ -148,12 +153,12 @@ impl App {
             config: parts.config,
             faults: Injector::new(parts.registry.clone(), Arc::new(ProcessDeath)),
             registry: parts.registry,
-            playbooks: parts.playbooks,
+            shelf: Shelf::new(parts.playbooks),
             world: parts.world,
             samples: parts.samples,
             wakes: Wakes::default(),
             board: super::watch::Board::default(),
-            metrics: Metrics::default(),
+            metrics,
             bodies: Bodies::default(),
             channels: Default::default(),
             clicks: Default::default(),
@@ -355,7 +360,7 @@ impl App {
 
     /// Sites and services that a person may name.
     pub fn services(&self) -> Vec<Name> {
-        let mut services: Vec<Name> = self.playbooks.active().map(|(_, p)| p.service.clone()).collect();
+        let mut services: Vec<Name> = self.playbooks().active().map(|(_, p)| p.service.clone()).collect();
         services.sort();
         services.dedup();
         services

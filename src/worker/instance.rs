@@ -8,7 +8,8 @@ use super::heartbeat::beat;
 use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
 use super::refusals::count_refusals;
-use super::sampling::{Pair, load_probes, sample_pairs, watch_probes};
+use super::reload::watch_playbooks;
+use super::sampling::{load_all_samples, load_probes, sample_pairs, watch_probes};
 use super::slack::decide_clicks;
 use super::supervise::supervise;
 use super::triage::triage;
@@ -16,14 +17,13 @@ use super::watch::{watch_fences, watch_windows};
 use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
 use crate::http::listen::{Peer, TlsListener, acceptor, bind_socket, socket_path};
-use crate::kernel::domain::{Actor, Cause, Digest, Name, Record, Role, Span, Stream};
+use crate::kernel::domain::{Digest, Record, Role, Span, Stream};
 use crate::kernel::journal::Journal;
 use crate::kernel::port::World;
 use crate::provider::postgres::sampler::Ring;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::store::{CheckpointFiles, Checkpoints, HeadState, Opened, SAMPLES_KEPT, SqliteStore};
 use crate::units::counted;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
             options.listen
         )
     })?;
+    // From here on it is a word to this process, not its end.
+    let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let tls = options.config.web.tls.as_ref().map(acceptor).transpose().map_err(|why| {
         anyhow::anyhow!("PM2102: {why}. Nothing was started. Mend [web.tls] of the configuration")
     })?;
@@ -68,11 +70,12 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(supervise(app.clone(), stop.clone()));
     tasks.spawn(end_freezes(app.clone(), stop.clone()));
     tasks.spawn(count_refusals(app.clone(), stop.clone()));
-    tasks.spawn(sample_pairs(app.clone(), pairs(&app), stop.clone()));
+    tasks.spawn(sample_pairs(app.clone(), stop.clone()));
     tasks.spawn(watch_probes(app.clone(), stop.clone()));
     tasks.spawn(compare_clocks(app.clone(), stop.clone()));
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
+    tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
     tasks.spawn(beat(app.clone(), stop.clone()));
@@ -171,11 +174,17 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
     };
     let config = Arc::new(options.config.clone());
     let registry = Arc::new(ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) });
-    let playbooks = Playbooks::read(&options.playbooks, &config, registry.as_ref());
     let journal = Journal::new(store.clone());
+    let playbooks = Playbooks::read(&options.playbooks, &config, registry.as_ref()).unwrap_or_else(|error| {
+        let dir = options.playbooks.display();
+        tracing::warn!(%dir, %error, "there are no playbooks: alerts are recorded, nothing can start");
+        Playbooks::default()
+    });
+    let playbooks = playbooks.remember(&journal, &config, registry.as_ref()).await?;
+    playbooks.tell(&Playbooks::default());
     let world = Arc::new(SystemWorld::not_before(journal.backend().head().await?.at));
     let owner = format!("{}-{:016x}", std::process::id(), world.random());
-    playbooks.record(&journal, world.as_ref()).await?;
+    playbooks.record(&Playbooks::default(), &journal, world.as_ref()).await?;
     let frozen = match frozen {
         Some(why) => Some(why),
         None => left_frozen(&journal.read(&Stream::Instance, 1).await?),
@@ -199,9 +208,7 @@ async fn assemble(options: &ServeOptions, store: Arc<SqliteStore>, head: HeadSta
 
 /// The start is on record, the first token is shown, and where to reach it is said.
 async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> anyhow::Result<()> {
-    for (_, standby) in pairs(app) {
-        app.samples.load(&standby, app.store.samples(&standby).await?);
-    }
+    load_all_samples(app).await?;
     load_probes(app).await?;
     let started = Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -219,7 +226,7 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
         let token = app.store.insert_token(Role::Admin, &"admin".into(), app.world.now()).await?;
         say(&format!("admin token, shown only this once: {}", token.expose()));
     }
-    let active = app.playbooks.active().count();
+    let active = app.playbooks().active().count();
     say(&format!(
         "pointsman {} listens on {}://{address} with {}",
         env!("CARGO_PKG_VERSION"),
@@ -232,25 +239,6 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
 #[expect(clippy::print_stdout, reason = "the two lines that a new user has to see")]
 fn say(line: &str) {
     println!("{line}");
-}
-
-/// Every primary and standby whose lag some playbook guards.
-fn pairs(app: &App) -> BTreeSet<Pair> {
-    let mut pairs = BTreeSet::new();
-    for (loaded, playbook) in app.playbooks.active() {
-        let cause = Cause::Person { by: Actor::internal(), reason: "which pairs to sample".into() };
-        let Ok(spec) = app.resolve(playbook, cause, None) else {
-            tracing::warn!(playbook = %loaded.name, "it needs an alert to be resolved; its pairs are not sampled ahead");
-            continue;
-        };
-        let specs = spec.items.iter().flat_map(|i| &i.rungs).filter_map(|r| r.form.spec());
-        for lag in specs.filter(|s| s.kind.as_str() == "postgres.lag") {
-            if let Some(primary) = lag.with.get("primary").and_then(|v| v.as_str()) {
-                pairs.insert((Name::from(primary), lag.target.clone()));
-            }
-        }
-    }
-    pairs
 }
 
 /// Notes the head of the chain outside the database, and signs it: each minute, and at the end of each run.

@@ -322,7 +322,8 @@ impl App {
 
     /// A run that was opened in a window, and has changed nothing, does not begin outside of it.
     pub async fn keep_window(&self, id: &RunId) -> Result<(), CommandError> {
-        if !self.playbooks.active().any(|(_, playbook)| playbook.windows.is_some()) {
+        let playbooks = self.playbooks();
+        if !playbooks.active().any(|(_, playbook)| playbook.windows.is_some()) {
             return Ok(());
         }
         let Some(run) = self.run(id).await? else { return Ok(()) };
@@ -331,7 +332,7 @@ impl App {
         if !run.spec.is_automatic() || run.first_change.is_some() || run.finished.is_some() || waits {
             return Ok(());
         }
-        let playbook = self.playbooks.active().map(|(_, p)| p).find(|p| p.name == run.spec.playbook);
+        let playbook = playbooks.active().map(|(_, p)| p).find(|p| p.name == run.spec.playbook);
         let Some(reason) = playbook.and_then(|playbook| outside(playbook, now)) else { return Ok(()) };
         let until = now + run.spec.limits.look_again;
         let record = Record::Held { why: vec![reason], occurrence: None, playbook: None, until };

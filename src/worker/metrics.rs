@@ -1,5 +1,6 @@
 //! What is counted. No label carries a run, a fingerprint or anything else without bound.
 
+use super::Playbooks;
 use crate::intake::{Delivery, Status};
 use crate::kernel::domain::{FenceWatchState, Name, Outcome};
 use prometheus_client::encoding::text::encode;
@@ -37,6 +38,8 @@ pub struct Metrics {
     notices: Notices,
     notices_waiting: NoticesWaiting,
     heartbeats: Family<Labels, Counter>,
+    playbooks: Family<Labels, Gauge>,
+    reloaded: Gauge,
 }
 
 impl Default for Metrics {
@@ -67,11 +70,8 @@ impl Default for Metrics {
             "Tries to fence them again, by end",
             fenced_again.clone(),
         );
-        registry.register(
-            "commit_window_drifts",
-            "End states that drifted in a commit window",
-            drifted.clone(),
-        );
+        let drifts = "End states that drifted in a commit window";
+        registry.register("commit_window_drifts", drifts, drifted.clone());
         let (refusals, breaker) = (Family::default(), Gauge::default());
         registry.register("refusals", "Every no, by the code of its reason", refusals.clone());
         registry.register(
@@ -87,6 +87,7 @@ impl Default for Metrics {
             changes.clone(),
         );
         let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
+        let (playbooks, reloaded) = of_playbooks(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -105,6 +106,8 @@ impl Default for Metrics {
             notices,
             notices_waiting,
             heartbeats,
+            playbooks,
+            reloaded,
         };
         metrics.show_zeros();
         metrics
@@ -119,7 +122,37 @@ fn of_notices(registry: &mut Registry) -> (Notices, NoticesWaiting, Family<Label
     (notices, waiting, heartbeats)
 }
 
+fn of_playbooks(registry: &mut Registry) -> (Family<Labels, Gauge>, Gauge) {
+    let (playbooks, reloaded) = (Family::default(), Gauge::default());
+    registry.register(
+        "playbooks",
+        "Playbooks by state; last_good: active in a form before that of the file",
+        playbooks.clone(),
+    );
+    registry.register(
+        "playbooks_last_reload_successful",
+        "0: the folder of playbooks could not be read, or its changes not be written down",
+        reloaded.clone(),
+    );
+    (playbooks, reloaded)
+}
+
 impl Metrics {
+    /// What is in force now.
+    pub fn playbooks(&self, set: &Playbooks) {
+        let (all, last_good) = (set.active().count(), set.last_good().count());
+        let states =
+            [("active", all - last_good), ("last_good", last_good), ("not_active", set.rejected().count())];
+        for (state, count) in states {
+            let gauge = self.playbooks.get_or_create(&[("state", state)]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub fn reloaded(&self, whole: bool) {
+        self.reloaded.set(i64::from(whole));
+    }
+
     /// `increase()` never sees the first jump from nothing.
     fn show_zeros(&self) {
         for why in ["no such source", "unparseable", "not persisted", "too large", "unreadable"] {

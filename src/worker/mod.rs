@@ -21,6 +21,7 @@ mod past;
 mod people;
 mod playbooks;
 mod refusals;
+mod reload;
 mod sampling;
 mod slack;
 mod supervise;

@@ -1,6 +1,8 @@
 //! What triage knows of one open occurrence of an alert.
 
-use crate::kernel::domain::{Name, OccurrenceId, PlaybookVerdict, Position, Reason, RunId, Span, Time};
+use crate::kernel::domain::{
+    Digest, Name, OccurrenceId, PlaybookVerdict, Position, Reason, RunId, Span, Time,
+};
 use crate::playbook::AlertView;
 
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Confirming {
     pub playbook: Name,
+    /// Of the playbook that began it: another form decides anew.
+    pub form: Digest,
     /// Confirmed without a break since.
     pub since: Time,
     pub begun: Time,

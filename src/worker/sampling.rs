@@ -1,11 +1,12 @@
 //! Looks at pairs and probes all the time, so that what was true before an outage is known when it comes.
 
 use super::App;
-use crate::kernel::domain::{Name, Span};
+use crate::kernel::domain::{Actor, Cause, Name, Span};
 use crate::kernel::journal::ReadError;
+use crate::kernel::port::Samples as _;
 use crate::provider::http::{self, ProbeMemory};
 use crate::provider::postgres::{Endpoint, sampler};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +16,69 @@ const PROBE_EVERY: Span = Span::secs(10);
 const WITHIN: Span = Span::secs(2);
 
 /// A primary and the standby whose lag is watched.
-pub type Pair = (Name, Name);
+type Pair = (Name, Name);
 
-/// Samples each pair every second, one task for each, so that a dead one holds up no other.
-pub async fn sample_pairs(app: Arc<App>, pairs: BTreeSet<Pair>, stop: CancellationToken) {
+/// Every primary and standby whose lag some playbook guards.
+fn pairs(app: &App) -> BTreeSet<Pair> {
+    let mut pairs = BTreeSet::new();
+    let playbooks = app.playbooks();
+    for (loaded, playbook) in playbooks.active() {
+        let cause = Cause::Person { by: Actor::internal(), reason: "which pairs to sample".into() };
+        let Ok(spec) = app.resolve(playbook, cause, None) else {
+            tracing::warn!(playbook = %loaded.name, "it needs an alert to be resolved; its pairs are not sampled ahead");
+            continue;
+        };
+        let specs = spec.items.iter().flat_map(|i| &i.rungs).filter_map(|r| r.form.spec());
+        for lag in specs.filter(|s| s.kind.as_str() == "postgres.lag") {
+            if let Some(primary) = lag.with.get("primary").and_then(|v| v.as_str()) {
+                pairs.insert((Name::from(primary), lag.target.clone()));
+            }
+        }
+    }
+    pairs
+}
+
+/// What was sampled before this process, or this playbook, began.
+async fn load_samples(app: &App, standby: &Name) -> Result<(), ReadError> {
+    if app.samples.recent(standby).is_empty() {
+        app.samples.load(standby, app.store.samples(standby).await?);
+    }
+    Ok(())
+}
+
+/// Of all pairs, before anything can start.
+pub async fn load_all_samples(app: &App) -> Result<(), ReadError> {
+    for (_, standby) in pairs(app) {
+        load_samples(app, &standby).await?;
+    }
+    Ok(())
+}
+
+/// Samples each pair every second, one task for each, so that a dead one holds up no other. Other playbooks have other
+/// pairs.
+pub async fn sample_pairs(app: Arc<App>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
-    for (primary, standby) in pairs {
-        tasks.spawn(sample_pair(app.clone(), primary, standby, stop.clone()));
+    let mut sampled: BTreeMap<Pair, CancellationToken> = BTreeMap::new();
+    loop {
+        let wanted = pairs(&app);
+        sampled.retain(|pair, stop| {
+            let stays = wanted.contains(pair);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for pair in wanted.into_iter().filter(|pair| !sampled.contains_key(pair)).collect::<Vec<_>>() {
+            let (primary, standby) = pair.clone();
+            let own = stop.child_token();
+            sampled.insert(pair, own.clone());
+            tasks.spawn(sample_pair(app.clone(), primary, standby, own));
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = app.wakes.playbooks.notified() => {}
+            Some(_) = tasks.join_next() => {}
+        }
     }
     while tasks.join_next().await.is_some() {}
 }
@@ -33,6 +90,9 @@ async fn sample_pair(app: Arc<App>, primary: Name, standby: Name, stop: Cancella
         tracing::error!(%primary, %standby, "a pair that is not configured cannot be sampled");
         return;
     };
+    if let Err(error) = load_samples(&app, &standby).await {
+        tracing::error!(%standby, %error, "its samples of before cannot be read: its lag then is unknown");
+    }
     loop {
         let at = app.world.now();
         let sample = sampler::sample(app.registry.ports.postgres.as_ref(), &from, &to, at, WITHIN).await;

@@ -197,13 +197,13 @@ impl Triage {
 
     /// Every playbook's verdict; the first that matches starts, or begins to be confirmed.
     async fn decide(&mut self, open: &Open) -> anyhow::Result<()> {
-        let app = self.app.clone();
+        let playbooks = self.app.playbooks();
         let mut verdicts: Vec<PlaybookVerdict> = vec![];
         let mut chosen: Option<(&Playbook, Span)> = None;
-        for rejected in app.playbooks.rejected() {
+        for rejected in playbooks.rejected() {
             verdicts.push(verdict(&rejected.name, false, "PM5401", "it has problems and is not active"));
         }
-        for (loaded, candidate) in app.playbooks.active() {
+        for (loaded, candidate) in playbooks.active() {
             match playbook::match_alert(candidate, &open.alert) {
                 Err(why) => {
                     verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })

@@ -12,6 +12,8 @@ pub struct Wakes {
     pub triage: Notify,
     /// Rung when people or the breaker said something about automation.
     pub limits: Notify,
+    /// Rung when other playbooks are in force.
+    pub playbooks: Notify,
     /// Rung when the head of the chain should be noted outside the database.
     pub head_file: Notify,
 }
@@ -23,6 +25,7 @@ impl Default for Wakes {
             runs_bell: Notify::new(),
             triage: Notify::new(),
             limits: Notify::new(),
+            playbooks: Notify::new(),
             head_file: Notify::new(),
         }
     }

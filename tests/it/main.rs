@@ -18,6 +18,7 @@ mod people;
 mod plans;
 mod playbook;
 mod postgres;
+mod reload;
 mod remote;
 mod serve;
 mod sim;

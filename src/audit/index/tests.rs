@@ -48,6 +48,7 @@ fn record(n: u64) -> (Stream, Record) {
                 digest: Digest::of(name.as_bytes()),
                 active: n.is_multiple_of(3),
                 problems: vec![reason],
+                stays: None,
             },
         ),
     }

@@ -78,6 +78,7 @@ pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
     }
     lines.extend(channels(doc, look));
     lines.push(String::new());
+    lines.extend(doc.playbooks_trouble.as_ref().map(|t| look.paint(Paint::Bad, &clean(&t.says))));
     lines.extend(match doc.playbooks.is_empty() {
         true => vec!["No playbooks are loaded: nothing can be started.".to_owned()],
         false => playbooks(&doc.playbooks, look),
@@ -226,9 +227,10 @@ fn playbooks(playbooks: &[PlaybookDoc], look: &Look) -> Vec<String> {
     let mut table = Table::new(0);
     table.head(&["PLAYBOOK", "SERVICE", "MODE", "ACTIVE", "DIGEST"]);
     for playbook in playbooks {
-        let active = match playbook.active {
-            true => cell("active").paint(Paint::Good),
-            false => cell("NOT ACTIVE").paint(Paint::Bad),
+        let active = match (playbook.active, &playbook.refused) {
+            (true, Some(_)) => cell("LAST GOOD").paint(Paint::Bad),
+            (true, None) => cell("active").paint(Paint::Good),
+            (false, _) => cell("NOT ACTIVE").paint(Paint::Bad),
         };
         let digest: String = playbook.digest.as_deref().unwrap_or("-").chars().take(7).collect();
         table.row([
@@ -236,8 +238,12 @@ fn playbooks(playbooks: &[PlaybookDoc], look: &Look) -> Vec<String> {
             cell(playbook.service.as_ref().map_or("-", |s| s.as_str())),
             cell(playbook.mode.map_or("-", mode)),
             active,
-            cell(digest),
+            cell(&digest),
         ]);
+        if let Some(refused) = &playbook.refused {
+            let now: String = refused.chars().take(7).collect();
+            table.note(&format!("the file is {now} now and is refused; {digest} stays active"), Paint::Bad);
+        }
         notes(&mut table, &playbook.problems, "error", Paint::Bad);
         notes(&mut table, &playbook.warnings, "warning", Paint::Asks);
     }

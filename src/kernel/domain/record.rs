@@ -339,6 +339,9 @@ pub enum Record {
         digest: Digest,
         active: bool,
         problems: Vec<String>,
+        /// It is refused, and this form before it stays active.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stays: Option<Digest>,
     },
     Sealed {
         before: Position,

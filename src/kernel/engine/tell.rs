@@ -1,8 +1,8 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
 use crate::domain::{
-    CallResult, Cause, ItemId, OccurrenceId, Reason, Record, Resolved, SourceKind, StepPlan, Told,
-    WhyObserved,
+    CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, SourceKind, StepPlan,
+    Told, WhyObserved,
 };
 
 /// `run` gives names to item numbers; without it they stay numbers.
@@ -145,10 +145,9 @@ fn tell_other(record: &Record) -> String {
             let site = site.as_ref().map_or("no site configured", |s| s.as_str());
             format!("pointsman {version} started ({site})")
         }
-        Record::Loaded { playbook, digest, active, problems } => match active {
-            true => format!("playbook {playbook} {} is active", digest.short()),
-            false => format!("playbook {playbook} is NOT active: {} problems", problems.len()),
-        },
+        Record::Loaded { playbook, digest, active, problems, stays } => {
+            tell_loaded(playbook, *digest, *active, problems.len(), *stays)
+        }
         Record::Sealed { before, .. } => format!("records before {before} were sealed"),
         Record::Clock { says, .. } => says.clone(),
         run_record => run_record.kind().to_owned(),
@@ -158,6 +157,24 @@ fn tell_other(record: &Record) -> String {
 fn fires(occurrence: &OccurrenceId, kind: SourceKind, labels: &serde_json::Value) -> String {
     let at = if kind.is_default() { String::new() } else { format!(" in {kind}") };
     format!("alert {occurrence} fires{at}: {labels}")
+}
+
+fn tell_loaded(
+    playbook: &Name,
+    digest: Digest,
+    active: bool,
+    problems: usize,
+    stays: Option<Digest>,
+) -> String {
+    let form = digest.short();
+    match (active, stays) {
+        (true, _) => format!("playbook {playbook} {form} is active"),
+        (false, None) => format!("playbook {playbook} is NOT active: {problems} problems"),
+        (false, Some(stays)) => format!(
+            "playbook {playbook} {form} is refused ({problems} problems); its last good form {} stays active",
+            stays.short()
+        ),
+    }
 }
 
 fn tell_opened(spec: &Resolved) -> String {

@@ -26,6 +26,7 @@ impl Triage {
         self.hold(open, &chosen.service, &chosen.name, why, now + hold).await?;
         let confirming = Confirming {
             playbook: chosen.name.clone(),
+            form: chosen.digest,
             since: now,
             begun: now,
             hold,
@@ -44,7 +45,11 @@ impl Triage {
     pub(super) async fn look(&mut self, open: &Open, confirming: &Confirming) -> anyhow::Result<()> {
         let app = self.app.clone();
         let (id, labels, source) = (open.id.clone(), open.labels.clone(), open.source.to_string());
-        let found = app.playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
+        let playbooks = app.playbooks();
+        let found = playbooks.active().find(|(_, p)| p.name == confirming.playbook).map(|(_, p)| p);
+        if found.is_some_and(|p| p.digest != confirming.form) {
+            return self.anew(open).await;
+        }
         let resolved = found.map(|p| app.resolve(p, cause(open), Some(&open.alert)));
         let spec = match resolved {
             Some(Ok(spec)) => spec,
@@ -108,10 +113,20 @@ impl Triage {
         Ok(())
     }
 
+    /// The playbook has another form by now. It may not want this alert at all, or want it confirmed for longer.
+    async fn anew(&mut self, open: &Open) -> anyhow::Result<()> {
+        let open = Open { state: State::New, ..open.clone() };
+        self.set(&open.id, State::New);
+        // A future of its own: deciding may begin to confirm, and that is how one comes here.
+        Box::pin(self.decide(&open)).await
+    }
+
     async fn confirmed(&mut self, open: &Open, c: &Confirming) -> anyhow::Result<()> {
         let app = self.app.clone();
-        let found = app.playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
+        let playbooks = app.playbooks();
+        let found = playbooks.active().find(|(_, p)| p.name == c.playbook).map(|(_, p)| p);
         match found {
+            Some(found) if found.digest != c.form => self.anew(open).await,
             Some(found) => self.start(open, found, c.hold).await,
             None => {
                 let why = vec![verdict(&c.playbook, false, "PM5401", "it is not active any more")];

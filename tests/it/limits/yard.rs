@@ -252,7 +252,7 @@ impl Yard {
         Yard { server, world, url, folder, count }
     }
 
-    fn playbook_file(&self, service: &str) -> std::path::PathBuf {
+    pub fn playbook_file(&self, service: &str) -> std::path::PathBuf {
         self.folder.path().join("playbooks").join(format!("{service}.yaml"))
     }
 
@@ -260,7 +260,7 @@ impl Yard {
         std::fs::read_to_string(self.playbook_file(service)).unwrap()
     }
 
-    /// The server reads it when it starts again.
+    /// The server takes it within seconds.
     pub fn write_playbook(&self, service: &str, text: &str) {
         std::fs::write(self.playbook_file(service), text).unwrap();
     }

@@ -151,6 +151,12 @@ impl Server {
         }
     }
 
+    /// The word to read its playbooks now.
+    pub fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+
     /// As an init system does: SIGTERM, and a bounded wait.
     pub async fn stop(mut self) {
         let pid = self.child.id().to_string();
