@@ -146,7 +146,10 @@ fn tell_other(record: &Record) -> String {
             true => format!("playbook {playbook} {} is active", digest.short()),
             false => format!("playbook {playbook} is NOT active: {} problems", problems.len()),
         },
-        Record::Sealed { before, .. } => format!("records before {before} were sealed"),
+        Record::Sealed(sealed) => match &sealed.by {
+            Some(by) => format!("{by} had the records before {} sealed", sealed.before),
+            None => format!("records before {} were sealed", sealed.before),
+        },
         Record::Clock { says, .. } => says.clone(),
         run_record => run_record.kind().to_owned(),
     }
