@@ -250,3 +250,6 @@ impl Backend for SqliteStore {
         Box::pin(read::head(&self.readers))
     }
 }
+
+#[cfg(test)]
+mod seal_tests;
