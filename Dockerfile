@@ -9,12 +9,16 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends openssh-client ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 65532 --home-dir /var/lib/pointsman --create-home --shell /usr/sbin/nologin pointsman
+ && groupadd --system --gid 65532 pointsman \
+ && useradd --system --uid 65532 --gid 65532 --no-create-home --home-dir /var/lib/pointsman --shell /usr/sbin/nologin pointsman \
+ && install -d -m 0700 -o pointsman -g pointsman /var/lib/pointsman \
+ && install -d /etc/pointsman/playbooks
 COPY --from=build /src/target/release/pointsman /usr/local/bin/pointsman
-COPY playbooks /etc/pointsman/playbooks
+# To read and to copy from: they name servers that only your configuration knows.
+COPY playbooks /usr/share/doc/pointsman/playbooks
 USER 65532:65532
 WORKDIR /var/lib/pointsman
-# The journal must outlive the container.
+# The journal must outlive the container; playbooks are mounted at /etc/pointsman/playbooks.
 VOLUME /var/lib/pointsman
 EXPOSE 8420
 # A listener on all addresses is wanted inside a container; publish it only where Alertmanager and people are.
