@@ -23,6 +23,7 @@ mod plan;
 mod query;
 mod read;
 mod script;
+mod seal;
 mod slack;
 mod tail;
 mod token;
@@ -221,6 +222,9 @@ impl Backend for SqliteStore {
         max: u32,
     ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         Box::pin(read::newest(&self.readers, stream, kinds, max))
+    }
+    fn last_seq<'a>(&'a self, stream: &'a Stream) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        Box::pin(read::last_seq(&self.readers, stream))
     }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
         Box::pin(async move {

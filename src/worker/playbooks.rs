@@ -91,8 +91,9 @@ impl Playbooks {
             if records.last().is_some_and(|last| last.record == record) {
                 continue;
             }
+            let seq = journal.backend().last_seq(&stream).await?;
             let batch = Batch::new(world.now())
-                .part(stream, Some(records.last().map_or(0, |r| r.seq)), vec![record])
+                .part(stream, Some(seq), vec![record])
                 .row(Row::Content { digest: loaded.digest, bytes: loaded.text.clone().into_bytes() });
             journal.append(batch).await?;
         }
