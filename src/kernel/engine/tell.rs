@@ -1,6 +1,8 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
-use crate::domain::{CallResult, Cause, ItemId, Reason, Record, Resolved, StepPlan, Told, WhyObserved};
+use crate::domain::{
+    CallResult, Cause, ItemId, Reason, Record, Resolved, Sealed, StepPlan, Told, WhyObserved,
+};
 
 /// `run` gives names to item numbers; without it they stay numbers.
 pub fn tell(record: &Record, run: Option<&Resolved>) -> String {
@@ -146,12 +148,16 @@ fn tell_other(record: &Record) -> String {
             true => format!("playbook {playbook} {} is active", digest.short()),
             false => format!("playbook {playbook} is NOT active: {} problems", problems.len()),
         },
-        Record::Sealed(sealed) => match &sealed.by {
-            Some(by) => format!("{by} had the records before {} sealed", sealed.before),
-            None => format!("records before {} were sealed", sealed.before),
-        },
+        Record::Sealed(sealed) => tell_sealed(sealed),
         Record::Clock { says, .. } => says.clone(),
         run_record => run_record.kind().to_owned(),
+    }
+}
+
+fn tell_sealed(sealed: &Sealed) -> String {
+    match &sealed.by {
+        Some(by) => format!("{by} had the records before {} sealed", sealed.before),
+        None => format!("records before {} were sealed", sealed.before),
     }
 }
 
