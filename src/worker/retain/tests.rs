@@ -466,7 +466,7 @@ fn happen(book: &mut Book, what: u8, which: u8) {
         }
         1 => put(book, some(&|r| r.finished.is_none() && r.first_change.is_none()), intended()),
         2 | 3 => {
-            let outcome = if which % 5 == 0 { "succeeded" } else { "failed" };
+            let outcome = if which.is_multiple_of(5) { "succeeded" } else { "failed" };
             put(book, some(&|r| r.finished.is_none()), finished(outcome));
         }
         4 => {
