@@ -230,8 +230,11 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
         Record::Undoing { .. } => {
             facets.set(Word::Result, "undoing");
         }
-        Record::Sealed { before, .. } => {
-            facets.set(Word::Object, before);
+        Record::Sealed(sealed) => {
+            if let Some(by) = &sealed.by {
+                facets.by(by);
+            }
+            facets.set(Word::Object, sealed.before);
         }
         // A clock has nothing but its sentence; the others were taken before it came to this.
         Record::Clock { .. }

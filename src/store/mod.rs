@@ -23,6 +23,7 @@ mod plan;
 mod query;
 mod read;
 mod script;
+mod seal;
 mod slack;
 mod tail;
 mod token;
@@ -222,6 +223,9 @@ impl Backend for SqliteStore {
     ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         Box::pin(read::newest(&self.readers, stream, kinds, max))
     }
+    fn last_seq<'a>(&'a self, stream: &'a Stream) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        Box::pin(read::last_seq(&self.readers, stream))
+    }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>> {
         Box::pin(async move {
             match self.tail.scan(from, max) {
@@ -250,3 +254,6 @@ impl Backend for SqliteStore {
         Box::pin(read::head(&self.readers))
     }
 }
+
+#[cfg(test)]
+mod seal_tests;

@@ -43,6 +43,12 @@ impl SqliteStore {
         self.head().await.map_err(|e| StoreError::unreadable(&e))
     }
 
+    /// The hash of the very first record that there was: the journal's own name, also in every copy of it and after that
+    /// record went.
+    pub async fn origin(&self) -> Result<Option<Digest>, ReadError> {
+        read::origin(&self.readers).await
+    }
+
     pub async fn hash_at(&self, position: Position) -> Result<Option<Digest>, ReadError> {
         read::hash_at(&self.readers, position).await
     }

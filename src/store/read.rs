@@ -1,6 +1,7 @@
 //! Reading records and the rows beside them. Short statements on the pool of readers; the writer is never waited for.
 
 use super::open::{digest, load_head};
+use super::seal;
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream, Time};
 use crate::kernel::journal::{Entry, Head, ReadError, Summarised};
 use sqlx::Row;
@@ -139,6 +140,17 @@ fn summarised(row: &SqliteRow) -> Result<Summarised, ReadError> {
 
 pub(super) async fn head(pool: &SqlitePool) -> Result<Head, ReadError> {
     load_head(pool).await.map_err(|e| failed(&e))
+}
+
+pub(super) async fn last_seq(pool: &SqlitePool, stream: &Stream) -> Result<Seq, ReadError> {
+    let mut conn = pool.acquire().await.map_err(|e| failed(&e))?;
+    seal::last_seq(&mut conn, &stream.to_string()).await.map_err(|e| failed(&e))
+}
+
+/// The hash of the very first record that there was, none in an empty journal.
+pub(super) async fn origin(pool: &SqlitePool) -> Result<Option<Digest>, ReadError> {
+    let mut conn = pool.acquire().await.map_err(|e| failed(&e))?;
+    seal::origin(&mut conn).await.map_err(|e| failed(&e))
 }
 
 pub(super) async fn hash_at(pool: &SqlitePool, position: Position) -> Result<Option<Digest>, ReadError> {

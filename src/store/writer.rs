@@ -7,6 +7,7 @@ use super::group::{GroupError, write_group};
 use super::ledger::{Admitted, Ledger};
 use super::neighbour::{Buffer, flush};
 use super::open::{load_ledger, writer as connect};
+use super::seal;
 use super::tail::Tail;
 use super::token::{TokenCache, TokenDeed, TokenReply, carry_out};
 use crate::kernel::journal::{AppendError, RawBatch, Written};
@@ -188,13 +189,8 @@ impl Writer {
         ledger.forget_if_large();
         for waiting in group {
             for stream in ledger.unknown_streams(&waiting.batch) {
-                let last: i64 =
-                    sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1")
-                        .bind(stream.clone())
-                        .fetch_one(&mut *conn)
-                        .await
-                        .map_err(|e| e.to_string())?;
-                ledger.seqs.insert(stream, last.cast_unsigned());
+                let last = seal::last_seq(conn, &stream).await.map_err(|e| e.to_string())?;
+                ledger.seqs.insert(stream, last);
             }
         }
         Ok(())

@@ -60,14 +60,19 @@ pub fn left_frozen(records: &[crate::kernel::domain::Stamped]) -> Option<String>
     let mut left = None;
     for stamped in records {
         match &stamped.record {
-            Record::Frozen { service: None, by, reason, until: Time(i64::MAX) }
-                if *by == Actor::internal() =>
-            {
-                left = Some(reason.clone());
-            }
             Record::Thawed { service: None, .. } => left = None,
-            _ => {}
+            other => left = own_freeze(other).map(str::to_owned).or(left),
         }
     }
     left
+}
+
+/// Why the instance froze itself, if that is what this record says. Only a person's thaw ends it.
+pub fn own_freeze(record: &Record) -> Option<&str> {
+    match record {
+        Record::Frozen { service: None, by, reason, until: Time(i64::MAX) } if *by == Actor::internal() => {
+            Some(reason)
+        }
+        _ => None,
+    }
 }

@@ -243,7 +243,7 @@ impl App {
 
     /// Last sequence of a stream that only this task writes to.
     pub async fn seq(&self, stream: &Stream) -> Result<Seq, ReadError> {
-        Ok(self.journal.read(stream, 1).await?.last().map_or(0, |s| s.seq))
+        self.journal.backend().last_seq(stream).await
     }
 
     /// A playbook made concrete for one run. The run's name is new; its epoch is set when it opens.

@@ -219,8 +219,8 @@ async fn announce(app: &App, options: &ServeOptions, address: SocketAddr) -> any
     let seq = app.seq(&Stream::Instance).await?;
     app.journal.write(app.world.now(), Stream::Instance, Some(seq), started).await?;
     // The first link of the chain is the journal's own name, also in every copy of it.
-    if let Some(first) = app.journal.backend().scan(1, 1).await?.first() {
-        app.registry.ports.owner.set(first.hash.to_string().get(..16).unwrap_or_default());
+    if let Some(first) = app.store.origin().await? {
+        app.registry.ports.owner.set(first.to_string().get(..16).unwrap_or_default());
     }
     if app.store.tokens().await?.is_empty() {
         let token = app.store.insert_token(Role::Admin, &"admin".into(), app.world.now()).await?;

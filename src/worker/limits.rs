@@ -6,7 +6,7 @@ mod ledger;
 mod overrides;
 mod standing;
 
-pub use history::{Own, Past, Sick};
+pub use history::{Own, Past, Sick, last_change, unseen};
 pub use ledger::Changes;
 pub use standing::{Standing, Tripped};
 

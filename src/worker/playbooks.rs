@@ -264,7 +264,8 @@ async fn write(
     if records.last().is_some_and(|last| last.record == record) {
         return Ok(());
     }
-    let seq = records.last().map_or(0, |last| last.seq);
+    let seq =
+        journal.backend().last_seq(&stream).await.map_err(|e| AppendError::Unavailable(e.to_string()))?;
     let mut batch = Batch::new(world.now()).part(stream, Some(seq), vec![record]);
     if let Some(row) = row {
         batch = batch.row(row);

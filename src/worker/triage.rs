@@ -14,7 +14,7 @@ use crate::kernel::domain::{
     RunId, Seq, SourceKind, Span, Stamped, Stream, Time,
 };
 use crate::kernel::engine::{Command, alerts_cached};
-use crate::kernel::journal::Batch;
+use crate::kernel::journal::{Batch, ReadError};
 use crate::playbook::{self, AlertView, Playbook};
 use crate::worker::{CommandError, OpenError, Sick};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +100,7 @@ impl Triage {
             let stream = row.stream;
             let Stream::Alerts(source) = &stream else { continue };
             let records = app.journal.read(&stream, 1).await?;
-            triage.seqs.insert(source.clone(), records.last().map_or(0, |r| r.seq));
+            triage.seqs.extend(records.last().map(|last| (source.clone(), last.seq)));
             for stamped in &records {
                 triage.remember(source, stamped);
             }
@@ -387,7 +387,7 @@ impl Triage {
             why,
             plan: plan.map(Box::new),
         };
-        let seq = self.seqs.get(&open.source).copied().unwrap_or(0);
+        let seq = self.seq(&open.source).await?;
         let stream = Stream::Alerts(open.source.clone());
         let summary = alerts_cached(&record).unwrap_or_default();
         let batch = Batch::new(self.app.world.now()).part(stream, Some(seq), vec![record]).summary(summary);
@@ -395,6 +395,14 @@ impl Triage {
         self.seqs.insert(open.source.clone(), receipt.stamped.last().map_or(seq, |s| s.seq));
         self.set(id, State::Settled);
         Ok(())
+    }
+
+    /// Where a source's stream of alerts goes on from.
+    async fn seq(&self, source: &Name) -> Result<Seq, ReadError> {
+        match self.seqs.get(source) {
+            Some(seq) => Ok(*seq),
+            None => self.app.seq(&Stream::Alerts(source.clone())).await,
+        }
     }
 
     fn set(&mut self, id: &OccurrenceId, state: State) {

@@ -25,7 +25,7 @@ pub use item::{
 pub use outcome::{CallEnd, CallResult, Outcome};
 pub use plan::{Change, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
 pub use record::{
-    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, SignIn, Stamped, Told,
+    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Sealed, SignIn, Stamped, Told,
     WhyObserved, WindowState,
 };
 pub use secret::Secret;

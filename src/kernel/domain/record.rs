@@ -6,6 +6,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Why something was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,37 @@ pub struct PlaybookVerdict {
     pub playbook: Name,
     pub matched: bool,
     pub why: Reason,
+}
+
+/// The records in front of `before` go: the cut is decided by this record, and what a fold can no longer find is kept in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The first record that stays.
+    pub before: Position,
+    /// Of the last record that goes: the chain goes on from it.
+    pub hash: Digest,
+    /// Of the very first record that there was: the journal's own name at targets, which must outlive that record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Digest>,
+    /// Who asked for it; nobody where Pointsman did, by the age in its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// The last sequence that goes, of every stream that is no run's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub streams: BTreeMap<Stream, Seq>,
+    /// The highest fencing number that goes, of every service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub epochs: BTreeMap<Name, Epoch>,
+    /// The newest end of an occurrence that goes, of every source: an alert that began before may belong to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ends: BTreeMap<Name, Time>,
+}
+
+impl Default for Sealed {
+    fn default() -> Self {
+        let (streams, epochs, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Sealed { before: 1, hash: Digest::ZERO, origin: None, by: None, streams, epochs, ends }
+    }
 }
 
 fn is_zero(level: &u32) -> bool {
@@ -343,10 +375,7 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stays: Option<Digest>,
     },
-    Sealed {
-        before: Position,
-        hash: Digest,
-    },
+    Sealed(Box<Sealed>),
     Clock {
         says: String,
         jump: i64,
@@ -402,7 +431,7 @@ impl Record {
             Record::OccurrenceClosed { .. } => "occurrence_closed",
             Record::Started { .. } => "started",
             Record::Loaded { .. } => "loaded",
-            Record::Sealed { .. } => "sealed",
+            Record::Sealed(_) => "sealed",
             Record::Clock { .. } => "clock",
             Record::BreakerTripped { .. } => "breaker_tripped",
             Record::BreakerReset { .. } => "breaker_reset",

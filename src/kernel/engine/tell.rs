@@ -1,8 +1,8 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
 use crate::domain::{
-    CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, SourceKind, StepPlan,
-    Told, WhyObserved,
+    CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, Sealed, SourceKind,
+    StepPlan, Told, WhyObserved,
 };
 
 /// `run` gives names to item numbers; without it they stay numbers.
@@ -148,7 +148,7 @@ fn tell_other(record: &Record) -> String {
         Record::Loaded { playbook, digest, active, problems, stays } => {
             tell_loaded(playbook, *digest, *active, problems.len(), *stays)
         }
-        Record::Sealed { before, .. } => format!("records before {before} were sealed"),
+        Record::Sealed(sealed) => tell_sealed(sealed),
         Record::Clock { says, .. } => says.clone(),
         run_record => run_record.kind().to_owned(),
     }
@@ -174,6 +174,13 @@ fn tell_loaded(
             "playbook {playbook} {form} is refused ({problems} problems); its last good form {} stays active",
             stays.short()
         ),
+    }
+}
+
+fn tell_sealed(sealed: &Sealed) -> String {
+    match &sealed.by {
+        Some(by) => format!("{by} had the records before {} sealed", sealed.before),
+        None => format!("records before {} were sealed", sealed.before),
     }
 }
 

@@ -113,6 +113,10 @@ pub trait Backend: Send + Sync {
             Ok(found.split_off(found.len().saturating_sub(max as usize)))
         })
     }
+    /// Where a stream goes on from: the sequence of its last record, also where retention has taken that record.
+    fn last_seq<'a>(&'a self, stream: &'a Stream) -> BoxFuture<'a, Result<Seq, ReadError>> {
+        Box::pin(async move { Ok(self.newest(stream, &[], 1).await?.last().map_or(0, |entry| entry.seq)) })
+    }
     fn scan(&self, from: Position, max: u32) -> BoxFuture<'_, Result<Vec<Entry>, ReadError>>;
     fn epoch<'a>(&'a self, service: &'a Name) -> BoxFuture<'a, Result<Epoch, ReadError>>;
     fn cursor<'a>(&'a self, name: &'a Name) -> BoxFuture<'a, Result<Position, ReadError>>;

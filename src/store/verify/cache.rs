@@ -2,7 +2,7 @@
 //! cursors. All within one reading transaction, so that a running server's appends are seen whole or not at all.
 
 use super::fold::{Held, Wanted, wanted};
-use super::{DIFFERENCES_SHOWN, Difference, last_position};
+use super::{Base, DIFFERENCES_SHOWN, Difference, last_position};
 use crate::store::StoreError;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -16,9 +16,9 @@ pub(super) struct Caches {
 }
 
 /// The transaction holds up a running server's checkpoints for as long as the fold takes, and nothing else.
-pub(super) async fn compare(conn: &mut SqliteConnection) -> Result<Caches, StoreError> {
+pub(super) async fn compare(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreError> {
     run(conn, "BEGIN").await?;
-    let compared = all(conn).await;
+    let compared = all(conn, base).await;
     // It has read only: where the end fails, the connection is closed right after.
     let ended = run(conn, "COMMIT").await;
     let caches = compared?;
@@ -29,8 +29,9 @@ async fn run(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), Store
     sqlx::query(sql).execute(conn).await.map(|_| ()).map_err(|e| StoreError::unreadable(&e))
 }
 
-async fn all(conn: &mut SqliteConnection) -> Result<Caches, StoreError> {
-    let (mut caches, mut held) = (Caches::default(), Held::default());
+async fn all(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreError> {
+    let mut caches = Caches::default();
+    let mut held = Held { epochs: base.epochs.clone(), ..Held::default() };
     let mut name: Vec<u8> = vec![];
     // No stream is called nothing; the walk begins after it.
     caches.summary(String::new(), row_of(conn, &name).await?, Wanted::None);

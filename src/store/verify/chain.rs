@@ -1,7 +1,7 @@
 //! Walks the records in order and stops at the first bad one.
 
 use super::blame::pin_down;
-use super::{BadRecord, Column};
+use super::{BadRecord, Base, Column};
 use crate::kernel::domain::{Digest, Position, Record, Seq, Stream, Time};
 use crate::kernel::journal::{ChainLink, chain_hash};
 use crate::store::StoreError;
@@ -9,6 +9,7 @@ use crate::store::fault::primary_code;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Records read at a time: no transaction stays open, so a running server's WAL is not held up.
 const PAGE: i64 = 500;
@@ -53,6 +54,7 @@ impl Stored {
 }
 
 pub(super) struct Chain {
+    base: Arc<Base>,
     from: Position,
     pub next: Position,
     pub checked: u64,
@@ -70,18 +72,24 @@ fn nowhere(position: Position, column: Column, says: String) -> BadRecord {
 }
 
 impl Chain {
-    pub async fn start(conn: &mut SqliteConnection, from: Position) -> Result<Chain, StoreError> {
+    pub async fn start(
+        conn: &mut SqliteConnection,
+        from: Position,
+        base: Arc<Base>,
+    ) -> Result<Chain, StoreError> {
+        let (first, prev) = (base.before, base.hash);
         let mut chain = Chain {
+            base,
             from,
             next: from,
             checked: 0,
             bad: None,
-            prev: Digest::ZERO,
+            prev,
             last: Time(i64::MIN),
             seqs: HashMap::new(),
             contents: HashSet::new(),
         };
-        if from > 1 {
+        if from > first {
             match read(conn, from - 1, from - 1, 1).await?.pop() {
                 Some(Ok(before)) => (chain.prev, chain.last) = (before.hash, before.at),
                 Some(Err(bad)) => chain.bad = Some(bad),
@@ -167,7 +175,7 @@ impl Chain {
         .await
         .map_err(|e| StoreError::unreadable(&e))?;
         let standing = before.filter(|(_, position)| position.cast_unsigned() < row.position);
-        Ok(standing.map_or(1, |(seq, _)| seq.cast_unsigned() + 1))
+        Ok(standing.map_or(self.base.seq(&row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
     }
 
     /// By the records before it, whatever its own sequence says.
@@ -175,8 +183,9 @@ impl Chain {
         if let Some(last) = self.seqs.get(&row.stream) {
             return Ok(last + 1);
         }
-        if self.from == 1 {
-            return Ok(1);
+        let gone = self.base.seq(&row.stream);
+        if self.from == self.base.before {
+            return Ok(gone + 1);
         }
         let last: i64 = sqlx::query_scalar(
             "SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1 AND position < ?2",
@@ -186,7 +195,7 @@ impl Chain {
         .fetch_one(conn)
         .await
         .map_err(|e| StoreError::unreadable(&e))?;
-        Ok(last.cast_unsigned() + 1)
+        Ok(last.cast_unsigned().max(gone) + 1)
     }
 
     /// Raw deliveries lie outside the chain; it holds their digest.

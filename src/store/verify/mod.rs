@@ -1,6 +1,7 @@
 //! `audit verify`: recomputes the chain over every stored column, with no server and no lock, and names the first
 //! record that is not as it was written. Then it folds the records and compares the cached rows with that.
 
+mod base;
 mod blame;
 mod cache;
 mod chain;
@@ -13,6 +14,7 @@ use super::open::{digest, existing, load_head};
 use super::{HeadState, StoreError, code};
 use crate::kernel::domain::{Digest, Position, Seq};
 use crate::kernel::journal::Head;
+pub(super) use base::Base;
 use cache::Caches;
 use chain::Chain;
 pub use difference::Difference;
@@ -21,6 +23,7 @@ pub use resume::verify_resuming;
 use sqlx::SqliteConnection;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The columns of a record, as far as a change can be pinned down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,23 +137,30 @@ async fn check(
     let mut conn = existing(dir).await?;
     let head = load_head(&mut conn).await.ok();
     let last = last_position(&mut conn).await?;
-    let (from, to) = ((*range.start()).max(1), (*range.end()).min(last));
+    let (base, broken) = match Base::load(&mut conn).await? {
+        Ok(base) => (Arc::new(base), None),
+        Err(bad) => (Arc::default(), Some(bad)),
+    };
+    let (from, to) = ((*range.start()).max(base.before), (*range.end()).min(last));
     let at_noted = match &noted {
         Noted::File(noted) => hash_at(&mut conn, noted.position).await?,
         Noted::None | Noted::Unreadable(_) => None,
     };
-    let (checked, bad) = walk(dir, &mut conn, from, to, progress).await?;
-    let mut notes = vec![];
+    let (checked, bad) = match broken {
+        Some(bad) => (0, Some(bad)),
+        None => walk(dir, &mut conn, &base, from..=to, progress).await?,
+    };
+    let mut notes = base.notes();
     let mut caches = Caches::default();
-    match ((before || from == 1) && to == last, &bad) {
-        (true, None) => caches = cache::compare(&mut conn).await?,
+    match ((before || from == base.before) && to == last, &bad) {
+        (true, None) => caches = cache::compare(&mut conn, &base).await?,
         (false, _) => notes.push("only a check of all records compares the cached rows as well".to_owned()),
         (true, Some(_)) => notes.push(
             "cached rows (summaries, locks, epochs) were not compared: their records are not sound"
                 .to_owned(),
         ),
     }
-    if from > 1 && !before {
+    if from > base.before && !before {
         notes.push(format!("the hash stored at position {} is taken as true", from - 1));
     }
     if matches!(noted, Noted::None) {
@@ -175,15 +185,16 @@ const AT_ONCE: usize = 2;
 async fn walk(
     dir: &Path,
     conn: &mut SqliteConnection,
-    from: Position,
-    to: Position,
+    base: &Arc<Base>,
+    range: RangeInclusive<Position>,
     mut progress: impl FnMut(Progress),
 ) -> Result<(u64, Option<BadRecord>), StoreError> {
+    let (from, to) = range.into_inner();
     let mut bad = chain::before(conn, from).await?;
     let ends = |start: Position| to.min(start + (SEGMENT - 1));
     let starts =
         std::iter::successors(Some(from), |start| start.checked_add(SEGMENT)).take_while(|at| *at <= to);
-    let tasks = starts.map(|start| tokio::spawn(segment(dir.to_owned(), start, ends(start))));
+    let tasks = starts.map(|start| tokio::spawn(segment(dir.to_owned(), base.clone(), start, ends(start))));
     let mut segments = stream::iter(tasks).buffered(AT_ONCE);
     let mut checked = 0;
     while bad.is_none()
@@ -197,9 +208,9 @@ async fn walk(
     Ok((checked, bad))
 }
 
-async fn segment(dir: PathBuf, from: Position, to: Position) -> Result<Chain, StoreError> {
+async fn segment(dir: PathBuf, base: Arc<Base>, from: Position, to: Position) -> Result<Chain, StoreError> {
     let mut conn = existing(&dir).await?;
-    let mut chain = Chain::start(&mut conn, from).await?;
+    let mut chain = Chain::start(&mut conn, from, base).await?;
     while chain.bad.is_none() && chain.next <= to {
         chain.take_page(&mut conn, to).await?;
     }

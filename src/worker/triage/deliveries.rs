@@ -87,7 +87,7 @@ impl Triage {
         for (occurrence, _) in &closed {
             records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
         }
-        let seq = self.seqs.get(&source).copied().unwrap_or(0);
+        let seq = self.seq(&source).await?;
         let summary = records.last().and_then(alerts_cached).unwrap_or_default();
         let batch = Batch::new(self.app.world.now())
             .part(Stream::Alerts(source.clone()), Some(seq), records)

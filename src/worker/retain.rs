@@ -1,0 +1,98 @@
+//! Which records an age may take away (decision 0021): the pure part. The journal is counted to its head, record by record;
+//! what still counts lowers the cut below its first record, and is told by name. In doubt everything stays.
+//!
+//! ```text
+//! all records ─▶ Counted ─cut─▶ Cut{before, held} ── records below `before` ─▶ Parting ─▶ Sealed
+//! ```
+//!
+//! Two walks, since what `Sealed` carries is known only once the cut is. Nothing here reads a clock or a file, and nothing
+//! is deleted here.
+
+mod counted;
+mod parting;
+
+pub use counted::Counted;
+pub use parting::Parting;
+
+use crate::kernel::domain::{Name, Position, Sealed, Span, Time};
+use std::collections::BTreeMap;
+
+/// Longer than the longest freeze, the longest override and every budget: none of these is cut by time alone.
+pub const LEAST_AGE: Span = Span::mins(35 * 24 * 60);
+
+/// What a cut is asked with.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub now: Time,
+    pub older_than: Span,
+    /// The longest cooldown of the active playbooks of each service. A service that is not here has one that nobody knows,
+    /// and an unknown cooldown is not over.
+    pub cooldowns: BTreeMap<Name, Span>,
+    /// What each reader of the journal has passed.
+    pub readers: Vec<(String, Position)>,
+    /// Why the instance itself is frozen, where that is in no record (a journal behind its head file).
+    pub frozen: Option<String>,
+}
+
+/// Why there is no cut to speak of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RetainError {
+    #[error("records are kept for {LEAST_AGE} at least; {0} is too short")]
+    TooYoung(Span),
+    #[error("after position {after} comes {found}: what lies between is missing, and may count")]
+    Gap { after: Position, found: Position },
+    #[error("the record at position {0} does not lie before the cut")]
+    Beyond(Position),
+}
+
+/// The kinds of things that count, for those who count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    OpenRun,
+    /// Its records do not fold: nobody knows whether it is over.
+    BrokenRun,
+    /// It is over, and its records reach beyond the cut.
+    RunGoesOn,
+    FenceWatch,
+    CommitWindow,
+    Unseen,
+    Cooldown,
+    Occurrence,
+    /// It is closed, and its close lies beyond the cut.
+    OccurrenceGoesOn,
+    Freeze,
+    Breaker,
+    Reader,
+}
+
+/// Something that counts still, from its first record on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub first: Position,
+    pub kind: Kind,
+    pub says: String,
+}
+
+/// What may go: everything in front of `before`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The first record that there is now.
+    pub first: Position,
+    /// The first one that stays.
+    pub before: Position,
+    /// The last one that is old enough, whatever counts.
+    pub aged: Position,
+    /// All that lies in what is old enough, oldest first: the cut is below the first record of each.
+    pub held: Vec<Held>,
+    /// What the cut before this one carries; the next one carries it on.
+    pub earlier: Option<Box<Sealed>>,
+}
+
+impl Cut {
+    pub fn goes(&self) -> u64 {
+        self.before.saturating_sub(self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests;
