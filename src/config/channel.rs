@@ -215,18 +215,22 @@ fn address(table: &Table<'_>, key: &'static str) -> Option<Address> {
 pub(super) fn api(table: &Table<'_>, usual: &str) -> Option<String> {
     let Some(node) = table.get("api") else { return Some(usual.to_owned()) };
     let text = url(table, "api")?;
-    let here = url::Url::parse(&text).is_ok_and(|url| match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    });
-    if !text.starts_with("https://") && !here {
+    if !text.starts_with("https://") && !is_here(&text) {
         let says = "\"api\" must begin with https://: a credential is sent there";
         table.sink.error(code::BAD_VALUE, node.at.clone(), says);
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// On this machine.
+pub(super) fn is_here(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    })
 }
 
 fn words(table: &Table<'_>, key: &'static str) -> Vec<String> {
@@ -311,7 +315,7 @@ fn slack(table: &Table<'_>) -> Option<Slack> {
     })
 }
 
-fn mailbox(table: &Table<'_>, key: &'static str, text: &str) -> Option<String> {
+pub(super) fn mailbox(table: &Table<'_>, key: &'static str, text: &str) -> Option<String> {
     if text.parse::<lettre::message::Mailbox>().is_ok() {
         return Some(text.to_owned());
     }

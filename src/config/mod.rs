@@ -9,6 +9,7 @@ mod limit;
 mod parse;
 mod people;
 mod public;
+mod reach;
 mod resource;
 mod secret;
 mod target;
@@ -20,6 +21,7 @@ pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;
 pub use parse::parse;
 pub use people::{Person, SlackUser};
+pub use reach::{Carrier, Reach};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use secret::{SecretError, SecretRef};
 pub use target::{

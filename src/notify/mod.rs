@@ -5,6 +5,7 @@ mod compose;
 mod email;
 mod notice;
 mod pagerduty;
+mod personal;
 mod plain;
 mod post;
 pub mod slack;
@@ -13,6 +14,7 @@ pub mod words;
 
 pub use compose::{Scene, compose};
 pub use notice::{Matter, Notice, Pull, by_alert, matter};
+pub use personal::open_personal;
 pub use post::{Poster, sign_of_life, wall_seconds};
 
 use crate::config::{Channel as Configured, ChannelKind};

@@ -78,6 +78,29 @@ fn as_word<S: serde::Serializer>(topic: &Topic, to: S) -> Result<S::Ok, S::Error
 }
 
 impl Notice {
+    /// Of no record: a test of a channel, a word to one person.
+    pub fn by_itself(id: String, at: Time, title: String, lines: Vec<String>) -> Notice {
+        Notice {
+            key: format!("pointsman/{id}"),
+            thread: id.clone(),
+            id,
+            position: 0,
+            at,
+            topic: Topic::Instance,
+            pull: Pull::Tell,
+            again: false,
+            run: None,
+            service: None,
+            outcome: None,
+            title,
+            lines,
+            next: vec![],
+            link: None,
+            question: None,
+            asks: false,
+        }
+    }
+
     pub fn pages(&self) -> bool {
         self.pull == Pull::Raise
     }

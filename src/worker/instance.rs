@@ -4,6 +4,7 @@ use super::ahead::left_frozen;
 use super::app::Parts;
 use super::audit::{keep_index, open_index, write_head};
 use super::clocks::compare_clocks;
+use super::codes::send_codes;
 use super::heartbeat::beat;
 use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
@@ -78,6 +79,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
+    tasks.spawn(send_codes(app.clone(), stop.clone()));
     tasks.spawn(beat(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     tasks.spawn(keep_index(app.clone(), stop.clone()));

@@ -36,6 +36,19 @@ impl Channel for Slack {
     }
 }
 
+/// To one person, in the conversation that they have with the app: `to` is their id. Nothing of it is changed later; what it
+/// leads to says where things stand.
+pub struct Direct(pub Slack);
+
+impl Channel for Direct {
+    fn deliver<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let posted = self.0.post(&blocks::message(notice), &notice.title, None, false).await;
+            posted.map_or_else(|failed| failed, |_| Delivery::Done)
+        })
+    }
+}
+
 fn store_failed(error: impl std::fmt::Display) -> Delivery {
     Delivery::unreachable(format!("what was posted cannot be looked up or kept: {error}"))
 }

@@ -40,19 +40,41 @@ impl Runs {
     }
 }
 
+/// A record, and its run as it stood then.
+pub struct Stood {
+    stamped: Stamped,
+    /// The run's records before it.
+    before: Vec<Stamped>,
+    pub run: Option<Run>,
+}
+
 /// `None`: there is nothing to tell.
 pub async fn notice(app: &App, stream: &Stream, position: Position) -> Result<Option<Notice>, String> {
+    let stood = stood(app, stream, position).await?;
+    Ok(stood.and_then(|stood| {
+        let linked = stood.run.as_ref().filter(|_| app.config.web.url.is_some());
+        stood.notice(app, linked.map(|run| app.approval_link(run)))
+    }))
+}
+
+pub async fn stood(app: &App, stream: &Stream, position: Position) -> Result<Option<Stood>, String> {
     let found = app.journal.scan(position, 1).await.map_err(|e| e.to_string())?;
     let Some(stamped) = found.into_iter().next().filter(|s| s.position == position) else { return Ok(None) };
-    let records = match stream {
+    let mut records = match stream {
         Stream::Run(_) => app.journal.read(stream, 1).await.map_err(|e| e.to_string())?,
         _ => vec![],
     };
     let until = records.iter().position(|s| s.seq == stamped.seq).map_or(0, |at| at + 1);
-    let records = &records[..until];
-    let run = if records.is_empty() { None } else { Some(Run::fold(records).map_err(|e| e.to_string())?) };
-    let before: &[Stamped] = records.split_last().map_or(&[], |(_, before)| before);
-    let link = run.as_ref().filter(|_| app.config.web.url.is_some()).map(|run| app.approval_link(run));
-    let journal = app.registry.ports.owner.get().unwrap_or("journal");
-    Ok(compose(&stamped, &Scene { journal, run: run.as_ref(), before, link }))
+    records.truncate(until);
+    let run = if records.is_empty() { None } else { Some(Run::fold(&records).map_err(|e| e.to_string())?) };
+    records.pop();
+    Ok(Some(Stood { stamped, before: records, run }))
+}
+
+impl Stood {
+    /// In words, with this link to follow.
+    pub fn notice(&self, app: &App, link: Option<String>) -> Option<Notice> {
+        let journal = app.registry.ports.owner.get().unwrap_or("journal");
+        compose(&self.stamped, &Scene { journal, run: self.run.as_ref(), before: &self.before, link })
+    }
 }
