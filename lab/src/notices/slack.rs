@@ -30,6 +30,8 @@ const BURST: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     pub ts: String,
+    /// The conversation; of one person with the app, the person's id.
+    pub to: String,
     pub thread: Option<String>,
     pub text: String,
     pub blocks: Vec<Value>,
@@ -155,8 +157,14 @@ impl Slack {
         self.world.lock().expect("invariant: no panic while holding the lock")
     }
 
+    /// Those of the conversation.
     pub fn messages(&self) -> Vec<Message> {
-        self.world().messages.clone()
+        self.sent_to(CONVERSATION)
+    }
+
+    /// Those to one person, or of one conversation.
+    pub fn sent_to(&self, to: &str) -> Vec<Message> {
+        self.world().messages.iter().filter(|message| message.to == to).cloned().collect()
     }
 
     /// To whom something was said that nobody else sees.
@@ -202,7 +210,9 @@ async fn call(
     if let Some(error) = &world.error {
         return no(error);
     }
-    if body["channel"] != CONVERSATION {
+    // A person's id opens the conversation with the app; it is no name of one that can be changed.
+    let to_person = body["channel"].as_str().is_some_and(|id| id.starts_with("U0")) && method == "chat.postMessage";
+    if body["channel"] != CONVERSATION && !to_person {
         return no("channel_not_found");
     }
     if let Err(why) = sound(&body) {
@@ -210,7 +220,7 @@ async fn call(
         return no("invalid_blocks");
     }
     world.recent.retain(|at| at.elapsed() < Duration::from_secs(1));
-    if method == "chat.postMessage" && world.recent.len() >= BURST {
+    if method == "chat.postMessage" && !to_person && world.recent.len() >= BURST {
         world.limited += 1;
         let headers = [("retry-after", HeaderValue::from(1))];
         return (
@@ -229,16 +239,20 @@ fn happen(world: &mut World, method: &str, body: &Value) -> Response {
     let blocks = body["blocks"].as_array().cloned().unwrap_or_default();
     match method {
         "chat.postMessage" => {
-            world.recent.push(Instant::now());
+            if body["channel"] == CONVERSATION {
+                world.recent.push(Instant::now());
+            }
             world.count += 1;
             let ts = format!("17637{:05}.{:06}", world.count, world.count);
             let (thread, text) = (text("thread_ts"), text("text").unwrap_or_default());
-            world.messages.push(Message { ts: ts.clone(), thread, text, blocks, updates: 0 });
+            let to = body["channel"].as_str().unwrap_or_default().to_owned();
+            world.messages.push(Message { ts: ts.clone(), to: to.clone(), thread, text, blocks, updates: 0 });
             if world.lose_replies > 0 {
                 world.lose_replies -= 1;
                 return StatusCode::BAD_GATEWAY.into_response();
             }
-            Json(json!({ "ok": true, "channel": CONVERSATION, "ts": ts })).into_response()
+            let channel = if to == CONVERSATION { to } else { format!("D{}", to.trim_start_matches('U')) };
+            Json(json!({ "ok": true, "channel": channel, "ts": ts })).into_response()
         }
         "chat.update" => match world.messages.iter_mut().find(|m| body["ts"] == m.ts.as_str()) {
             None => no("message_not_found"),

@@ -28,7 +28,6 @@ struct LinkPage {
     view: View,
     fresh: Fresh,
     need: u8,
-    link: String,
     person: String,
     digest: String,
     until: String,
@@ -54,7 +53,6 @@ pub async fn show(State(app): State<Arc<App>>, Path(given): Path<String>) -> Res
         css: CSS,
         fresh: Fresh::NotLooked,
         need: run.spec.approval.need,
-        link: given,
         person: link.person.to_string(),
         digest: link.digest.to_string(),
         until: clock(link.expires, now),
@@ -122,8 +120,8 @@ pub async fn decide(
 ) -> Result<Response, PageProblem> {
     from_here(&headers)?;
     let Found { link, run, by } = found(&app, &given).await?;
-    let back = format!("/links/{given}");
-    let problem = |problem: Problem| PageProblem::back_to(problem, &back);
+    // To where one is: the page itself never says what its address carries.
+    let problem = |problem: Problem| PageProblem::back_to(problem, "");
     let Form(sent) = sent.map_err(|e| problem(bad_form(&e)))?;
     understood(&app, &link, &run, &sent).map_err(problem)?;
     if let Some(says) = over(&app, &link, &run, &by).or_else(|| another_plan(&link, &run, &sent)) {
@@ -137,7 +135,7 @@ pub async fn decide(
     }
     let said = app.command(run.id(), &command, &by, sent.reason.trim()).await;
     said.map_err(|error| problem(refused(error, run.id().as_str())))?;
-    Ok(see(&back))
+    Ok(see(&format!("/links/{given}")))
 }
 
 /// The answer that a robot does not give, to any of the words: also a no harms somebody.

@@ -11,7 +11,7 @@ use crate::notify::{Delivery, Notice, open_personal};
 use crate::store::PersonalLink;
 use crate::worker::Caller;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,14 @@ const STRIDE: Position = 1_000;
 /// `serve` runs it until `stop`.
 pub async fn send_links(app: Arc<App>, from: Position, stop: CancellationToken) {
     let mut bell = app.store.follow();
-    let mut post = Post { app: app.clone(), tasks: JoinSet::new(), open: BTreeMap::new(), read_to: from, kept: from };
+    let mut post = Post {
+        app: app.clone(),
+        tasks: JoinSet::new(),
+        open: BTreeMap::new(),
+        trouble: Arc::default(),
+        read_to: from,
+        kept: from,
+    };
     while !stop.is_cancelled() {
         bell.mark_unchanged();
         if let Err(error) = post.fill().await {
@@ -46,11 +53,32 @@ pub async fn send_links(app: Arc<App>, from: Position, stop: CancellationToken) 
     }
 }
 
+/// Who is not reached by which way, since when, and why.
+#[derive(Default)]
+struct Trouble(Mutex<BTreeMap<String, (Time, String)>>);
+
+impl Trouble {
+    /// What of it stands, after this try.
+    fn note(&self, whom: String, failed: Option<(Time, String)>) -> Option<(Time, String)> {
+        let mut all = self.0.lock().expect("invariant: no panic while holding the lock");
+        match failed {
+            Some((at, says)) => {
+                let since = all.get(&whom).map_or(at, |(since, _)| *since);
+                all.insert(whom, (since, says));
+            }
+            None => drop(all.remove(&whom)),
+        }
+        let (whom, (since, says)) = all.iter().min_by_key(|(_, (since, _))| *since)?;
+        Some((*since, format!("{whom}: {says}")))
+    }
+}
+
 struct Post {
     app: Arc<App>,
     tasks: JoinSet<()>,
     /// The record behind each message on its way.
     open: BTreeMap<Id, Position>,
+    trouble: Arc<Trouble>,
     read_to: Position,
     kept: Position,
 }
@@ -87,6 +115,7 @@ impl Post {
             for reach in found.unwrap_or_default() {
                 let letter = Letter {
                     app: self.app.clone(),
+                    trouble: self.trouble.clone(),
                     stood: stood.clone(),
                     stream: stamped.stream.clone(),
                     person: person.clone(),
@@ -140,6 +169,7 @@ fn is_asked(app: &App, run: &Run, name: &Name) -> bool {
 /// One question to one person by one way.
 struct Letter {
     app: Arc<App>,
+    trouble: Arc<Trouble>,
     stood: Arc<Stood>,
     stream: Stream,
     person: Name,
@@ -209,28 +239,42 @@ impl Letter {
     fn tell(&self, delivery: &Delivery) {
         let (name, now) = (Name::from(LINKS), self.app.world.now());
         let way = self.reach.carrier().as_str();
-        match delivery {
-            Delivery::Done => {
-                self.app.metrics.notice(&name, "told");
-                self.app.channels.set(&name, |state| {
-                    state.told += 1;
-                    (state.last, state.failing_since, state.says) = (Some(now), None, None);
-                });
-            }
+        let (end, failed) = match delivery {
+            Delivery::Done => ("told", None),
             Delivery::Refused(says) => {
                 tracing::error!(person = %self.person, way, %says, "a link to a person was GIVEN UP; they can still sign in");
-                self.app.metrics.notice(&name, "given_up");
-                self.app.channels.set(&name, |state| state.skipped += 1);
+                ("given_up", Some((now, says.clone())))
             }
             Delivery::Failed { says, .. } => {
                 tracing::warn!(person = %self.person, way, %says, "a link to a person is not delivered, and is tried again");
-                self.app.metrics.notice(&name, "failed");
-                let says = format!("{} by {way}: {says}", self.person);
-                self.app.channels.set(&name, |state| {
-                    state.failing_since.get_or_insert(now);
-                    state.says = Some(says);
-                });
+                ("failed", Some((now, says.clone())))
             }
-        }
+        };
+        let stands = self.trouble.note(format!("{} by {way}", self.person), failed);
+        self.app.metrics.notice(&name, end);
+        self.app.channels.set(&name, |state| {
+            if *delivery == Delivery::Done {
+                (state.told, state.last) = (state.told + 1, Some(now));
+            }
+            state.skipped += u64::from(end == "given_up");
+            (state.failing_since, state.says) = stands.map_or((None, None), |(at, says)| (Some(at), Some(says)));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_who_is_reached_hides_nobody_who_is_not() {
+        let trouble = Trouble::default();
+        let eve = || "eve by email".to_owned();
+        let first = trouble.note(eve(), Some((Time(1), "away".into())));
+        assert_eq!(first, Some((Time(1), "eve by email: away".to_owned())));
+        assert_eq!(trouble.note("bo by slack".into(), None), first);
+        let still = trouble.note(eve(), Some((Time(9), "refused".into())));
+        assert_eq!(still, Some((Time(1), "eve by email: refused".to_owned())), "since the first time");
+        assert_eq!(trouble.note(eve(), None), None);
     }
 }
