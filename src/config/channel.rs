@@ -102,7 +102,10 @@ pub struct Slack {
     pub api: String,
     /// Of the bot; scope `chat:write`.
     pub token: SecretRef,
-    pub signing_secret: SecretRef,
+    /// What Slack sends by HTTP is signed with it.
+    pub signing_secret: Option<SecretRef>,
+    /// Of the app; scope `connections:write`. With it the connection is ours.
+    pub app_token: Option<SecretRef>,
     /// Id of the conversation.
     pub to: String,
     /// Workspace and app: clicks of others are refused.
@@ -302,13 +305,18 @@ fn email(table: &Table<'_>) -> Option<Email> {
 
 fn slack(table: &Table<'_>) -> Option<Slack> {
     let (token, signing_secret) = (secret(table, "token"), secret(table, "signing_secret"));
-    needs(table, &["token", "signing_secret"]);
+    let app_token = secret(table, "app_token");
+    needs(table, &["token"]);
+    if table.get("app_token").is_none() {
+        needs(table, &["signing_secret"]);
+    }
     let api = api(table, "https://slack.com/api");
     let (to, team, app) = (table.need_text("to"), table.need_text("team"), table.need_text("app"));
     Some(Slack {
         api: api?,
         token: token?,
-        signing_secret: signing_secret?,
+        signing_secret,
+        app_token,
         to: to?.to_owned(),
         team: team?.to_owned(),
         app: app?.to_owned(),

@@ -86,7 +86,12 @@ fn people(sink: &Sink, config: &Config, place: &dyn Fn(&Name, &str) -> At) {
 }
 
 /// One mailbox is one person, and is of use only where something sends mail.
-fn mailboxes(sink: &Sink, config: &Config, (name, person): (&Name, &Person), place: &dyn Fn(&Name, &str) -> At) {
+fn mailboxes(
+    sink: &Sink,
+    config: &Config,
+    (name, person): (&Name, &Person),
+    place: &dyn Fn(&Name, &str) -> At,
+) {
     let Some(email) = &person.email else { return };
     let same = |other: &Person| other.email.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(email));
     if config.people.iter().find(|(_, other)| same(other)).is_some_and(|(first, _)| first != name) {

@@ -82,7 +82,9 @@ mod tests {
              [people.eve]\nroles = [\"approver\"]\nslack = { team = \"T2\", user = \"U1\" }\n",
         );
         let of = |name: &str| config.reach(&config.people[&name.into()]);
-        let [Reach::Slack { slack, .. }, Reach::Email { email, .. }] = &of("bo")[..] else { panic!("{:?}", of("bo")) };
+        let [Reach::Slack { slack, .. }, Reach::Email { email, .. }] = &of("bo")[..] else {
+            panic!("{:?}", of("bo"))
+        };
         assert_eq!((slack.to.as_str(), email.to.as_slice()), ("U1", &["bo@example.org".to_owned()][..]));
         assert!(of("eve").is_empty(), "another workspace has another U1");
         assert!(config.carries(Carrier::Slack) && config.carries(Carrier::Email));

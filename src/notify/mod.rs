@@ -4,6 +4,7 @@
 mod compose;
 mod email;
 mod notice;
+mod over;
 mod pagerduty;
 mod personal;
 mod plain;
@@ -14,6 +15,7 @@ pub mod words;
 
 pub use compose::{Scene, compose};
 pub use notice::{Matter, Notice, Pull, by_alert, matter};
+pub use over::{ends_earlier_runs, stays_raised};
 pub use personal::open_personal;
 pub use post::{Poster, sign_of_life, wall_seconds};
 

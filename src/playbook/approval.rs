@@ -113,8 +113,14 @@ fn those_who_may<'a>(playbook: &'a Playbook, config: &'a Config) -> impl Iterato
 fn links_arrive(sink: &Sink, playbook: &Playbook, config: &Config) {
     let at = &playbook.places.approval.via;
     if !config.web.is_private() {
-        let says = "approval by way of links, but the configuration has no [web] url that begins with https://";
-        sink.error_hint(code::NOBODY_APPROVES, at.clone(), says, "links begin with it, and are as good as a word");
+        let says =
+            "approval by way of links, but the configuration has no [web] url that begins with https://";
+        sink.error_hint(
+            code::NOBODY_APPROVES,
+            at.clone(),
+            says,
+            "links begin with it, and are as good as a word",
+        );
     }
     if !those_who_may(playbook, config).any(|person| !config.reach(person).is_empty()) {
         let says = "approval by way of links, but nobody who may approve can be sent one";

@@ -38,11 +38,11 @@ pub use checkpoint::{
 };
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
+pub use link::PersonalLink;
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use notices::Told;
 pub use open::create_private;
-pub use link::PersonalLink;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
 pub use plan::KeptPlan;
 pub use slack::Posted;

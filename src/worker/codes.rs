@@ -106,7 +106,10 @@ impl App {
         let lines = vec![
             format!("Code: {}", code.expose()),
             format!("To sign in to {at}, as {}. Good for ten minutes, and for one time.", wish.person),
-            format!("It was asked for from {}. If that was not you, do nothing, and give it to nobody.", wish.from),
+            format!(
+                "It was asked for from {}. If that was not you, do nothing, and give it to nobody.",
+                wish.from
+            ),
         ];
         Notice::by_itself(id, self.world.now(), "Your code to sign in to Pointsman".to_owned(), lines)
     }

@@ -11,7 +11,7 @@ use super::outbox::{begin_notices, send_notices};
 use super::refusals::count_refusals;
 use super::reload::watch_playbooks;
 use super::sampling::{load_all_samples, load_probes, sample_pairs, watch_probes};
-use super::slack::decide_clicks;
+use super::slack::{decide_clicks, listen_to_slack};
 use super::supervise::supervise;
 use super::triage::triage;
 use super::watch::{watch_fences, watch_windows};
@@ -79,6 +79,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
+    tasks.spawn(listen_to_slack(app.clone(), stop.clone()));
     tasks.spawn(send_codes(app.clone(), stop.clone()));
     tasks.spawn(beat(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));

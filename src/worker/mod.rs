@@ -48,7 +48,7 @@ pub use past::past;
 pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
 pub use retain::{Counted, Cut, Held, Kind, LEAST_AGE, Parting, RetainError, Terms};
-pub use slack::Click;
+pub use slack::Heard;
 pub use triage::view as alert_view;
 pub use wakes::Wakes;
 pub use world::SystemWorld;

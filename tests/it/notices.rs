@@ -7,3 +7,4 @@ mod pager;
 pub mod scene;
 mod signs;
 mod slack;
+mod socket;

@@ -179,7 +179,13 @@ pub async fn send_code(
     let Form(Wanted { person, by, next }) = wanted.map_err(|e| back(bad_form(&e)))?;
     let by = Carrier::parse(&by).ok_or_else(|| {
         let says = format!("no code is sent by {by:?}");
-        back(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "PM4011", says, "nothing was sent", "open the page again"))
+        back(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "PM4011",
+            says,
+            "nothing was sent",
+            "open the page again",
+        ))
     })?;
     let said = format!(
         "If {:?} is known here and reached that way, a code is on its way. It is good for ten minutes, and for one time.",

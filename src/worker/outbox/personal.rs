@@ -101,12 +101,16 @@ impl Post {
     }
 
     async fn look_at(&mut self, stamped: &Stamped) -> Result<(), String> {
-        let Record::Asked { digest, item: None, until: Some(until), .. } = &stamped.record else { return Ok(()) };
+        let Record::Asked { digest, item: None, until: Some(until), .. } = &stamped.record else {
+            return Ok(());
+        };
         if self.app.world.now() >= *until {
             return Ok(());
         }
         let Some(stood) = stood(&self.app, &stamped.stream, stamped.position).await? else { return Ok(()) };
-        let Some(run) = stood.run.as_ref().filter(|run| run.spec.approval.allows(Way::Link)) else { return Ok(()) };
+        let Some(run) = stood.run.as_ref().filter(|run| run.spec.approval.allows(Way::Link)) else {
+            return Ok(());
+        };
         let all = self.app.config.people.keys();
         let asked: Vec<Name> = all.filter(|name| is_asked(&self.app, run, name)).cloned().collect();
         let stood = Arc::new(stood);
@@ -184,7 +188,9 @@ impl Letter {
         let notice = match self.notice().await {
             Ok(Some(notice)) => notice,
             Ok(None) => return,
-            Err(error) => return tracing::error!(person = %self.person, %error, "no link could be made for a person"),
+            Err(error) => {
+                return tracing::error!(person = %self.person, %error, "no link could be made for a person");
+            }
         };
         let channel = open_personal(&self.reach, &self.app.tools());
         let mut pause = FIRST_PAUSE;
@@ -257,7 +263,8 @@ impl Letter {
                 (state.told, state.last) = (state.told + 1, Some(now));
             }
             state.skipped += u64::from(end == "given_up");
-            (state.failing_since, state.says) = stands.map_or((None, None), |(at, says)| (Some(at), Some(says)));
+            (state.failing_since, state.says) =
+                stands.map_or((None, None), |(at, says)| (Some(at), Some(says)));
         });
     }
 }

@@ -50,7 +50,8 @@ impl App {
     fn test_notice(&self, name: &Name, by: &Name) -> Notice {
         let id = format!("test-{:016x}", self.world.random());
         let title = format!("Pointsman: a test of channel {name}, nothing happened");
-        let line = format!("{by} sent this with `pointsman notify test {name}`. No run is open because of it.");
+        let line =
+            format!("{by} sent this with `pointsman notify test {name}`. No run is open because of it.");
         Notice::by_itself(id, self.world.now(), title, vec![line])
     }
 }

@@ -96,7 +96,8 @@ async fn a_server_that_wants_a_password_gets_it_encrypted_and_a_wrong_one_loses_
     // Mended in its file: everything that waited arrives.
     keys.file("smtp", password);
     yard.until("mails", 2, 60, async || mail.letters().unwrap().len()).await;
-    let subjects: Vec<String> = mail.letters().unwrap().iter().map(|l| l.headers["subject"].clone()).collect();
+    let subjects: Vec<String> =
+        mail.letters().unwrap().iter().map(|l| l.headers["subject"].clone()).collect();
     assert_eq!(subjects, ["s0: run gra -> sbg begins", "[PAGE] s0: approve run gra -> sbg?"]);
     assert!(!yard.server.log().contains(password));
 }

@@ -9,20 +9,24 @@ use crate::notices::scene::Keys;
 use lab::notices::{Letter, Mail, Slack, TEAM};
 use serde_json::json;
 
-const BY_LINK: &str = "approval: { need: 1, from: [oncall], expires: 10m, via: [web, cli, link] }";
+pub const BY_LINK: &str = "approval: { need: 1, from: [oncall], expires: 10m, via: [web, cli, link] }";
 
 /// Bo by Slack and mail, eve by mail; zoe may only look, sal is not asked.
 fn people() -> String {
     let mut text = plot("").config.to_owned();
     for person in ["bo", "eve", "zoe", "sal"] {
-        let slack = if person == "bo" { format!("slack = {{ team = \"{TEAM}\", user = \"U0BO\" }}\n") } else { String::new() };
+        let slack = if person == "bo" {
+            format!("slack = {{ team = \"{TEAM}\", user = \"U0BO\" }}\n")
+        } else {
+            String::new()
+        };
         let more = format!("[people.{person}]\n{slack}email = \"{person}@example.test\"\n");
         text = text.replace(&format!("[people.{person}]\n"), &more);
     }
     text
 }
 
-async fn yard(mail: &Mail, slack: &Slack, keys: &Keys, approval: &str) -> Yard {
+pub async fn yard(mail: &Mail, slack: &Slack, keys: &Keys, approval: &str) -> Yard {
     let mail = keys.mail(mail) + "notices = [\"ended\"]\n";
     let config = format!(
         "{}{mail}{}[web]\nurl = \"http://127.0.0.1:1\"\n",
@@ -48,7 +52,7 @@ fn to(mail: &Mail, person: &str) -> Vec<Letter> {
 }
 
 /// What one was sent by mail, once that many came.
-async fn mailed(yard: &Yard, mail: &Mail, person: &str, count: usize) -> String {
+pub async fn mailed(yard: &Yard, mail: &Mail, person: &str, count: usize) -> String {
     yard.until("links by mail", count, 40, async || to(mail, person).len()).await;
     path(&to(mail, person).pop().unwrap().text)
 }
@@ -56,6 +60,57 @@ async fn mailed(yard: &Yard, mail: &Mail, person: &str, count: usize) -> String 
 async fn say(browser: &mut Browser, at: &str, digest: &str, decision: &str, answer: &str) -> Shown {
     let fields = [("digest", digest), ("decision", decision), ("answer", answer), ("reason", "it is down")];
     browser.post(at, &fields).await
+}
+
+/// Every form on the page, as robots fill them in: nothing, the same word everywhere, what stands in the fields.
+async fn robot_fills_in(robot: &mut Browser, bo: &str, eve: &str, digest: &str) {
+    let page = robot.get(bo).await;
+    for heading in ["Type the name of the site", "You decide as bo", "Does", "May be lost"] {
+        assert!(page.html.contains(heading), "{heading}: {}", page.html);
+    }
+    assert!(page.html.len() < 30_000 && !page.html.contains("<script"));
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    assert_eq!(page.header("cache-control"), "no-store");
+    for decision in ["approve", "reject", "pass", ""] {
+        for answer in ["", "test", "on"] {
+            let shown = say(robot, eve, &page.field("digest"), decision, answer).await;
+            assert!([422, 429].contains(&shown.status), "{} {}", shown.status, shown.html);
+        }
+    }
+    assert_eq!(say(robot, eve, digest, "approve", "sbg").await.status, 429, "and not faster");
+    // A link that was tampered with, one that was cut off, and one that nobody was sent.
+    for bad in [bo.to_lowercase(), bo[..bo.len() - 1].to_owned(), format!("{bo}A"), "/links/x".to_owned()] {
+        let (got, said) = (robot.get(&bad).await, say(robot, &bad, digest, "approve", "sbg").await);
+        assert!(
+            got.status == 404 && said.status == 404 && got.html.contains("PM4019"),
+            "{bad}: {}",
+            got.html
+        );
+    }
+}
+
+/// By the first of these links, which are bo's, bo's by Slack, and eve's; and then nobody by any of them.
+async fn person_decides(yard: &Yard, links: [&String; 3], digest: &str) {
+    let [bo, _, eve] = links;
+    let mut person = Browser::new(yard);
+    let shown = say(&mut person, bo, &"0".repeat(64), "approve", "sbg").await;
+    assert!(shown.status == 409 && shown.html.contains("another plan"), "{}", shown.html);
+    let shown = say(&mut person, bo, digest, "approve", " SBG ").await;
+    assert_eq!(shown.status, 303, "{}", shown.html);
+    let by = yard.records("decided").await[0]["body"]["by"].clone();
+    assert!(by["name"] == "bo" && by["via"] == "link" && by["person"] == true, "{by}");
+    // Replayed, by the other way, and by who comes second.
+    for at in links {
+        let shown = say(&mut Browser::new(yard), at, digest, "reject", "sbg").await;
+        let good = shown.status == 409 && shown.html.contains("lready approved by bo");
+        // Eve's is still closed for a minute to whoever guessed.
+        assert!(good || (at == eve && shown.status == 429), "{} {}", shown.status, shown.html);
+        let page = Browser::new(yard).get(at).await;
+        assert!(page.html.contains("Already approved by bo") && !page.html.contains("name=\"decision\""));
+    }
+    yard.until_finished(1).await;
+    assert!(yard.moved("s0") && yard.records("decided").await.len() == 1);
+    yard.verified();
 }
 
 #[tokio::test]
@@ -76,54 +131,17 @@ async fn robots_with_somebodys_link_decide_nothing_and_do_not_use_it_up() {
             assert_eq!((robot.get(at).await.status, robot.head(at).await.status), (200, 200));
         }
     }
-    // Every form on its page, as robots fill them in: nothing, the same word everywhere, what stands in the fields.
-    let page = robot.get(&bo).await;
-    for heading in ["Type the name of the site", "You decide as bo", "Does", "May be lost"] {
-        assert!(page.html.contains(heading), "{heading}: {}", page.html);
-    }
-    assert!(page.html.len() < 30_000 && !page.html.contains("<script"));
-    assert_eq!(page.header("referrer-policy"), "no-referrer");
-    assert_eq!(page.header("cache-control"), "no-store");
-    for decision in ["approve", "reject", "pass", ""] {
-        for answer in ["", "test", "on"] {
-            let shown = say(&mut robot, &eve, &page.field("digest"), decision, answer).await;
-            assert!([422, 429].contains(&shown.status), "{} {}", shown.status, shown.html);
-        }
-    }
-    assert_eq!(say(&mut robot, &eve, &digest, "approve", "sbg").await.status, 429, "and not faster");
-    // A link that was tampered with, one that was cut off, and one that nobody was sent.
-    for bad in [bo.to_lowercase(), bo[..bo.len() - 1].to_owned(), format!("{bo}A"), "/links/x".to_owned()] {
-        let (got, said) = (robot.get(&bad).await, say(&mut robot, &bad, &digest, "approve", "sbg").await);
-        assert!(got.status == 404 && said.status == 404 && got.html.contains("PM4019"), "{bad}: {}", got.html);
-    }
+    robot_fills_in(&mut robot, &bo, &eve, &digest).await;
     still_pending(&yard, &id).await;
     assert_eq!(yard.world.looks.load(std::sync::atomic::Ordering::SeqCst), looks, "nobody made it look");
-    // And the person it was sent to says their word all the same.
-    let mut person = Browser::new(&yard);
-    let shown = say(&mut person, &bo, &"0".repeat(64), "approve", "sbg").await;
-    assert!(shown.status == 409 && shown.html.contains("another plan"), "{}", shown.html);
-    let shown = say(&mut person, &bo, &digest, "approve", " SBG ").await;
-    assert_eq!(shown.status, 303, "{}", shown.html);
-    let by = yard.records("decided").await[0]["body"]["by"].clone();
-    assert!(by["name"] == "bo" && by["via"] == "link" && by["person"] == true, "{by}");
-    // Replayed, by the other way, and by who comes second.
-    for at in [&bo, &by_slack, &eve] {
-        let shown = say(&mut Browser::new(&yard), at, &digest, "reject", "sbg").await;
-        let good = shown.status == 409 && shown.html.contains("lready approved by bo");
-        // Eve's is still closed for a minute to whoever guessed.
-        assert!(good || (*at == eve && shown.status == 429), "{} {}", shown.status, shown.html);
-        let page = Browser::new(&yard).get(at).await;
-        assert!(page.html.contains("Already approved by bo") && !page.html.contains("name=\"decision\""));
-    }
-    yard.until_finished(1).await;
-    assert!(yard.moved("s0") && yard.records("decided").await.len() == 1);
-    yard.verified();
+    person_decides(&yard, [&bo, &by_slack, &eve], &digest).await;
     assert!(slack.desk.wrong().is_empty(), "{:?}", slack.desk.wrong());
 }
 
 #[tokio::test]
 async fn a_link_arrives_across_a_death_is_good_for_one_word_and_dies_with_its_plan() {
-    let (keys, mut mail, slack) = (Keys::new(), Mail::start(true).await.unwrap(), Slack::start().await.unwrap());
+    let (keys, mut mail, slack) =
+        (Keys::new(), Mail::start(true).await.unwrap(), Slack::start().await.unwrap());
     let two = BY_LINK.replace("need: 1", "need: 2");
     mail.kill();
     let yard = yard(&mail, &slack, &keys, &two).await;
@@ -156,10 +174,38 @@ async fn a_link_arrives_across_a_death_is_good_for_one_word_and_dies_with_its_pl
     let page = browser.get(&newer).await;
     assert_eq!(say(&mut browser, &newer, &page.field("digest"), "reject", "sbg").await.status, 303);
     let late = browser.get(&bo).await;
-    assert!(late.html.contains("Already rejected by bo") && !late.html.contains("name=\"decision\""), "{}", late.html);
+    assert!(
+        late.html.contains("Already rejected by bo") && !late.html.contains("name=\"decision\""),
+        "{}",
+        late.html
+    );
     yard.until_finished(1).await;
     assert!(!yard.moved("s0"));
     yard.verified();
+}
+
+#[tokio::test]
+async fn a_link_that_came_too_late_is_over_and_the_next_one_is_good() {
+    let (keys, mail, slack) = (Keys::new(), Mail::start(true).await.unwrap(), Slack::start().await.unwrap());
+    let short = BY_LINK.replace("expires: 10m", "expires: 6s");
+    let yard = yard(&mail, &slack, &keys, &short).await;
+    let (_, digest) = asked(&yard).await;
+    let old = mailed(&yard, &mail, "eve", 1).await;
+    let new = mailed(&yard, &mail, "eve", 2).await;
+    let mut browser = Browser::new(&yard);
+    let page = browser.get(&old).await;
+    assert!(
+        page.html.contains("This link is over since") && !page.html.contains("name=\"decision\""),
+        "{}",
+        page.html
+    );
+    let late = say(&mut browser, &old, &digest, "approve", "sbg").await;
+    assert!(late.status == 409 && late.html.contains("over since"), "{}", late.html);
+    assert!(yard.records("decided").await.is_empty());
+    let page = browser.get(&new).await;
+    assert_eq!(say(&mut browser, &new, &page.field("digest"), "approve", "sbg").await.status, 303);
+    yard.until_finished(1).await;
+    assert!(yard.moved("s0"));
 }
 
 #[tokio::test]
