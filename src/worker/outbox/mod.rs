@@ -56,7 +56,7 @@ pub struct ChannelState {
 pub struct Board(Mutex<BTreeMap<Name, ChannelState>>);
 
 impl Board {
-    fn set(&self, name: &Name, change: impl FnOnce(&mut ChannelState)) {
+    pub(in crate::worker) fn set(&self, name: &Name, change: impl FnOnce(&mut ChannelState)) {
         let mut states = self.0.lock().expect("invariant: no panic while holding the lock");
         change(states.entry(name.clone()).or_default());
     }
