@@ -293,15 +293,22 @@ async fn a_form_that_is_not_opened_and_one_that_was_open_too_long_decide_nothing
         "{says}"
     );
     slack.open_no_forms(false);
-    // While the form is open, somebody else does it by hand and has a new plan made: there is nothing left to approve.
+    // While the form is open, somebody else does it by hand and has a new plan made: another one than the form's.
     let form = form(&yard, &slack, &Press::of(&message, "approve", "U0BO")).await;
     std::fs::write(yard.folder().join("s0"), "").unwrap();
     let replan = serde_json::json!({ "command": "replan", "digest": digest, "reason": "done by hand" });
     assert_eq!(decide(&yard, &person_token(&yard, "eve"), &id, replan).await.0, 200);
-    yard.until_finished(1).await;
-    assert_eq!(send_in(&yard, &form, "sbg", "I read it").await.status, 200);
-    yard.until("an answer", 2, 20, async || slack.whispers().len()).await;
-    assert!(slack.whispers()[1].1.contains("Nothing was decided"), "{:?}", slack.whispers());
+    let (_, newer) = waiting(&yard, 2).await;
+    assert_ne!(newer, digest);
+    let mut no = form.clone();
+    no.view["private_metadata"] =
+        serde_json::json!(form.view["private_metadata"].as_str().unwrap().replace("approve", "reject"));
+    for (form, count) in [(&form, 2), (&no, 3)] {
+        assert_eq!(send_in(&yard, form, "sbg", "I read it").await.status, 200);
+        yard.until("an answer", count, 20, async || slack.whispers().len()).await;
+        let says = slack.whispers().pop().unwrap().1;
+        assert!(says.contains("Nothing was decided: the plan changed"), "{says}");
+    }
     assert!(yard.records("decided").await.is_empty() && yard.records("intended").await.is_empty());
     assert!(slack.desk.wrong().is_empty(), "{:?}", slack.desk.wrong());
 }

@@ -123,20 +123,18 @@ impl Slack {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the library's own type")]
-fn ticket(
-    request: &Request,
-    greeting: Greeting,
-    seen: &mut Option<String>,
-) -> Result<Greeting, ErrorResponse> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    *seen = query.split('&').find_map(|pair| pair.strip_prefix("ticket=")).map(str::to_owned);
-    Ok(greeting)
+fn ticket(request: &Request) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    query.split('&').find_map(|pair| pair.strip_prefix("ticket=")).map(str::to_owned)
 }
 
 async fn serve(tcp: TcpStream, world: &std::sync::Mutex<World>) {
     let mut shown = None;
-    let greet = |request: &Request, greeting: Greeting| ticket(request, greeting, &mut shown);
+    #[expect(clippy::result_large_err, reason = "the library's own type")]
+    let greet = |request: &Request, greeting: Greeting| -> Result<Greeting, ErrorResponse> {
+        shown = ticket(request);
+        Ok(greeting)
+    };
     let Ok(mut wire) = tokio_tungstenite::accept_hdr_async(tcp, greet).await else { return };
     let (send, mut orders) = mpsc::unbounded_channel();
     let me = {
