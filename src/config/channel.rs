@@ -102,7 +102,10 @@ pub struct Slack {
     pub api: String,
     /// Of the bot; scope `chat:write`.
     pub token: SecretRef,
-    pub signing_secret: SecretRef,
+    /// What Slack sends by HTTP is signed with it.
+    pub signing_secret: Option<SecretRef>,
+    /// Of the app; scope `connections:write`. With it the connection is ours.
+    pub app_token: Option<SecretRef>,
     /// Id of the conversation.
     pub to: String,
     /// Workspace and app: clicks of others are refused.
@@ -215,18 +218,22 @@ fn address(table: &Table<'_>, key: &'static str) -> Option<Address> {
 pub(super) fn api(table: &Table<'_>, usual: &str) -> Option<String> {
     let Some(node) = table.get("api") else { return Some(usual.to_owned()) };
     let text = url(table, "api")?;
-    let here = url::Url::parse(&text).is_ok_and(|url| match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    });
-    if !text.starts_with("https://") && !here {
+    if !text.starts_with("https://") && !is_here(&text) {
         let says = "\"api\" must begin with https://: a credential is sent there";
         table.sink.error(code::BAD_VALUE, node.at.clone(), says);
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// On this machine.
+pub(super) fn is_here(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    })
 }
 
 fn words(table: &Table<'_>, key: &'static str) -> Vec<String> {
@@ -298,20 +305,25 @@ fn email(table: &Table<'_>) -> Option<Email> {
 
 fn slack(table: &Table<'_>) -> Option<Slack> {
     let (token, signing_secret) = (secret(table, "token"), secret(table, "signing_secret"));
-    needs(table, &["token", "signing_secret"]);
+    let app_token = secret(table, "app_token");
+    needs(table, &["token"]);
+    if table.get("app_token").is_none() {
+        needs(table, &["signing_secret"]);
+    }
     let api = api(table, "https://slack.com/api");
     let (to, team, app) = (table.need_text("to"), table.need_text("team"), table.need_text("app"));
     Some(Slack {
         api: api?,
         token: token?,
-        signing_secret: signing_secret?,
+        signing_secret,
+        app_token,
         to: to?.to_owned(),
         team: team?.to_owned(),
         app: app?.to_owned(),
     })
 }
 
-fn mailbox(table: &Table<'_>, key: &'static str, text: &str) -> Option<String> {
+pub(super) fn mailbox(table: &Table<'_>, key: &'static str, text: &str) -> Option<String> {
     if text.parse::<lettre::message::Mailbox>().is_ok() {
         return Some(text.to_owned());
     }

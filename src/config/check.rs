@@ -1,6 +1,6 @@
 //! Names in the configuration that must name something: hosts of targets, targets of probes.
 
-use super::{Config, TargetKind};
+use super::{ChannelKind, Config, Person, TargetKind};
 use crate::document::{At, Node, Sink, code};
 use crate::kernel::domain::Name;
 
@@ -43,7 +43,7 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
             | TargetKind::Resource(_) => {}
         }
     }
-    people(sink, config, &|name| place("people", name, "slack"));
+    people(sink, config, &|name, key| place("people", name, key));
     for (name, probe) in &config.probes {
         if let Some(target) = &probe.sql {
             must_be(sink, config, target, "postgres", place("probes", name, "sql"));
@@ -72,15 +72,35 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
 }
 
 /// One user of Slack is one person.
-fn people(sink: &Sink, config: &Config, place: &dyn Fn(&Name) -> At) {
+fn people(sink: &Sink, config: &Config, place: &dyn Fn(&Name, &str) -> At) {
     for (name, person) in &config.people {
+        mailboxes(sink, config, (name, person), place);
         let Some(slack) = &person.slack else { continue };
         if config.slack_person(&slack.team, &slack.user) != Some(name) {
             let says = format!(
                 "{name:?} and somebody else are the same user of Slack: nobody could tell who decided"
             );
-            sink.error(code::DUPLICATE_NAME, place(name), says);
+            sink.error(code::DUPLICATE_NAME, place(name, "slack"), says);
         }
+    }
+}
+
+/// One mailbox is one person, and is of use only where something sends mail.
+fn mailboxes(
+    sink: &Sink,
+    config: &Config,
+    (name, person): (&Name, &Person),
+    place: &dyn Fn(&Name, &str) -> At,
+) {
+    let Some(email) = &person.email else { return };
+    let same = |other: &Person| other.email.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(email));
+    if config.people.iter().find(|(_, other)| same(other)).is_some_and(|(first, _)| first != name) {
+        let says = format!("{name:?} and somebody else have the same mailbox: nobody could tell who decided");
+        sink.error(code::DUPLICATE_NAME, place(name, "email"), says);
+    }
+    if !config.channels.values().any(|channel| matches!(channel.kind, ChannelKind::Email(_))) {
+        let says = format!("nothing is ever sent to the \"email\" of {name:?}");
+        sink.warn(code::MISSING, place(name, "email"), says, "add a [channel.NAME] of kind email");
     }
 }
 

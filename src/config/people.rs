@@ -1,5 +1,6 @@
 //! Who there is: people, the groups in which they are asked, and what they may do, everywhere or for one service.
 
+use super::channel::mailbox;
 use crate::document::{At, Table, code};
 use crate::kernel::domain::{Name, Role};
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ pub struct Person {
     pub services: BTreeMap<Name, Vec<Role>>,
     pub groups: Vec<Name>,
     pub slack: Option<SlackUser>,
+    /// Their own mailbox: codes and links are sent there.
+    pub email: Option<String>,
 }
 
 /// Who they are in a workspace of Slack.
@@ -49,6 +52,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Person> {
         slack.finish();
         both.map(|(team, user)| SlackUser { team: team.to_owned(), user: user.to_owned() })
     });
+    person.email = table.text("email").and_then(|text| mailbox(table, "email", text));
     Some(person)
 }
 

@@ -1,5 +1,6 @@
 //! How people reach this instance: the address they know it by, and the certificate of its listener.
 
+use super::channel::is_here;
 use super::parse::url;
 use crate::document::{Table, code};
 use std::path::PathBuf;
@@ -38,6 +39,11 @@ pub(super) fn read(top: &Table<'_>) -> Web {
 }
 
 impl Web {
+    /// What links carry reaches this instance unread by others, or never leaves the machine.
+    pub fn is_private(&self) -> bool {
+        self.url.as_deref().is_some_and(|url| url.starts_with("https://") || is_here(url))
+    }
+
     /// Browsers get cookies that never travel in clear.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some() || self.url.as_deref().is_some_and(|url| url.starts_with("https://"))

@@ -44,6 +44,13 @@ const FORM_MAX: usize = 8 << 10;
 /// A plan observes remotes, each with its own deadline below this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
+/// Of a request. What a personal link carries stands in no log.
+fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
+    let path = request.uri().path();
+    let path = if path.starts_with("/links/") { "/links/…" } else { path };
+    tracing::debug_span!("request", method = %request.method(), path)
+}
+
 pub fn router(app: Arc<App>) -> Router {
     let hooks = Router::new()
         .route("/hooks/{source}", post(hooks::receive))
@@ -76,10 +83,12 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     let pages = Router::new()
         .route("/sign-in", get(pages::sign_in::show).post(pages::sign_in::enter))
+        .route("/sign-in/code", post(pages::sign_in::send_code))
         .route("/sign-out", post(pages::sign_in::leave))
         .route("/approvals", get(pages::approval::list))
         .route("/approvals/{run}", get(pages::approval::show).post(pages::approval::decide))
         .route("/approvals/{run}/{locator}", get(pages::approval::located))
+        .route("/links/{link}", get(pages::link::show).post(pages::link::decide))
         .layer(DefaultBodyLimit::max(FORM_MAX))
         .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     let open = Router::new()
@@ -89,7 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/events", get(events::follow));
     let layers = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([http::header::AUTHORIZATION, http::header::COOKIE]))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(CatchPanicLayer::new());
     Router::new()
         .merge(hooks)

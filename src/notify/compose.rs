@@ -3,9 +3,9 @@
 
 use super::notice::{Question, key, matter};
 use super::plain::plain;
-use super::{Notice, Pull, words};
+use super::{Notice, Pull, over, words};
 use crate::kernel::domain::{
-    FenceWatchState, Outcome, PlanLine, Record, Rpo, Stamped, Stream, Told, Way, WindowState,
+    FenceWatchState, Outcome, PlanLine, Record, Rpo, RunId, Stamped, Stream, Told, Way, WindowState,
 };
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Consent, Run};
@@ -23,6 +23,8 @@ pub struct Scene<'a> {
     /// The run's records before it.
     pub before: &'a [Stamped],
     pub link: Option<String>,
+    /// Earlier runs of the service whose end raised somebody, if the record says that this is over.
+    pub raised: &'a [RunId],
 }
 
 /// `None`: not told.
@@ -31,6 +33,7 @@ pub fn compose(stamped: &Stamped, scene: &Scene<'_>) -> Option<Notice> {
     let alert = run.is_some_and(|run| super::notice::by_alert(&run.spec.cause));
     let Stamped { stream, record, position, .. } = stamped;
     let matter = matter(stream, record, alert)?;
+    let pull = over::pull(stamped, scene.before, matter.pull);
     let subject = match (run, stream) {
         (Some(run), _) => run.spec.service.to_string(),
         (None, Stream::Service(name)) => name.to_string(),
@@ -43,9 +46,13 @@ pub fn compose(stamped: &Stamped, scene: &Scene<'_>) -> Option<Notice> {
         position: *position,
         at: stamped.at,
         topic: matter.topic,
-        pull: matter.pull,
-        again: matter.pull == Pull::Raise && in_hand(&key, scene.before, alert),
+        pull,
+        again: pull == Pull::Raise && in_hand(&key, scene.before, alert),
         key: format!("pointsman/{}/{key}", scene.journal),
+        also: over::also(stamped, scene.before, scene.raised)
+            .into_iter()
+            .map(|key| format!("pointsman/{}/{key}", scene.journal))
+            .collect(),
         thread: format!("{}-{}", scene.journal, thread(stream)),
         run: run.map(|run| run.id().clone()),
         service: run.map(|run| run.spec.service.clone()).or_else(|| of_service(stream)),

@@ -4,7 +4,9 @@
 mod compose;
 mod email;
 mod notice;
+mod over;
 mod pagerduty;
+mod personal;
 mod plain;
 mod post;
 pub mod slack;
@@ -13,6 +15,8 @@ pub mod words;
 
 pub use compose::{Scene, compose};
 pub use notice::{Matter, Notice, Pull, by_alert, matter};
+pub use over::{ends_earlier_runs, stays_raised};
+pub use personal::open_personal;
 pub use post::{Poster, sign_of_life, wall_seconds};
 
 use crate::config::{Channel as Configured, ChannelKind};

@@ -55,6 +55,9 @@ pub struct Notice {
     pub key: String,
     /// It was in hand, and now it is raised again.
     pub again: bool,
+    /// Other things that are over with it, as a pager counts them.
+    #[serde(skip)]
+    pub also: Vec<String>,
     /// What mail counts as one conversation.
     pub thread: String,
     pub run: Option<RunId>,
@@ -78,6 +81,30 @@ fn as_word<S: serde::Serializer>(topic: &Topic, to: S) -> Result<S::Ok, S::Error
 }
 
 impl Notice {
+    /// Of no record: a test of a channel, a word to one person.
+    pub fn by_itself(id: String, at: Time, title: String, lines: Vec<String>) -> Notice {
+        Notice {
+            key: format!("pointsman/{id}"),
+            thread: id.clone(),
+            id,
+            position: 0,
+            at,
+            topic: Topic::Instance,
+            pull: Pull::Tell,
+            again: false,
+            also: vec![],
+            run: None,
+            service: None,
+            outcome: None,
+            title,
+            lines,
+            next: vec![],
+            link: None,
+            question: None,
+            asks: false,
+        }
+    }
+
     pub fn pages(&self) -> bool {
         self.pull == Pull::Raise
     }
@@ -105,7 +132,8 @@ pub fn matter(stream: &Stream, record: &Record, alert: bool) -> Option<Matter> {
     let (topic, pull) = match (stream, record) {
         (Stream::Run(_), record) => of_run(record, alert)?,
         (_, Record::Held { .. }) => (Topic::Held, Pull::Tell),
-        (_, Record::Acknowledged { .. }) => (Topic::Decided, Pull::Tell),
+        // Whatever earlier runs raised is seen.
+        (_, Record::Acknowledged { .. }) => (Topic::Decided, Pull::Clear),
         (Stream::Instance, record) => of_instance(record)?,
         (Stream::Playbook(_), Record::Loaded { active: false, .. }) => (Topic::Instance, Pull::Tell),
         _ => return None,
@@ -136,8 +164,7 @@ fn of_run(record: &Record, alert: bool) -> Option<(Topic, Pull)> {
         },
         Record::CommitWindow { state, .. } => match state {
             WindowState::Drifted => (Topic::Watch, Pull::Raise),
-            WindowState::Back => (Topic::Watch, Pull::Clear),
-            WindowState::Over => (Topic::Watch, Pull::Tell),
+            WindowState::Back | WindowState::Over => (Topic::Watch, Pull::Clear),
         },
         _ => return None,
     })

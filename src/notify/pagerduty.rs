@@ -32,6 +32,13 @@ impl Channel for Pagerduty {
                     other => return other,
                 }
             }
+            for also in &notice.also {
+                let event = json!({ "routing_key": key.expose(), "event_action": "resolve", "dedup_key": cut(also, KEY) });
+                match self.send(event).await {
+                    Delivery::Done => {}
+                    other => return other,
+                }
+            }
             Delivery::Done
         })
     }
@@ -48,8 +55,11 @@ fn actions(notice: &Notice) -> Vec<&'static str> {
     }
 }
 
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
 fn event(notice: &Notice, action: &str, key: &Secret) -> Value {
-    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     let mut event = json!({
         "routing_key": key.expose(), "event_action": action, "dedup_key": cut(&notice.key, KEY),
     });

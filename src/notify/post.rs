@@ -4,7 +4,7 @@
 use super::Delivery;
 use crate::config::Address;
 use crate::kernel::domain::Span;
-use crate::provider::http::{Clients, failed, words};
+use crate::provider::http::{Clients, Failed, failed, words};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer than any of them takes when it is well.
@@ -36,6 +36,11 @@ impl Poster {
             request = request.header(name, value);
         }
         answer(request.body(letter.body)).await
+    }
+
+    /// For a connection of another kind, with the same authorities.
+    pub fn tls(&self) -> Result<rustls::ClientConfig, Failed> {
+        self.0.tls()
     }
 
     fn client(&self) -> Result<reqwest::Client, Delivery> {

@@ -1,7 +1,7 @@
 //! What a person reads about a run before deciding, made of the run and nothing else: the approval page and every channel
 //! say it in the same words.
 
-use crate::kernel::domain::{Cause, ItemRole, OnExpiry, PlanLine, RunKind, Time, Verdict};
+use crate::kernel::domain::{Cause, ItemRole, Name, OnExpiry, PlanLine, RunKind, Time, Verdict};
 use crate::kernel::engine::Run;
 use serde_json::Value;
 
@@ -66,6 +66,15 @@ pub fn nothing(run: &Run, until: &str) -> String {
         OnExpiry::Reject => "it is asked for again",
     };
     format!("{stays} At {until} {then}.")
+}
+
+/// To choose from: both sites and an answer that is none, in an order that tells nothing.
+pub fn sites(from: &Name, to: &Name) -> Vec<String> {
+    let mut sites = vec![from.to_string(), to.to_string()];
+    sites.sort();
+    sites.dedup();
+    sites.push("nowhere, it stays".to_owned());
+    sites
 }
 
 /// "03:22:07 UTC"

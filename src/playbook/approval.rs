@@ -2,7 +2,7 @@
 //! `read` and `check`.
 
 use super::model::Playbook;
-use crate::config::Config;
+use crate::config::{Config, Person};
 use crate::document::{At, Sink, Table, code};
 use crate::kernel::domain::{ApprovalRule, Mode, Name, OnExpiry, Role, Span, Way};
 
@@ -47,13 +47,10 @@ fn read_ways(table: &Table<'_>) -> Vec<Way> {
             "web" => ways.push(Way::Web),
             "cli" => ways.push(Way::Cli),
             "slack" => ways.push(Way::Slack),
-            "link" => {
-                let says = format!("approval by way of {word} is not yet in this version");
-                table.sink.error_hint(code::NOT_YET, at, says, "use web, cli and slack");
-            }
+            "link" => ways.push(Way::Link),
             other => {
                 let says = format!("there is no way {other:?} to approve");
-                table.sink.unknown(code::BAD_VALUE, at, says, other, ["web", "cli", "slack"]);
+                table.sink.unknown(code::BAD_VALUE, at, says, other, ["web", "cli", "slack", "link"]);
             }
         }
     }
@@ -66,13 +63,20 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, config: &Config) {
     if playbook.mode != Mode::Approve {
         return;
     }
-    if rule.via == [Way::Slack] {
-        let says = "approval by way of Slack alone: nobody could approve while Slack is down";
+    let ours = [Way::Web, Way::Cli];
+    if !rule.via.is_empty() && !rule.via.iter().any(|way| ours.contains(way)) {
+        let says = match rule.via.contains(&Way::Link) {
+            true => "approval by what others carry alone: nobody could approve while mail and Slack are down",
+            false => "approval by way of Slack alone: nobody could approve while Slack is down",
+        };
         sink.error_hint(code::NOBODY_APPROVES, places.via.clone(), says, "add web or cli");
     }
     if rule.via.contains(&Way::Slack) && config.slacks().next().is_none() {
         let says = "approval by way of Slack, but the configuration has no [channel.NAME] of kind slack";
         sink.error(code::NOBODY_APPROVES, places.via.clone(), says);
+    }
+    if rule.via.contains(&Way::Link) {
+        links_arrive(sink, playbook, config);
     }
     let groups: Vec<&str> =
         config.people.values().flat_map(|person| &person.groups).map(Name::as_str).collect();
@@ -88,15 +92,39 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, config: &Config) {
     if unknown || (rule.from.is_empty() && rule.need == 1) {
         return;
     }
-    let can = config.people.values().filter(|person| {
-        let roles = person.roles_for(&playbook.service);
-        let asked = rule.from.is_empty() || rule.from.iter().any(|group| person.groups.contains(group));
-        asked && (roles.contains(&rule.role) || roles.contains(&Role::Admin))
-    });
-    let (can, need) = (can.count(), usize::from(rule.need));
+    let (can, need) = (those_who_may(playbook, config).count(), usize::from(rule.need));
     if can < need {
         let says = format!("{need} must approve, but only {can} of those who are asked may");
         let hint = "give more people the role approver for this service, or ask more groups";
         sink.error_hint(code::NOBODY_APPROVES, places.need.clone(), says, hint);
+    }
+}
+
+fn those_who_may<'a>(playbook: &'a Playbook, config: &'a Config) -> impl Iterator<Item = &'a Person> {
+    let rule = &playbook.approval;
+    config.people.values().filter(|person| {
+        let roles = person.roles_for(&playbook.service);
+        let asked = rule.from.is_empty() || rule.from.iter().any(|group| person.groups.contains(group));
+        asked && (roles.contains(&rule.role) || roles.contains(&Role::Admin))
+    })
+}
+
+/// A link of one's own has to be complete, private on its way, and sent to somebody.
+fn links_arrive(sink: &Sink, playbook: &Playbook, config: &Config) {
+    let at = &playbook.places.approval.via;
+    if !config.web.is_private() {
+        let says =
+            "approval by way of links, but the configuration has no [web] url that begins with https://";
+        sink.error_hint(
+            code::NOBODY_APPROVES,
+            at.clone(),
+            says,
+            "links begin with it, and are as good as a word",
+        );
+    }
+    if !those_who_may(playbook, config).any(|person| !config.reach(person).is_empty()) {
+        let says = "approval by way of links, but nobody who may approve can be sent one";
+        let hint = "give people an \"email\" or \"slack\", and the configuration a [channel.NAME] of kind email or slack";
+        sink.error_hint(code::NOBODY_APPROVES, at.clone(), says, hint);
     }
 }

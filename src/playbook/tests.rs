@@ -345,7 +345,8 @@ fn an_approval_that_nobody_could_give_is_refused() {
         ("approval: { from: [onkall] }", &["PM1210"]),
         ("approval: { via: [web, slack] }", &["PM1257"]),
         ("approval: { via: [slack] }", &["PM1257"]),
-        ("approval: { via: [link] }", &["PM1207"]),
+        ("approval: { via: [link] }", &["PM1257", "PM1257", "PM1257"]),
+        ("approval: { via: [web, link] }", &["PM1257", "PM1257"]),
         ("approval: { via: [wob] }", &["PM1206"]),
     ] {
         assert_eq!(of(approval), wanted, "{approval}");

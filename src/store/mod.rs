@@ -14,6 +14,7 @@ mod fault;
 mod group;
 mod head;
 mod ledger;
+mod link;
 mod lock;
 mod neighbour;
 mod notices;
@@ -37,6 +38,7 @@ pub use checkpoint::{
 };
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
+pub use link::PersonalLink;
 pub use lock::DirLock;
 pub use neighbour::SAMPLES_KEPT;
 pub use notices::Told;

@@ -46,6 +46,7 @@ pub(super) enum PeopleDeed {
         hash: Digest,
     },
     Posted(Box<super::Posted>),
+    Link(Box<super::PersonalLink>),
 }
 
 fn word(how: SignIn) -> &'static str {
@@ -97,6 +98,7 @@ pub(super) async fn carry_out(conn: &mut SqliteConnection, deed: PeopleDeed) -> 
                 .bind(session.expires.0)
         }
         PeopleDeed::Posted(posted) => return super::slack::write(conn, *posted).await,
+        PeopleDeed::Link(link) => return super::link::write(conn, *link).await,
         PeopleDeed::End { hash } => {
             sqlx::query("DELETE FROM session WHERE hash = ?1").bind(hash.0.to_vec())
         }

@@ -50,7 +50,8 @@ pub struct App {
     /// How each channel of notices fares.
     pub channels: super::outbox::Board,
     pub(super) clicks: super::slack::Clicks,
-    pub(super) doors: super::people::Doors,
+    pub(crate) doors: super::doors::Doors,
+    pub(super) wishes: super::codes::Wishes,
     pub(super) looks: super::looks::Looks,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
@@ -163,6 +164,7 @@ impl App {
             channels: Default::default(),
             clicks: Default::default(),
             doors: Default::default(),
+            wishes: Default::default(),
             looks: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),

@@ -3,10 +3,8 @@
 
 use super::App;
 use crate::config::{Config, Person};
-use crate::kernel::domain::{Actor, Name, Record, Role, Secret, SignIn, Span, Stream, Time, Via};
+use crate::kernel::domain::{Actor, Name, Record, Role, Secret, SignIn, Stream, Via};
 use crate::store::{Holder, StoreError};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 
 /// Somebody identified, with all that they may do.
 #[derive(Clone, Debug)]
@@ -79,38 +77,6 @@ impl Caller {
     }
 }
 
-/// Wrong codes lately, so that nobody can try many.
-#[derive(Default)]
-pub struct Doors(Mutex<BTreeMap<String, VecDeque<Time>>>);
-
-/// Wrong codes from one address within [`WITHIN`].
-const TRIES: usize = 10;
-const WITHIN: Span = Span::mins(1);
-/// Addresses remembered; with more, all others count as one.
-const ADDRESSES: usize = 1_000;
-
-impl Doors {
-    /// Counts a try before it is known to be right: many at once are counted too. False: too many.
-    fn try_once(&self, from: &str, now: Time) -> bool {
-        let mut tries = self.0.lock().expect("invariant: no panic while holding the lock");
-        tries.retain(|_, times| times.back().is_some_and(|at| now.since(*at) < WITHIN));
-        let known = tries.contains_key(from) || tries.len() < ADDRESSES;
-        let times = tries.entry(if known { from.to_owned() } else { "others".to_owned() }).or_default();
-        while times.front().is_some_and(|at| now.since(*at) >= WITHIN) {
-            times.pop_front();
-        }
-        if times.len() >= TRIES {
-            return false;
-        }
-        times.push_back(now);
-        true
-    }
-
-    fn forget(&self, from: &str) {
-        self.0.lock().expect("invariant: no panic while holding the lock").remove(from);
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     #[error("too many codes were tried from there")]
@@ -133,7 +99,7 @@ impl App {
     /// The cookie of a new session. The record first: nobody is signed in without the journal knowing.
     pub async fn sign_in(&self, code: &str, from: &str) -> Result<(Name, Secret), SignInError> {
         let now = self.world.now();
-        if !self.doors.try_once(from, now) {
+        if !self.doors.codes.try_once(from, now) {
             return Err(SignInError::TooMany);
         }
         let (person, how) = self.store.use_code(code, now).await?.ok_or(SignInError::NotGood)?;
@@ -146,7 +112,7 @@ impl App {
             tracing::error!(%person, %from, "somebody signed in by a RECOVERY CODE: see that it was this person");
         }
         let cookie = self.store.begin_session(&person, how, now).await?;
-        self.doors.forget(from);
+        self.doors.codes.forget(from);
         Ok((person, cookie))
     }
 }
@@ -183,18 +149,5 @@ mod tests {
         let named = Holder::Named { name: "ci".into(), role: Role::Operator };
         let named = Caller::of_token(&named, &config()).unwrap();
         assert!(!named.everywhere().person && named.on(&"bank".into()).has(Role::Operator));
-    }
-
-    #[test]
-    fn codes_cannot_be_tried_by_the_thousand() {
-        let (doors, start) = (Doors::default(), Time(1_000_000_000));
-        let let_in = (0..100).filter(|_| doors.try_once("a", start)).count();
-        assert_eq!(let_in, TRIES);
-        assert!(doors.try_once("b", start), "another address is another door");
-        assert!(doors.try_once("a", start + WITHIN), "and it opens again");
-        for n in 0..5_000 {
-            doors.try_once(&n.to_string(), start);
-        }
-        assert!(doors.0.lock().unwrap().len() <= ADDRESSES + 1);
     }
 }

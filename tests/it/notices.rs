@@ -4,6 +4,7 @@
 mod hooks;
 mod mail;
 mod pager;
-mod scene;
+pub mod scene;
 mod signs;
 mod slack;
+mod socket;

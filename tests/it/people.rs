@@ -5,4 +5,5 @@ mod browser;
 mod chromium;
 pub mod desk;
 mod doors;
+mod links;
 mod pages;

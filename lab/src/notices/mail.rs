@@ -53,6 +53,31 @@ impl Mail {
         Ok(mail)
     }
 
+    /// One that wants STARTTLS, and then this user with this password.
+    pub async fn with_user(user: &str, password: &str) -> anyhow::Result<Mail> {
+        let (dir, ports) = (temp_dir(false)?, PortBlock::reserve()?);
+        let listen = at(Ipv4Addr::LOCALHOST, ports.spare(2));
+        let made = tls::make(&dir.path().join("tls")).await?;
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(file("smtp.py"), include_str!("smtp.py"))?;
+        std::fs::write(file("password"), password)?;
+        // Debian's own Python has Debian's aiosmtpd.
+        let argv = vec![
+            "/usr/bin/python3".to_owned(),
+            file("smtp.py"),
+            listen.ip().to_string(),
+            listen.port().to_string(),
+            made.cert.display().to_string(),
+            made.key.display().to_string(),
+            file("box"),
+            user.to_owned(),
+            file("password"),
+        ];
+        let mut mail = Mail { listen, ca: Some(made.ca), argv, child: None, _ports: ports, dir };
+        mail.come_back().await?;
+        Ok(mail)
+    }
+
     /// Starts, also again after [`Mail::kill`].
     pub async fn come_back(&mut self) -> anyhow::Result<()> {
         self.child =

@@ -11,5 +11,7 @@ mod webhook;
 pub use desk::{Desk, Got, Mood};
 pub use mail::{Letter, Mail};
 pub use pagerduty::{Incident, Pagerduty};
-pub use slack::{APP, CONVERSATION, Message, Press, SIGNING_SECRET, Slack, TEAM, TOKEN};
+pub use slack::{
+    APP, APP_TOKEN, CONVERSATION, Form, Message, Press, SIGNING_SECRET, Sent, Slack, TEAM, TOKEN,
+};
 pub use webhook::{Receiver, SECRET};

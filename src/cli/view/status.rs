@@ -103,7 +103,8 @@ fn channels(doc: &StatusDoc, look: &Look) -> Vec<String> {
             0 => String::new(),
             n => format!(", {} given up", counted(usize::try_from(n).unwrap_or(usize::MAX), "notice")),
         };
-        let words = if since.is_some() { "notices do not arrive" } else { "notices" };
+        let what = if name.ends_with(" by socket") { "clicks" } else { "notices" };
+        let words = if since.is_some() { format!("{what} do not arrive") } else { what.to_owned() };
         let since = since.unwrap_or_default();
         let line = format!("CHANNEL {name}: {words}{since}, {} waiting{given_up}: {says}", channel.waiting);
         look.paint(Paint::Bad, &line)

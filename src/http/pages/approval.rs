@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// How the plan stands after a look that was taken for this page.
-enum Fresh {
+pub(super) enum Fresh {
     /// Nobody who may decide is here: what was recorded is shown.
     NotLooked,
     Same(String),
@@ -222,7 +222,7 @@ fn command(run: &Run, sent: &Sent) -> Result<Command, Problem> {
 }
 
 /// Between opening and clicking things may change: then the offer is taken back, and a new one is made.
-async fn as_it_was_shown(app: &App, run: &Run, digest: Digest, by: &Actor) -> Result<(), Problem> {
+pub(super) async fn as_it_was_shown(app: &App, run: &Run, digest: Digest, by: &Actor) -> Result<(), Problem> {
     let stale = app.offer_is_stale(run, digest, by).await;
     if !stale.map_err(|error| refused(error, run.id().as_str()))? {
         return Ok(());

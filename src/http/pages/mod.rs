@@ -2,6 +2,7 @@
 //! be done here can be done with the API and the command line.
 
 pub mod approval;
+pub mod link;
 pub mod sign_in;
 mod view;
 

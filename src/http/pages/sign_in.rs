@@ -4,9 +4,10 @@
 use super::super::Problem;
 use super::super::listen::Peer;
 use super::{CSS, PageProblem, page, see};
+use crate::config::Carrier;
 use crate::kernel::domain::{Digest, Role, RunId, SignIn, Via};
 use crate::store::SESSION_LASTS;
-use crate::worker::{App, Caller, SignInError};
+use crate::worker::{App, Caller, SignInError, Wish};
 use askama::Template;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, Query, State};
@@ -122,6 +123,17 @@ struct SignInPage<'a> {
     css: &'static str,
     next: &'a str,
     problem: &'a str,
+    said: &'a str,
+    /// Ways by which somebody can be sent a code.
+    slack: bool,
+    email: bool,
+}
+
+impl<'a> SignInPage<'a> {
+    fn of(app: &App, next: &'a str) -> SignInPage<'a> {
+        let (slack, email) = (app.config.carries(Carrier::Slack), app.config.carries(Carrier::Email));
+        SignInPage { css: CSS, next, problem: "", said: "", slack, email }
+    }
 }
 
 #[derive(Deserialize)]
@@ -136,10 +148,64 @@ fn after(next: &str) -> String {
     if is_id { format!("/approvals/{}", RunId::from(next)) } else { "/approvals".to_owned() }
 }
 
-pub async fn show(Query(Next { next }): Query<Next>, signed_in: Option<SignedIn>) -> Response {
+pub async fn show(
+    State(app): State<Arc<App>>,
+    Query(Next { next }): Query<Next>,
+    signed_in: Option<SignedIn>,
+) -> Response {
     match signed_in {
         Some(_) => see(&after(&next)),
-        None => page(StatusCode::OK, &SignInPage { css: CSS, next: &next, problem: "" }),
+        None => page(StatusCode::OK, &SignInPage::of(&app, &next)),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Wanted {
+    person: String,
+    by: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// The same answer for whomever: it tells nobody who is known here.
+pub async fn send_code(
+    State(app): State<Arc<App>>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
+    headers: HeaderMap,
+    wanted: Result<Form<Wanted>, FormRejection>,
+) -> Result<Response, PageProblem> {
+    let back = |problem: Problem| PageProblem::back_to(problem, "/sign-in");
+    from_here(&headers).map_err(back)?;
+    let Form(Wanted { person, by, next }) = wanted.map_err(|e| back(bad_form(&e)))?;
+    let by = Carrier::parse(&by).ok_or_else(|| {
+        let says = format!("no code is sent by {by:?}");
+        back(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "PM4011",
+            says,
+            "nothing was sent",
+            "open the page again",
+        ))
+    })?;
+    let said = format!(
+        "If {:?} is known here and reached that way, a code is on its way. It is good for ten minutes, and for one time.",
+        person.trim().chars().take(64).collect::<String>()
+    );
+    let wish = Wish { person: person.trim().into(), by, from: address(peer) };
+    let shown = SignInPage::of(&app, &next);
+    Ok(match app.wish_for_code(wish) {
+        true => page(StatusCode::OK, &SignInPage { said: &said, ..shown }),
+        false => {
+            let problem = "Too many codes were asked for: wait a minute. PM4015";
+            page(StatusCode::TOO_MANY_REQUESTS, &SignInPage { problem, ..shown })
+        }
+    })
+}
+
+fn address(peer: Option<Extension<ConnectInfo<Peer>>>) -> String {
+    match peer {
+        Some(Extension(ConnectInfo(Peer::Address(address)))) => address.ip().to_string(),
+        Some(Extension(ConnectInfo(Peer::Socket))) | None => "this machine".to_owned(),
     }
 }
 
@@ -158,10 +224,7 @@ pub async fn enter(
 ) -> Result<Response, PageProblem> {
     from_here(&headers)?;
     let Form(Code { code, next }) = code.map_err(|e| bad_form(&e))?;
-    let from = match peer {
-        Some(Extension(ConnectInfo(Peer::Address(address)))) => address.ip().to_string(),
-        Some(Extension(ConnectInfo(Peer::Socket))) | None => "this machine".to_owned(),
-    };
+    let from = address(peer);
     match app.sign_in(&code, &from).await {
         Ok((_, cookie)) => {
             // A new session for each sign-in; what was there before is good for nothing.
@@ -186,7 +249,7 @@ pub async fn enter(
                 }
                 other => format!("Not signed in: {other}. PM4014"),
             };
-            Ok(page(status, &SignInPage { css: CSS, next: &next, problem: &problem }))
+            Ok(page(status, &SignInPage { problem: &problem, ..SignInPage::of(&app, &next) }))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What the approval page says, made of the run and nothing else, in the order in which a person needs it: why, what it
 //! does, what may be lost, how long, and what happens if nobody does anything.
 
-use crate::kernel::domain::{Cause, Digest, Name, PlanLine, RunKind, Time, Verdict};
+use crate::kernel::domain::{Cause, Digest, PlanLine, RunKind, Time, Verdict};
 use crate::kernel::engine::{Consent, Run, Said};
-use crate::notify::words::{self, changes, clock, lose, nothing, why};
+use crate::notify::words::{self, changes, clock, lose, nothing, sites, why};
 
 /// One change, or one thing that was looked at.
 pub struct Line {
@@ -138,13 +138,4 @@ fn closed(run: &Run, open: bool, now: Time) -> Option<String> {
     let mut says = decided.unwrap_or_default() + &stands;
     says[..1].make_ascii_uppercase();
     Some(says)
-}
-
-/// Both sites and an answer that is none, in an order that tells nothing.
-fn sites(from: &Name, to: &Name) -> Vec<String> {
-    let mut sites = vec![from.to_string(), to.to_string()];
-    sites.sort();
-    sites.dedup();
-    sites.push("nowhere, it stays".to_owned());
-    sites
 }

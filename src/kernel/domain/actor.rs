@@ -48,6 +48,8 @@ pub enum Via {
     Cli,
     Web,
     Slack,
+    /// A link that one person was sent, good for one word about one plan.
+    Link,
     Api,
     /// The unix socket beside the database: whoever may open it says who they are.
     Socket,
@@ -60,6 +62,7 @@ impl Via {
             Via::Cli => "cli",
             Via::Web => "web",
             Via::Slack => "slack",
+            Via::Link => "link",
             Via::Api => "api",
             Via::Socket => "socket",
             Via::Internal => "internal",

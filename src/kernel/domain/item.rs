@@ -170,6 +170,8 @@ pub enum Way {
     /// The command line and the API, by token or by socket.
     Cli,
     Slack,
+    /// A link of one's own, without signing in.
+    Link,
 }
 
 impl Way {
@@ -179,6 +181,7 @@ impl Way {
             Via::Web => Some(Way::Web),
             Via::Cli | Via::Api | Via::Socket => Some(Way::Cli),
             Via::Slack => Some(Way::Slack),
+            Via::Link => Some(Way::Link),
             Via::Internal => None,
         }
     }
@@ -233,7 +236,7 @@ impl ApprovalRule {
     }
     pub fn allows(&self, way: Way) -> bool {
         match self.via.is_empty() {
-            true => way != Way::Slack,
+            true => matches!(way, Way::Web | Way::Cli),
             false => self.via.contains(&way),
         }
     }

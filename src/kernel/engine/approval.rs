@@ -2,7 +2,7 @@
 //! surface comes here through [`Run::decide`]; nothing else makes a decision.
 
 use super::{Consent, Refused, Run, Said};
-use crate::domain::{Actor, Cause, Digest, Mode, Name, Record, Role, Time, Told, Way};
+use crate::domain::{Actor, Cause, Digest, Mode, Name, Record, Role, Time, Told, Via, Way};
 
 /// What was sent along with a yes.
 pub(super) struct Yes<'a> {
@@ -95,6 +95,7 @@ impl Run {
             return Ok(record(self.plan.as_ref().map_or(yes.digest, |plan| plan.digest), false));
         }
         self.may_approve(by)?;
+        self.link_is_unused(by)?;
         let given = self.still_asked(yes.digest, now)?;
         if let Some(before) = given.iter().find(|said| said.by.name == by.name) {
             let missing = usize::from(self.spec.approval.need).saturating_sub(given.len());
@@ -110,6 +111,19 @@ impl Run {
             )));
         }
         Ok(record(yes.digest, own))
+    }
+
+    /// A personal link is good for one word, whichever it was; and what it said stands on record.
+    fn link_is_unused(&self, by: &Actor) -> Result<(), Refused> {
+        let Consent::Asked { yes, passed, .. } = &self.consent else { return Ok(()) };
+        let same = |said: &&Said| said.by.via == Via::Link && said.by.name == by.name;
+        match yes.iter().chain(passed).find(same).filter(|_| by.via == Via::Link) {
+            Some(said) => Err(Refused::Conflict(format!(
+                "{by} used this link already, at {}; who wants to say more signs in",
+                said.at
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What was said so far to exactly this plan, if it is still open.
@@ -134,6 +148,7 @@ impl Run {
     /// One no ends it, whoever said yes before.
     pub(super) fn decide_rejection(&self, by: &Actor, reason: &str) -> Result<Record, Refused> {
         self.has_role(by)?;
+        self.link_is_unused(by)?;
         if self.first_change.is_some() {
             return Err(Refused::Conflict("the first change is made; use abort".into()));
         }

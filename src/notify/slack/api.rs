@@ -1,6 +1,7 @@
 //! One call of Slack's Web API. 200 alone says nothing: `ok` does.
 
 use super::Slack;
+use crate::config::SecretRef;
 use crate::kernel::domain::Span;
 use crate::notify::Delivery;
 use crate::notify::plain::plain;
@@ -22,7 +23,16 @@ const OF_THE_MESSAGE: [&str; 9] = [
 
 impl Slack {
     pub(super) async fn call(&self, method: &str, body: &Value) -> Result<Value, Delivery> {
-        let token = self.configured.token.read().map_err(|e| Delivery::unreachable(e.to_string()))?;
+        self.call_as(&self.configured.token, method, body).await
+    }
+
+    pub(super) async fn call_as(
+        &self,
+        token: &SecretRef,
+        method: &str,
+        body: &Value,
+    ) -> Result<Value, Delivery> {
+        let token = token.read().map_err(|e| Delivery::unreachable(e.to_string()))?;
         let url = format!("{}/{method}", self.configured.api);
         let headers = vec![("authorization", format!("Bearer {}", token.expose()))];
         let answer =

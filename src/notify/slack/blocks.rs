@@ -2,7 +2,6 @@
 //! link is ours.
 
 use crate::notify::Notice;
-use crate::notify::notice::Question;
 use serde_json::{Value, json};
 
 const HEADER: usize = 150;
@@ -20,7 +19,7 @@ fn shown(text: &str) -> String {
     text.replace("->", "→").replace('<', "‹").replace('>', "›")
 }
 
-fn plain_text(text: &str, most: usize) -> Value {
+pub(super) fn plain_text(text: &str, most: usize) -> Value {
     let text: String = shown(text).chars().take(most).collect();
     json!({ "type": "plain_text", "text": text, "emoji": false })
 }
@@ -49,19 +48,11 @@ pub fn message(notice: &Notice) -> Vec<Value> {
     blocks
 }
 
-/// They carry the id of the question and nothing else.
-pub fn buttons(ask: &str, question: &Question) -> Value {
-    let sure = |title: &str, says: &str, yes: &str| {
-        json!({ "title": plain_text(title, 100), "text": plain_text(says, 300), "confirm": plain_text(yes, 30),
-            "deny": plain_text("Not now", 30) })
-    };
-    let (from, to, service) = (&question.from, &question.to, &question.service);
+/// They carry the id of the question and nothing else; each opens a form.
+pub fn buttons(ask: &str) -> Value {
     json!({ "type": "actions", "block_id": "decide", "elements": [
-        { "type": "button", "action_id": "approve", "value": ask, "style": "primary",
-          "text": plain_text("Approve", 75),
-          "confirm": sure("Where will traffic go?", &format!("{service} moves from {from} to {to}."), &format!("To {to}")) },
-        { "type": "button", "action_id": "reject", "value": ask, "style": "danger", "text": plain_text("Reject", 75),
-          "confirm": sure("Reject?", &format!("{service} stays at {from}, and this run ends."), "Reject") },
+        { "type": "button", "action_id": "approve", "value": ask, "style": "primary", "text": plain_text("Approve …", 75) },
+        { "type": "button", "action_id": "reject", "value": ask, "style": "danger", "text": plain_text("Reject …", 75) },
     ] })
 }
 

@@ -3,9 +3,13 @@
 
 mod api;
 mod blocks;
+mod form;
 mod sign;
+mod socket;
 
+pub use form::{Pressed, WHERE, WHY};
 pub use sign::{Unsigned, verify};
+pub use socket::{Line, Said};
 
 use super::notice::Question;
 use super::{Channel, Delivery, Notice, Poster};
@@ -33,6 +37,19 @@ impl Channel for Slack {
     }
     fn pace(&self) -> Span {
         PACE
+    }
+}
+
+/// To one person, in the conversation that they have with the app: `to` is their id. Nothing of it is changed later; what it
+/// leads to says where things stand.
+pub struct Direct(pub Slack);
+
+impl Channel for Direct {
+    fn deliver<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            let posted = self.0.post(&blocks::message(notice), &notice.title, None, false).await;
+            posted.map_or_else(|failed| failed, |_| Delivery::Done)
+        })
     }
 }
 
@@ -68,8 +85,7 @@ impl Slack {
         let same = notice.question.as_ref().filter(|open| open.digest == message.digest && !notice.asks);
         let mut parts = blocks::with_note(&message.body, &notice.title);
         if let Some(open) = same {
-            parts
-                .extend(message.ask.as_ref().filter(|_| open.by_slack).map(|ask| blocks::buttons(ask, open)));
+            parts.extend(message.ask.as_ref().filter(|_| open.by_slack).map(|ask| blocks::buttons(ask)));
             return self.change(message, parts).await;
         }
         self.change(message, parts).await?;
@@ -131,7 +147,7 @@ impl Slack {
         self.store.keep_posted(row.clone()).await.map_err(store_failed)?;
         let mut parts = body;
         if question.by_slack {
-            parts.push(blocks::buttons(&ask, question));
+            parts.push(blocks::buttons(&ask));
         }
         row.ts = Some(self.post(&parts, &notice.title, None, false).await?);
         self.store.keep_posted(row).await.map_err(store_failed)

@@ -16,7 +16,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    fn tls(&self) -> Result<rustls::ClientConfig, Failed> {
+    pub fn tls(&self) -> Result<rustls::ClientConfig, Failed> {
         let made = self.tls.get_or_init(tls_config).clone();
         made.map_err(|says| Failed { layer: Layer::Local, says })
     }

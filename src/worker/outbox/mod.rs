@@ -4,6 +4,7 @@
 
 mod lanes;
 mod load;
+mod personal;
 mod test;
 
 pub use test::TestError;
@@ -17,6 +18,7 @@ use crate::store::Told;
 use futures_util::FutureExt as _;
 use lanes::{Lanes, Next, Verdict, Waiting};
 use load::Runs;
+use personal::{LINKS, send_links};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -54,7 +56,7 @@ pub struct ChannelState {
 pub struct Board(Mutex<BTreeMap<Name, ChannelState>>);
 
 impl Board {
-    fn set(&self, name: &Name, change: impl FnOnce(&mut ChannelState)) {
+    pub(in crate::worker) fn set(&self, name: &Name, change: impl FnOnce(&mut ChannelState)) {
         let mut states = self.0.lock().expect("invariant: no panic while holding the lock");
         change(states.entry(name.clone()).or_default());
     }
@@ -67,7 +69,10 @@ impl Board {
 pub async fn begin_notices(app: &App) -> anyhow::Result<Vec<(Name, Told)>> {
     let head = app.journal.backend().head().await?.position;
     let mut channels = vec![];
-    for name in app.config.channels.keys() {
+    let links = Name::from(LINKS);
+    let reached = app.config.people.values().any(|person| !app.config.reach(person).is_empty());
+    let personal = (reached && app.config.web.is_private()).then_some(&links);
+    for name in app.config.channels.keys().chain(personal) {
         let mut told = app.store.told(name).await?;
         if told.as_ref().is_some_and(|told| told.position > head) {
             tracing::warn!(channel = %name, "it was told of records that this journal does not have; it goes on at its end");
@@ -93,6 +98,10 @@ pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: Canc
     let tools = Tools { poster: Arc::new(Poster::default()), store: app.store.clone() };
     let mut tasks = JoinSet::new();
     for (name, told) in channels {
+        if name.as_str() == LINKS {
+            tasks.spawn(send_links(app.clone(), told.position, stop.clone()));
+            continue;
+        }
         let Some(configured) = app.config.channels.get(&name).cloned() else { continue };
         let channel = notify::open(&name, &configured, &tools);
         let kept = told.position;

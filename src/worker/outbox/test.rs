@@ -1,7 +1,7 @@
 //! A notice that is none, sent now and on request: whether a channel works is found out before the night that needs it.
 
 use super::{App, PATIENCE};
-use crate::config::{ChannelKind, Topic};
+use crate::config::ChannelKind;
 use crate::kernel::domain::Name;
 use crate::notify::{self, Delivery, Notice, Poster, Pull, Tools};
 use std::sync::Arc;
@@ -49,26 +49,9 @@ impl App {
 
     fn test_notice(&self, name: &Name, by: &Name) -> Notice {
         let id = format!("test-{:016x}", self.world.random());
-        Notice {
-            key: format!("pointsman/{id}"),
-            thread: id.clone(),
-            id,
-            position: 0,
-            at: self.world.now(),
-            topic: Topic::Instance,
-            pull: Pull::Tell,
-            again: false,
-            run: None,
-            service: None,
-            outcome: None,
-            title: format!("Pointsman: a test of channel {name}, nothing happened"),
-            lines: vec![format!(
-                "{by} sent this with `pointsman notify test {name}`. No run is open because of it."
-            )],
-            next: vec![],
-            link: None,
-            question: None,
-            asks: false,
-        }
+        let title = format!("Pointsman: a test of channel {name}, nothing happened");
+        let line =
+            format!("{by} sent this with `pointsman notify test {name}`. No run is open because of it.");
+        Notice::by_itself(id, self.world.now(), title, vec![line])
     }
 }

@@ -68,3 +68,36 @@ async fn a_server_whose_certificate_is_not_known_gets_no_mail() {
     assert!(status == 502 && answer["failed"].to_string().contains("certificate"), "{answer}");
     assert!(mail.letters().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_server_that_wants_a_password_gets_it_encrypted_and_a_wrong_one_loses_nothing() {
+    let (user, password) = ("pointsman", "correct horse battery staple");
+    let (keys, mail) = (Keys::new(), Mail::with_user(user, password).await.unwrap());
+    let test = async |yard: &Yard| yard.server.post("/api/v1/channels/mail/test", json!({})).await;
+    // Without a user: it is not let in.
+    let nobody = plot(ONE).config.to_owned() + &keys.mail(&mail);
+    let yard = Yard::new(Plot { config: &nobody, ..plot(ONE) }).await;
+    let (status, answer) = test(&yard).await;
+    assert!(status == 502 && answer["failed"].to_string().contains("uthentication required"), "{answer}");
+    drop(yard);
+    // With a wrong password: it says so, keeps what it has to tell, and never shows what it tried.
+    let wrong = "wrong0horse0battery";
+    let secret = keys.file("smtp", wrong);
+    let config = nobody.clone() + &format!("user = \"{user}\"\npassword = {secret}\n");
+    let yard = Yard::new(Plot { config: &config, ..plot(ONE) }).await;
+    yard.fire("s0").await;
+    waiting(&yard, 1).await;
+    yard.until("a refusal", 1, 20, async || {
+        let (_, status) = yard.server.get("/api/v1/status").await;
+        usize::from(status["channels"]["mail"]["says"].to_string().contains("535"))
+    })
+    .await;
+    assert!(mail.letters().unwrap().is_empty() && !yard.server.log().contains(wrong));
+    // Mended in its file: everything that waited arrives.
+    keys.file("smtp", password);
+    yard.until("mails", 2, 60, async || mail.letters().unwrap().len()).await;
+    let subjects: Vec<String> =
+        mail.letters().unwrap().iter().map(|l| l.headers["subject"].clone()).collect();
+    assert_eq!(subjects, ["s0: run gra -> sbg begins", "[PAGE] s0: approve run gra -> sbg?"]);
+    assert!(!yard.server.log().contains(password));
+}

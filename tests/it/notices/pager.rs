@@ -57,3 +57,86 @@ async fn a_wrong_key_loses_nothing_and_is_never_shown() {
     keys.file("pager", &pager.key);
     yard.until("a page", 1, 30, async || pager.incidents().len()).await;
 }
+
+/// The state of each incident, by what its key ends with.
+fn states(pager: &Pagerduty) -> Vec<String> {
+    pager.incidents().into_iter().map(|(key, incident)| format!("{} {}", key, incident.state)).collect()
+}
+
+#[tokio::test]
+async fn what_everybody_was_told_of_ends_with_its_run() {
+    let (keys, pager) = (Keys::new(), Pagerduty::start().await.unwrap());
+    let config = plot(ONE).config.to_owned() + &keys.pager(&pager);
+    let yard = Yard::new(Plot { config: &config, ..plot(ONE) }).await;
+    let bo = person_token(&yard, "bo");
+    let url = format!("{}/api/v1/runs", yard.server.url);
+    let body = json!({ "playbook": "move-s0", "reason": "a test" });
+    let opened = reqwest::Client::new().post(url).bearer_auth(&bo).json(&body).send().await.unwrap();
+    assert_eq!(opened.status().as_u16(), 201);
+    let (id, digest) = waiting(&yard, 1).await;
+    let solo =
+        json!({ "command": "approve", "digest": digest, "reason": "nobody else is awake", "solo": true });
+    assert_eq!(decide(&yard, &bo, &id, solo).await.0, 200);
+    yard.until_finished(1).await;
+    yard.until("two incidents", 2, 30, async || pager.incidents().len()).await;
+    let alone = pager.incidents().into_values().find(|incident| incident.summary.contains("ALONE")).unwrap();
+    assert_eq!(alone.woke, 1, "{:?}", pager.incidents());
+    let over = async || states(&pager).iter().filter(|state| state.ends_with("resolved")).count();
+    yard.until("the end of both", 2, 30, over).await;
+    assert!(pager.desk.wrong().is_empty(), "{:?}", pager.desk.wrong());
+}
+
+/// `touch` fails there, and nothing is there.
+fn breaks(yard: &Yard, service: &str) {
+    std::os::unix::fs::symlink("/nonexistent/place", yard.folder().join(service)).unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_a_person_closes_as_it_stands_wakes_nobody_once_more() {
+    let (keys, pager) = (Keys::new(), Pagerduty::start().await.unwrap());
+    let config = keys.pager(&pager);
+    let yard = Yard::new(Plot { config: &config, ..Plot::default() }).await;
+    breaks(&yard, "s0");
+    yard.fire("s0").await;
+    yard.until("a stop", 1, 40, async || yard.records("parked").await.len()).await;
+    yard.until("a page", 1, 30, async || pager.incidents().len()).await;
+    let run =
+        yard.records("parked").await[0]["stream"].as_str().unwrap().trim_start_matches("run:").to_owned();
+    let admin = yard.server.admin.clone();
+    let close = json!({ "command": "close", "reason": "I moved it by hand" });
+    let (status, answer) = decide(&yard, &admin, &run, close).await;
+    assert_eq!(status, 200, "{answer}");
+    yard.until_finished(1).await;
+    let incident = || pager.incidents().into_values().next().unwrap();
+    yard.until("its end", 1, 30, async || usize::from(incident().state == "resolved")).await;
+    assert!(incident().woke == 1 && pager.incidents().len() == 1, "{:?}", pager.incidents());
+}
+
+#[tokio::test]
+async fn a_run_that_failed_stays_a_page_until_somebody_has_seen_it() {
+    let (keys, pager) = (Keys::new(), Pagerduty::start().await.unwrap());
+    let config = keys.pager(&pager);
+    let yard = Yard::new(Plot { config: &config, ..Plot::default() }).await;
+    let file = yard.playbook_file("s0");
+    let text = yard.playbook("s0").replace("    commit_point: true\n", "    on_failure: undo\n");
+    std::fs::write(&file, text).unwrap();
+    yard.until("the other form", 2, 20, async || {
+        yard.records("loaded").await.iter().filter(|r| r["stream"] == "playbook:move-s0").count()
+    })
+    .await;
+    breaks(&yard, "s0");
+    yard.fire("s0").await;
+    yard.until_finished(1).await;
+    let outcome = yard.records("finished").await[0]["body"]["outcome"].clone();
+    assert!(outcome == "failed" || outcome == "undone", "{outcome}");
+    yard.until("a page", 1, 30, async || pager.incidents().len()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    assert_eq!(pager.incidents().into_values().next().unwrap().state, "triggered");
+    let (status, answer) = yard.server.post("/api/v1/services/s0/ack", json!({ "reason": "I saw it" })).await;
+    assert_eq!(status, 200, "{answer}");
+    yard.until("its end", 1, 30, async || {
+        states(&pager).iter().filter(|state| state.ends_with("resolved")).count()
+    })
+    .await;
+    assert!(pager.desk.wrong().is_empty(), "{:?}", pager.desk.wrong());
+}

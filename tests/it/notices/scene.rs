@@ -1,7 +1,7 @@
 //! Channels for a yard: their credentials in files, as users keep them.
 
 use lab::notices::{
-    APP, CONVERSATION, Mail, Pagerduty, Receiver, SECRET, SIGNING_SECRET, Slack, TEAM, TOKEN,
+    APP, APP_TOKEN, CONVERSATION, Mail, Pagerduty, Receiver, SECRET, SIGNING_SECRET, Slack, TEAM, TOKEN,
 };
 use std::path::Path;
 use tempfile::TempDir;
@@ -36,6 +36,17 @@ impl Keys {
              to = \"{CONVERSATION}\"\nteam = \"{TEAM}\"\napp = \"{APP}\"\n{more}\n",
             slack.url()
         )
+    }
+
+    /// Without a signing secret: all that Slack has to say comes over our own connection.
+    pub fn slack_by_socket(&self, slack: &Slack, more: &str) -> String {
+        let token = self.file("app", APP_TOKEN);
+        let text = self.slack(slack, more);
+        let lines = text.lines().map(|line| match line.starts_with("signing_secret") {
+            true => format!("app_token = {token}\n"),
+            false => format!("{line}\n"),
+        });
+        lines.collect()
     }
 
     pub fn mail(&self, mail: &Mail) -> String {

@@ -4,13 +4,13 @@
 use super::scene::Keys;
 use crate::limits::yard::{Plot, Yard};
 use crate::people::desk::{approve, asked, decide, person_token, plot, still_pending, waiting};
-use lab::notices::{Message, Press, Slack, TEAM};
+use lab::notices::{Form, Message, Press, Sent, Slack, TEAM};
 use std::time::Duration;
 
-const BY_SLACK: &str = "approval: { need: 1, from: [oncall], expires: 10m, via: [web, cli, slack] }";
+pub const BY_SLACK: &str = "approval: { need: 1, from: [oncall], expires: 10m, via: [web, cli, slack] }";
 const TWO: &str = "approval: { need: 2, from: [oncall], expires: 10m, via: [web, cli, slack] }";
 
-fn people() -> String {
+pub fn people() -> String {
     let mut text = plot("").config.to_owned();
     for (person, user) in [("bo", "U0BO"), ("eve", "U0EVE"), ("zoe", "U0ZOE")] {
         let line = format!("[people.{person}]\nslack = {{ team = \"{TEAM}\", user = \"{user}\" }}\n");
@@ -24,20 +24,47 @@ async fn yard(slack: &Slack, keys: &Keys, approval: &str, more: &str) -> Yard {
     Yard::new(Plot { config: &config, ..plot(approval) }).await
 }
 
-fn questions(slack: &Slack) -> Vec<Message> {
+pub fn questions(slack: &Slack) -> Vec<Message> {
     slack.messages().into_iter().filter(|message| message.ask().is_some()).collect()
 }
 
-async fn question(yard: &Yard, slack: &Slack) -> Message {
+pub async fn question(yard: &Yard, slack: &Slack) -> Message {
     yard.until("a question", 1, 20, async || questions(slack).len()).await;
     questions(slack).pop().unwrap()
 }
 
+fn door(yard: &Yard) -> String {
+    format!("{}/slack/interactions", yard.server.url)
+}
+
 /// Presses, and is answered within the three seconds that Slack waits.
 async fn press(yard: &Yard, press: &Press) -> u16 {
-    let (status, took) = press.send(&format!("{}/slack/interactions", yard.server.url)).await.unwrap();
+    let (status, took) = press.send(&door(yard)).await.unwrap();
     assert!(took < Duration::from_secs(3), "{took:?}");
     status
+}
+
+/// Presses, and sees a form.
+async fn form(yard: &Yard, slack: &Slack, pressed: &Press) -> Form {
+    let before = slack.forms().len();
+    assert_eq!(press(yard, pressed).await, 200);
+    yard.until("a form", before + 1, 20, async || slack.forms().len()).await;
+    let form = slack.forms().pop().unwrap();
+    assert_eq!(form.user, pressed.user);
+    form
+}
+
+async fn send_in(yard: &Yard, form: &Form, site: &str, reason: &str) -> Sent {
+    let sent = form.send(site, reason, &door(yard)).await.unwrap();
+    assert!(sent.took < Duration::from_secs(3), "{:?}", sent.took);
+    sent
+}
+
+/// From the press to the reason; the form is put away.
+async fn decided_by(yard: &Yard, slack: &Slack, message: &Message, action: &'static str, user: &str) {
+    let form = form(yard, slack, &Press::of(message, action, user)).await;
+    let sent = send_in(yard, &form, "sbg", "the site is down").await;
+    assert!(sent.status == 200 && sent.body.is_null(), "{sent:?}");
 }
 
 #[tokio::test]
@@ -58,14 +85,32 @@ async fn a_yes_in_slack_moves_the_service_and_takes_the_buttons_away() {
     let ask = message.ask().unwrap();
     assert!(ask.len() == 32 && ask.chars().all(|c| c.is_ascii_hexdigit()), "an id that says nothing: {ask}");
     let yes = Press::of(&message, "approve", "U0BO");
-    assert_eq!(press(&yard, &yes).await, 200);
-    // A second finger, and the same request once more.
-    assert_eq!(press(&yard, &yes).await, 200);
+    // A second finger: two forms, which both can be sent in.
+    let (first, second) = (form(&yard, &slack, &yes).await, form(&yard, &slack, &yes).await);
+    assert!(
+        first.words().contains("Where will traffic go?") && first.words().contains("Reason"),
+        "{}",
+        first.words()
+    );
+    assert!(first.view["private_metadata"].as_str().unwrap().contains(&ask));
+    // A press alone decides nothing, nor does a form that is not understood; it says what is wrong, and stays.
+    for (site, reason, block) in [("gra", "r", "where"), ("", "r", "where"), ("sbg", " ", "why")] {
+        let sent = send_in(&yard, &first, site, reason).await;
+        assert!(
+            sent.body["response_action"] == "errors" && sent.body["errors"][block].is_string(),
+            "{sent:?}"
+        );
+    }
+    assert!(yard.records("decided").await.is_empty());
+    for form in [&first, &second] {
+        assert_eq!(send_in(&yard, form, "sbg", "the site is down, I looked").await.status, 200);
+    }
     yard.until_finished(1).await;
     let decided = yard.records("decided").await;
     assert_eq!(decided.len(), 1, "{decided:?}");
     let by = &decided[0]["body"]["by"];
     assert!(by["name"] == "bo" && by["via"] == "slack" && by["person"] == true, "{by}");
+    assert_eq!(decided[0]["body"]["reason"], "the site is down, I looked");
     yard.until("no buttons", 1, 20, async || usize::from(questions(&slack).is_empty())).await;
     let after = slack.messages().into_iter().find(|m| m.ts == message.ts).unwrap();
     // In the words of the decision, or of the answer to the second finger.
@@ -121,6 +166,19 @@ async fn what_is_not_slacks_or_not_theirs_decides_nothing() {
         yard.until("an answer", before + 1, 20, async || slack.whispers().len()).await;
         assert!(slack.whispers().pop().unwrap().1.contains(says), "{:?}", slack.whispers());
     }
+    assert!(slack.forms().is_empty(), "who may not decide is asked for no reason");
+    // A form of bo's that somebody else sends in, and one that carries another question.
+    let mine = form(&yard, &slack, &yes).await;
+    let mut theirs = mine.clone();
+    theirs.user = "U0ZOE".into();
+    let mut other = mine.clone();
+    other.view["private_metadata"] = serde_json::json!(format!("approve {} 1.1", "0".repeat(32)));
+    for (bad, says) in [(theirs, "does not have the role"), (other, "not known here")] {
+        let before = slack.whispers().len();
+        assert_eq!(send_in(&yard, &bad, "sbg", "r").await.status, 200);
+        yard.until("an answer", before + 1, 20, async || slack.whispers().len()).await;
+        assert!(slack.whispers().pop().unwrap().1.contains(says), "{:?}", slack.whispers());
+    }
     let client = reqwest::Client::new();
     let url = format!("{}/slack/interactions", yard.server.url);
     for body in ["", "payload={}", "ssl_check=0"] {
@@ -138,7 +196,7 @@ async fn two_people_by_two_ways_and_a_message_that_follows() {
     let yard = yard(&slack, &keys, TWO, "").await;
     let (id, digest) = asked(&yard).await;
     let message = question(&yard, &slack).await;
-    assert_eq!(press(&yard, &Press::of(&message, "approve", "U0BO")).await, 200);
+    decided_by(&yard, &slack, &message, "approve", "U0BO").await;
     let now = async || slack.messages().into_iter().find(|m| m.ts == message.ts).unwrap();
     yard.until("the first yes", 1, 20, async || usize::from(now().await.words().contains("bo approved")))
         .await;
@@ -167,7 +225,7 @@ async fn a_message_that_was_posted_twice_decides_once_and_loses_its_buttons() {
         usize::from(yard.metric("pointsman_notices_total{channel=\"chat\",end=\"told\"} ").await)
     })
     .await;
-    assert_eq!(press(&yard, &Press::of(&two[0], "reject", "U0EVE")).await, 200);
+    decided_by(&yard, &slack, &two[0], "reject", "U0EVE").await;
     yard.until("no buttons", 1, 20, async || usize::from(questions(&slack).is_empty())).await;
     let decided = yard.records("decided").await;
     assert!(decided.len() == 1 && decided[0]["body"]["yes"] == false, "{decided:?}");
@@ -217,4 +275,40 @@ async fn slack_alone_is_no_way_to_approve() {
     let alone = yard.playbook("s0").replace("via: [web, cli, slack]", "via: [slack]");
     let says = yard.check(&alone);
     assert!(says.contains("PM1257") && says.contains("while Slack is down"), "{says}");
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_opened_and_one_that_was_open_too_long_decide_nothing() {
+    let (keys, slack) = (Keys::new(), Slack::start().await.unwrap());
+    let yard = yard(&slack, &keys, BY_SLACK, "").await;
+    let (id, digest) = asked(&yard).await;
+    let message = question(&yard, &slack).await;
+    // Slack opens no form: the person is told where else to go.
+    slack.open_no_forms(true);
+    assert_eq!(press(&yard, &Press::of(&message, "approve", "U0BO")).await, 200);
+    yard.until("an answer", 1, 20, async || slack.whispers().len()).await;
+    let (who, says) = slack.whispers().remove(0);
+    assert!(
+        who == "U0BO" && says.contains("did not open the form") && says.contains("approval page"),
+        "{says}"
+    );
+    slack.open_no_forms(false);
+    // While the form is open, somebody else does it by hand and has a new plan made: another one than the form's.
+    let form = form(&yard, &slack, &Press::of(&message, "approve", "U0BO")).await;
+    std::fs::write(yard.folder().join("s0"), "").unwrap();
+    let replan = serde_json::json!({ "command": "replan", "digest": digest, "reason": "done by hand" });
+    assert_eq!(decide(&yard, &person_token(&yard, "eve"), &id, replan).await.0, 200);
+    let (_, newer) = waiting(&yard, 2).await;
+    assert_ne!(newer, digest);
+    let mut no = form.clone();
+    no.view["private_metadata"] =
+        serde_json::json!(form.view["private_metadata"].as_str().unwrap().replace("approve", "reject"));
+    for (form, count) in [(&form, 2), (&no, 3)] {
+        assert_eq!(send_in(&yard, form, "sbg", "I read it").await.status, 200);
+        yard.until("an answer", count, 20, async || slack.whispers().len()).await;
+        let says = slack.whispers().pop().unwrap().1;
+        assert!(says.contains("Nothing was decided: the plan changed"), "{says}");
+    }
+    assert!(yard.records("decided").await.is_empty() && yard.records("intended").await.is_empty());
+    assert!(slack.desk.wrong().is_empty(), "{:?}", slack.desk.wrong());
 }

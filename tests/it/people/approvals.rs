@@ -192,3 +192,29 @@ async fn a_yes_that_is_cut_off_by_the_servers_death_is_kept_or_can_be_given_agai
         yard.verified();
     }
 }
+
+#[tokio::test]
+async fn nobody_in_time_is_never_a_yes_and_who_comes_late_is_told() {
+    let yard = Yard::new(plot("approval: { need: 1, from: [oncall], expires: 2s, on_expiry: reject }")).await;
+    let (id, digest) = asked(&yard).await;
+    let bo = person_token(&yard, "bo");
+    yard.until_finished(1).await;
+    let outcome = yard.records("finished").await[0]["body"]["outcome"].clone();
+    assert_eq!(outcome, "cancelled");
+    for body in [approve(&digest), json!({ "command": "reject", "reason": "late" })] {
+        let (status, doc) = decide(&yard, &bo, &id, body).await;
+        assert!(status == 409 && doc["failed"].to_string().contains("finished"), "{doc}");
+    }
+    assert!(yard.records("decided").await.is_empty() && !yard.moved("s0"));
+    // Where it escalates, the plan is made and asked for again, and still nothing happens by itself.
+    let yard = Yard::new(plot("approval: { need: 1, from: [oncall], expires: 5s }")).await;
+    let (id, _) = asked(&yard).await;
+    let (_, digest) = waiting(&yard, 2).await;
+    let again = yard.records("asked").await.pop().unwrap();
+    assert_eq!(again["body"]["level"], 1, "{again}");
+    assert!(yard.records("decided").await.is_empty() && !yard.moved("s0"));
+    let bo = person_token(&yard, "bo");
+    assert_eq!(decide(&yard, &bo, &id, approve(&digest)).await.0, 200);
+    yard.until_finished(1).await;
+    assert!(yard.moved("s0"));
+}

@@ -1,9 +1,13 @@
 //! The page in a real browser: 320 px, light and dark, no script, by the keyboard alone; and what a screen reader is told.
 
 use super::chromium::Chromium;
-use super::desk::{ONE, asked, link, login_code, plot};
+use super::desk::{ONE, approve, asked, decide, link, login_code, person_token, plot};
+use super::links;
 use crate::limits::yard::Yard;
+use crate::notices::scene::Keys;
+use lab::notices::{Mail, Slack};
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 /// Nothing is wider than the phone, nothing small enough to miss, and nothing without a name or too faint to read.
 fn fits_and_reads(chromium: &mut Chromium, what: &str) {
@@ -34,6 +38,19 @@ fn fits_and_reads(chromium: &mut Chromium, what: &str) {
         .map(ToString::to_string)
         .collect();
     assert!(nameless.is_empty(), "{what}: {nameless:?}");
+}
+
+/// The same, and what axe says, in light and dark.
+fn looked_at(chromium: &mut Chromium, what: &str, wanted: &str) {
+    let text = chromium.text();
+    assert!(text.contains(wanted), "{what}: {text}");
+    for scheme in ["light", "dark"] {
+        chromium.become_phone(320, scheme);
+        fits_and_reads(chromium, &format!("{what}, {scheme}"));
+        let broken = chromium.axe();
+        assert!(broken.is_empty(), "{what}, {scheme}: {broken:#?}");
+        chromium.picture(&format!("{}-{scheme}.png", what.replace(' ', "-")));
+    }
 }
 
 /// WCAG's contrast of each text with what lies behind it; those below 4.5.
@@ -106,4 +123,83 @@ async fn a_person_on_a_small_phone_approves_by_keyboard_with_no_script() {
     assert!(yard.moved("s0"));
     let reason = yard.records("decided").await[0]["body"]["reason"].clone();
     assert_eq!(reason, "the site is down, I looked");
+}
+
+/// By the form of the page that is open.
+fn sends(chromium: &mut Chromium, fields: &[(&str, &str)], button: &str) {
+    for (name, text) in fields {
+        chromium.tab_to(&format!("e.name === '{name}'"));
+        chromium.type_text(text);
+    }
+    chromium.tab_to(button);
+    chromium.ask("document.documentElement.dataset.old = 1");
+    chromium.key("Enter", 13);
+    chromium
+        .until("document.readyState + document.documentElement.dataset.old", |at| at == "completeundefined");
+}
+
+/// What eve sees, from the code to the end of the run.
+async fn who_is_signed_in(chromium: &mut Chromium, yard: &Yard, id: &str, digest: &str) {
+    let base = &yard.server.url;
+    chromium.open(&format!("{base}/sign-in"));
+    let code = login_code(yard, "login-code", "eve").remove(0);
+    sends(chromium, &[("code", &code)], "e.innerText === 'Sign in'");
+    looked_at(chromium, "what waits", "waits for you");
+    chromium.open(&format!("{base}/approvals/{id}"));
+    looked_at(chromium, "to be decided", "Where will traffic go?");
+    chromium.ask("document.querySelector('details').open = true");
+    looked_at(chromium, "all lines", "All");
+    yard.world.sick.store(true, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_millis(10_200)).await;
+    chromium.open(&format!("{base}/approvals/{id}"));
+    looked_at(chromium, "out of date", "This plan is out of date");
+    yard.world.sick.store(false, Ordering::SeqCst);
+    let bo = person_token(yard, "bo");
+    assert_eq!(decide(yard, &bo, id, approve(digest)).await.0, 200);
+    yard.until_finished(1).await;
+    chromium.open(&format!("{base}/approvals/{id}"));
+    looked_at(chromium, "decided", "Already approved by bo");
+    chromium.open(&format!("{base}/approvals"));
+    looked_at(chromium, "nothing waits", "Nothing waits for anybody");
+    chromium.open(&format!("{base}/approvals/ZZZZZZ"));
+    looked_at(chromium, "no such run", "PM4002");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_without_fault_for_who_cannot_see_or_use_a_mouse() {
+    let (keys, mail, slack) = (Keys::new(), Mail::start(true).await.unwrap(), Slack::start().await.unwrap());
+    let yard = links::yard(&mail, &slack, &keys, links::BY_LINK).await;
+    let base = yard.server.url.clone();
+    let mut chromium = Chromium::start();
+    chromium.become_phone(320, "light");
+    // Before anything happens, for nobody.
+    chromium.open(&format!("{base}/sign-in"));
+    looked_at(&mut chromium, "sign in", "Send a code by e-mail");
+    sends(&mut chromium, &[("person", "nobody")], "e.value === 'email'");
+    looked_at(&mut chromium, "a code is sent", "a code is on its way");
+    sends(&mut chromium, &[("code", "0000-0000-0000")], "e.innerText === 'Sign in'");
+    looked_at(&mut chromium, "a wrong code", "the code is not good");
+    // A run waits, and somebody was sent a link.
+    let (id, digest) = asked(&yard).await;
+    let locating = link(&yard).await.replace("http://127.0.0.1:1/", "/");
+    chromium.open(&format!("{base}{locating}"));
+    looked_at(&mut chromium, "the plan for nobody", "Sign in to decide");
+    let own = links::mailed(&yard, &mail, "bo", 1).await;
+    chromium.open(&format!("{base}{own}"));
+    looked_at(&mut chromium, "a link of ones own", "Type the name of the site");
+    sends(&mut chromium, &[("answer", "gra"), ("reason", "r")], "e.value === 'approve'");
+    looked_at(&mut chromium, "a wrong answer", "PM4017");
+    chromium.open(&format!("{base}/links/none"));
+    looked_at(&mut chromium, "a link that leads nowhere", "PM4019");
+    who_is_signed_in(&mut chromium, &yard, &id, &digest).await;
+    chromium.open(&format!("{base}{own}"));
+    looked_at(&mut chromium, "a link that is over", "Already approved by bo");
+    // The report for the morning after is a page too, made for paper and wide screens; here for its structure alone.
+    let url = format!("{base}/api/v1/runs/{id}/report?format=html");
+    let report = reqwest::Client::new().get(url).bearer_auth(&yard.server.admin).send().await.unwrap();
+    let file = yard.folder().join("report.html");
+    std::fs::write(&file, report.bytes().await.unwrap()).unwrap();
+    chromium.open(&format!("file://{}", file.display()));
+    let broken = chromium.axe();
+    assert!(broken.is_empty(), "the report: {broken:#?}");
 }

@@ -40,6 +40,17 @@ fn pipe(folder: &Path, name: &str) -> File {
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
+/// As `scripts/install` puts it beside the lab's other tools.
+fn axe_script() -> String {
+    let exe = std::env::current_exe().unwrap();
+    let lib = exe.ancestors().map(|dir| dir.join("lab-venv/lib")).find(|path| path.is_dir());
+    let pythons = std::fs::read_dir(lib.expect("there is no lab-venv: run scripts/install")).unwrap();
+    let mut places =
+        pythons.map(|python| python.unwrap().path().join("site-packages/axe_playwright_python/axe.min.js"));
+    let found = places.find(|place| place.exists()).expect("axe is missing: run scripts/install");
+    std::fs::read_to_string(found).unwrap()
+}
+
 impl Chromium {
     pub fn start() -> Chromium {
         let folder = tempfile::tempdir().unwrap();
@@ -166,6 +177,23 @@ impl Chromium {
             self.key("Tab", 9);
         }
         panic!("the keyboard does not reach {expression}: {}", self.text());
+    }
+
+    /// What axe finds, in words: for each rule that is broken, where. Needs its script to run, and the page's still does not.
+    pub fn axe(&mut self) -> Vec<String> {
+        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
+        self.call(
+            "Runtime.evaluate",
+            json!({ "expression": format!("{};0", axe_script()), "returnByValue": true }),
+        );
+        let run = "axe.run(document).then(found => ({ passed: found.passes.length, \
+            broken: found.violations.map(v => v.id + ': ' + v.help + ': ' + v.nodes.map(n => n.target.join(' ')).join(', ')) }))";
+        let asked = json!({ "expression": run, "returnByValue": true, "awaitPromise": true });
+        let found = self.call("Runtime.evaluate", asked)["result"]["value"].clone();
+        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+        // One that looked at nothing finds nothing.
+        assert!(found["passed"].as_u64().unwrap_or(0) >= 10, "{found}");
+        serde_json::from_value(found["broken"].clone()).unwrap()
     }
 
     /// The whole page, for people to look at, where they ask for it.

@@ -59,6 +59,8 @@ async fn a_hundred_looks_a_crawler_and_a_scanner_that_submits_forms_decide_nothi
         }
         assert_eq!(nobody.post("/sign-in", &[("code", token)]).await.status, 403);
         assert_eq!(nobody.post("/sign-out", &[("form", token)]).await.status, 401);
+        let wish = [("person", "bo"), ("by", "email")];
+        assert_eq!(nobody.post("/sign-in/code", &wish).await.status, 200, "and nothing comes of it");
     }
     still_pending(&yard, &id).await;
     assert_eq!(yard.world.looks.load(Ordering::SeqCst), looks, "nobody who is not signed in makes it look");

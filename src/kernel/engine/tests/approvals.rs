@@ -133,6 +133,26 @@ fn only_those_who_are_asked_may_say_yes() {
 }
 
 #[test]
+fn a_link_is_good_for_one_word_where_the_playbook_takes_words_by_link() {
+    let by_link = |name: &str| Actor { via: Via::Link, ..person(name) };
+    let desk = Desk::new(rule(2), None);
+    let refused = desk.yes(&by_link("bo"), desk.digest(), false).unwrap_err();
+    assert!(refused.to_string().contains("by way of link"), "it has to be asked for: {refused}");
+    let ways = vec![Way::Web, Way::Link];
+    let desk = Desk::new(ApprovalRule { via: ways, ..rule(2) }, None);
+    desk.yes(&by_link("bo"), desk.digest(), false).unwrap();
+    for said in [desk.yes(&by_link("bo"), desk.digest(), false), desk.no(&by_link("bo"))] {
+        let said = says(said);
+        assert!(said.contains("used this link already, at"), "{said}");
+    }
+    // Others have links of their own; and who signs in says what they like.
+    desk.yes(&by_link("zoe"), Digest::of(b"another"), false).unwrap_err();
+    desk.no(&person("bo")).unwrap();
+    assert_eq!(desk.drive(), End::Finished(Outcome::Cancelled));
+    assert!(!desk.changed());
+}
+
+#[test]
 fn another_plan_an_old_one_and_one_used_before_are_refused() {
     let desk = Desk::new(rule(1), None);
     assert!(says(desk.yes(&person("bo"), Digest::of(b"another"), false)).contains("the plan changed"));
