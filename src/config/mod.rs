@@ -10,6 +10,7 @@ mod parse;
 mod people;
 mod public;
 mod resource;
+mod retention;
 mod secret;
 mod target;
 mod watch;
@@ -21,6 +22,7 @@ pub use limit::Storm;
 pub use parse::parse;
 pub use people::{Person, SlackUser};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
+pub use retention::LEAST_AGE;
 pub use secret::{SecretError, SecretRef};
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
@@ -28,7 +30,7 @@ pub use target::{
 pub use watch::{Probe, Source, Vantage};
 pub use web::{Tls, Web};
 
-use crate::kernel::domain::Name;
+use crate::kernel::domain::{Name, Span};
 use std::collections::BTreeMap;
 
 /// The whole configuration. Every table may be missing; an unknown key is an error.
@@ -49,6 +51,8 @@ pub struct Config {
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
     pub changes_per_hour: u32,
+    /// `[retention]`: records older than that may go. Without it the journal keeps everything.
+    pub older_than: Option<Span>,
 }
 
 /// Without a configuration there is nothing to change; the limit is there all the same.
@@ -66,6 +70,7 @@ impl Default for Config {
             heartbeat: None,
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
+            older_than: None,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod care;
 mod checkpoint;
+mod cut;
 mod doubt;
 mod error;
 mod fault;
@@ -30,11 +31,12 @@ mod token;
 mod verify;
 mod writer;
 
-pub use care::{DatabaseCheck, backup, check_database};
+pub use care::{DatabaseCheck, backup, check_database, compact, journal_name};
 pub use checkpoint::{
     Checkpoint, CheckpointFiles, CheckpointReport, Checkpoints, Finding, PublicKey, SigningKey,
     check_checkpoint, verify_checkpoints,
 };
+pub use cut::Decided;
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use lock::DirLock;
