@@ -4,6 +4,7 @@
 
 mod lanes;
 mod load;
+mod signed;
 mod test;
 
 pub use test::TestError;
@@ -106,6 +107,7 @@ pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: Canc
             read_to: kept,
             kept,
             told,
+            signed: signed::Due::default(),
         };
         tasks.spawn(outbox.work(stop.clone()));
     }
@@ -128,6 +130,8 @@ struct Outbox {
     /// The position that the store was given last.
     kept: Position,
     told: Told,
+    /// Of checkpoints, where this channel gets them.
+    signed: signed::Due,
 }
 
 impl Outbox {
@@ -149,7 +153,13 @@ impl Outbox {
                     continue;
                 }
                 Next::At(at) => at,
-                Next::Nothing => now + Span::secs(1),
+                Next::Nothing => {
+                    tokio::select! {
+                        () = self.checkpoint() => {}
+                        () = stop.cancelled() => {}
+                    }
+                    now + Span::secs(1)
+                }
             };
             tokio::select! {
                 () = stop.cancelled() => {}

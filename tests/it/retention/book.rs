@@ -157,15 +157,15 @@ pub async fn with_a_past(dir: &Path, old: u64) -> Past {
     book.loaded("move", "text of a playbook that nobody changed since").await;
     book.claimed("blog", 9).await;
     for n in 0..old {
-        book.alert("am", "f", n + 1).await;
+        book.alert("alertmanager", "f", n + 1).await;
         book.run(&format!("OLD{n}"), "shop").await;
     }
     book.alert("silent", "g", 1).await;
     let last = book.clock().await;
     book.wait_until(now() - DAY);
-    book.alert("am", "f", old + 1).await;
+    book.alert("alertmanager", "f", old + 1).await;
     book.run("NEW", "shop").await;
-    book.alert("am", "h", 1).await;
+    book.alert("alertmanager", "h", 1).await;
     let head = book.clock().await;
     let signer = Checkpoints::open(dir, &CheckpointFiles::default()).unwrap();
     signer.write(book.store.end().await.unwrap()).unwrap();

@@ -111,11 +111,11 @@ async fn a_server_that_is_asked_lets_them_go_and_says_so_everywhere() {
     );
     let (_, found) = server.get("/api/v1/audit?q=run:NEW").await;
     assert_eq!(found["records"].as_array().unwrap().len(), 2, "{found}");
-    for path in ["/api/v1/audit/1", "/api/v1/runs/OLD0/report", "/api/v1/why?of=am/f/1"] {
+    for path in ["/api/v1/audit/1", "/api/v1/runs/OLD0/report", "/api/v1/why?of=alertmanager/f/1"] {
         let (status, problem) = server.get(path).await;
         assert_eq!((status, &problem["code"]), (404, &json!("PM2714")), "{path}: {problem}");
     }
-    let (status, problem) = server.post("/api/v1/replays", json!({ "of": "am/f/1" })).await;
+    let (status, problem) = server.post("/api/v1/replays", json!({ "of": "alertmanager/f/1" })).await;
     assert_eq!((status, &problem["code"]), (404, &json!("PM2714")), "{problem}");
     let sealed = server.until_kind("sealed").await;
     assert_eq!(sealed["columns"]["actor"], "admin", "{sealed}");
