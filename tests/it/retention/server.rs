@@ -128,7 +128,7 @@ async fn a_server_that_is_asked_lets_them_go_and_says_so_everywhere() {
     };
     let (_, found) = server.get("/api/v1/audit?q=action:finished").await;
     assert_eq!(found["records"].as_array().unwrap().len(), 1, "{found}");
-    assert_eq!(server.deliver(alert("late2", "2026-01-02T00:00:00Z"), server.bearer()).await.0, 200);
+    assert_eq!(server.deliver(alert("late2", "2025-10-02T00:00:00Z"), server.bearer()).await.0, 200);
     assert_eq!(not_started(&server, "late2").await["body"]["why"][0]["why"]["code"], "PM5419");
     server.stop().await;
     sound(&data, "stopped").await;
