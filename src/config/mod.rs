@@ -12,6 +12,7 @@ mod public;
 mod resource;
 mod retention;
 mod secret;
+mod servers;
 mod target;
 mod watch;
 mod web;
@@ -24,6 +25,7 @@ pub use people::{Person, SlackUser};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use retention::LEAST_AGE;
 pub use secret::{SecretError, SecretRef};
+pub use servers::LostWith;
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
 };
