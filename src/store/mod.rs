@@ -76,6 +76,8 @@ pub struct SqliteStore {
     tail: Arc<Tail>,
     /// The journal ended behind its head file, and nobody has accepted that yet.
     behind: Mutex<Option<HeadBehind>>,
+    /// Held while the head file is replaced: one at a time, and never by an older head.
+    noting: tokio::sync::Mutex<()>,
     /// Taken by `close`; held until then.
     running: Mutex<Option<(JoinHandle<()>, DirLock)>>,
 }
@@ -128,7 +130,9 @@ impl SqliteStore {
         let behind =
             Mutex::new(if let HeadState::Behind(behind) = &head { Some(behind.clone()) } else { None });
         let dir = dir.to_owned();
-        let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, running });
+        let noting = tokio::sync::Mutex::default();
+        let store =
+            Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, noting, running });
         Ok(Opened { store, head })
     }
 
@@ -159,6 +163,7 @@ impl SqliteStore {
     }
 
     async fn replace_head(&self) -> Result<(), StoreError> {
+        let _one = self.noting.lock().await;
         let head = self.head().await.map_err(|e| StoreError::unreadable(&e))?;
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || head::write(&dir, head)).await;

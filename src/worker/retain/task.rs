@@ -144,7 +144,7 @@ pub async fn keep_retention(app: Arc<App>, stop: CancellationToken) {
             }
             Err(error) => {
                 tracing::error!(%error, "PM2713: retention cannot go on; nothing that counts has gone");
-                EVERY
+                AGAIN
             }
         };
         tokio::select! {
