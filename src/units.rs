@@ -5,9 +5,21 @@ use crate::kernel::domain::Span;
 /// `30s`, `2m`, `1h 5m`, `250ms`. A bare number is an error: the unit is part of the value.
 pub fn parse_span(text: &str) -> Result<Span, String> {
     let bad = || format!("{text:?} is not a length of time; write it with its unit, like 30s, 5m or 1h 30m");
-    let duration: jiff::SignedDuration = text.trim().parse().map_err(|_| bad())?;
+    let (days, rest) = days(text.trim());
+    let duration = match rest {
+        "" if days > 0 => jiff::SignedDuration::ZERO,
+        rest => rest.parse().map_err(|_| bad())?,
+    };
     let micros = u64::try_from(duration.as_micros()).map_err(|_| bad())?;
-    Ok(Span(micros))
+    days.checked_mul(DAY).and_then(|days| days.checked_add(micros)).map(Span).ok_or_else(bad)
+}
+
+const DAY: u64 = 86_400_000_000;
+
+/// `400d` in front of the rest: a day here is 24 hours, whatever clocks do.
+fn days(text: &str) -> (u64, &str) {
+    let found = text.split_once('d').and_then(|(days, rest)| Some((days.trim().parse().ok()?, rest.trim())));
+    found.unwrap_or((0, text))
 }
 
 /// `512`, `64KiB`, `16MiB`, `1GiB` (powers of 1024) or `kB`, `MB`, `GB` (powers of 1000), in bytes.
@@ -53,6 +65,9 @@ mod tests {
         assert_eq!(parse_span("1h 5m"), Ok(Span::mins(65)));
         assert_eq!(parse_span("250ms"), Ok(Span::millis(250)));
         assert!(parse_span("30").is_err() && parse_span("-3s").is_err());
+        assert_eq!(parse_span("400d"), Ok(Span::mins(400 * 24 * 60)));
+        assert_eq!(parse_span("1d 12h"), Ok(Span::mins(36 * 60)));
+        assert!(parse_span("d").is_err() && parse_span("-1d").is_err() && parse_span("1d x").is_err());
         assert_eq!(parse_bytes("16MiB"), Ok(16 << 20));
         assert_eq!((counted(1, "run"), counted(0, "run")), ("1 run".into(), "0 runs".into()));
         assert!(parse_bytes("16 Mb").is_err() && parse_bytes("").is_err());

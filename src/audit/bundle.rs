@@ -96,12 +96,8 @@ pub async fn make_bundle(
     if length > LINKS {
         return Err(MakeError::TooLong(length));
     }
-    let before = match first {
-        1 => Digest::ZERO,
-        first => {
-            store.hash_at(first - 1).await?.ok_or_else(|| ReadError(format!("no record {}", first - 1)))?
-        }
-    };
+    let before = store.hash_before(first).await?;
+    let before = before.ok_or_else(|| ReadError(format!("no record {}", first - 1)))?;
     let (mut links, mut bodies, mut deliveries) = (vec![], BTreeMap::new(), BTreeMap::new());
     let mut next = first;
     while next <= head.position {

@@ -19,13 +19,14 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
 const FILE: &str = "audit.db";
 /// Raised with every change of what is kept, or of the words that `tell` says: older files are made again. A test of
 /// `facets` holds one record of each kind against what was kept when this number was given.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 const BUSY: Duration = Duration::from_secs(5);
 const READERS: u32 = 2;
 /// Before a record that is not readable yet is looked for again.
@@ -59,6 +60,8 @@ struct Filler {
 
 pub struct Index {
     store: Arc<SqliteStore>,
+    /// How often it was made anew since it was opened.
+    made: AtomicU64,
     filler: Mutex<Filler>,
     readers: SqlitePool,
 }
@@ -82,7 +85,7 @@ impl Index {
             .max_connections(READERS)
             .acquire_timeout(BUSY)
             .connect_lazy_with(options(&path).read_only(true));
-        Ok(Index { store, filler: Mutex::new(filler), readers })
+        Ok(Index { store, made: AtomicU64::new(0), filler: Mutex::new(filler), readers })
     }
 
     /// Takes in records up to `to`, or as many as it gets to within that time.
@@ -103,6 +106,15 @@ impl Index {
         Ok(())
     }
 
+    /// The journal begins somewhere else now: what went must not be found, nor lie here. Its text index keeps no text to
+    /// delete by, so all of it is made again.
+    pub async fn begin_anew(&self) -> Result<(), IndexError> {
+        let mut filler = self.filler.lock().await;
+        // Before it is empty: a question that has seen the old number asks again.
+        self.made.fetch_add(1, Ordering::SeqCst);
+        filler.begin_anew().await
+    }
+
     /// The end of the journal now.
     async fn head(&self) -> Result<Position, IndexError> {
         Ok(self.store.head().await?.position)
@@ -115,6 +127,11 @@ impl Index {
 
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).disable_statement_logging()
+}
+
+/// Without a server: what is gone from the journal must not lie here. The next start makes it again.
+pub fn discard(dir: &Path) -> Result<(), IndexError> {
+    remove(&dir.join(FILE))
 }
 
 fn remove(path: &Path) -> Result<(), IndexError> {
@@ -131,7 +148,7 @@ fn remove(path: &Path) -> Result<(), IndexError> {
 }
 
 impl Filler {
-    /// None: it is of another version, or of another journal.
+    /// None: it is of another version, of another journal, or of a time before records of it went.
     async fn open(path: &Path, store: &SqliteStore) -> Result<Option<Filler>, IndexError> {
         crate::store::create_private(path).map_err(|e| IndexError::Broken(e.to_string()))?;
         // It can be made again, so a power cut may cost its last second.
@@ -150,10 +167,11 @@ impl Filler {
             conn.close().await?;
             return Ok(None);
         }
-        let row = sqlx::query("SELECT position, hash FROM reached").fetch_one(&mut conn).await?;
-        let (at, hash): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-        let at = at.cast_unsigned();
-        let fits = at == 0 || store.hash_at(at).await?.is_some_and(|found: Digest| found.0.to_vec() == hash);
+        let row = sqlx::query("SELECT position, hash, first FROM reached").fetch_one(&mut conn).await?;
+        let (at, hash, first): (i64, Vec<u8>, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (at, first) = (at.cast_unsigned(), first.cast_unsigned());
+        let is = |found: Option<Digest>| found.is_some_and(|found| found.0.to_vec() == hash);
+        let fits = at == 0 || (is(store.hash_at(at).await?) && store.first_position().await? == first);
         match fits {
             true => Ok(Some(Filler { conn, at, terms: HashMap::new(), runs: HashMap::new() })),
             false => {

@@ -13,6 +13,6 @@ mod resume;
 pub use bundle::{Bundle, BundleReport, MakeError, make_bundle, read_bundle, verify_bundle};
 pub use facets::{Facets, call_result, facets, words};
 pub use filter::{Filter, FilterError, Pattern, Term, Text, When, Word, parse};
-pub use index::{Found, Index, IndexError, Page};
+pub use index::{Found, Index, IndexError, Page, discard as discard_index};
 pub use report::{Report, changes, guards, html, markdown, markdown_text, report};
 pub use resume::resume;

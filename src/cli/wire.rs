@@ -288,6 +288,26 @@ pub enum ItemPhase {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct RetentionDoc {
+    pub first: Position,
+    pub before: Position,
+    pub aged: Position,
+    pub goes: u64,
+    pub held: Vec<HeldDoc>,
+    pub dry_run: bool,
+    /// The record that decides it.
+    pub record: Option<Position>,
+    /// How many went, where that is over.
+    pub gone: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct HeldDoc {
+    pub first: Position,
+    pub says: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct AuditDoc {
     pub records: Vec<RecordDoc>,
     /// Where the next page begins, when it was asked for records from a position on.
@@ -298,6 +318,9 @@ pub struct AuditDoc {
     /// Who follows goes on after this one.
     #[serde(default)]
     pub follow: Option<Position>,
+    /// Earlier records were sealed away.
+    #[serde(default)]
+    pub begins: Option<Position>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

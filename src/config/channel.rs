@@ -26,10 +26,12 @@ pub enum Topic {
     /// The instance itself: freezes, overrides, the storm breaker, its start.
     Instance,
     Page,
+    /// Where the journal ends, signed; only where it is asked for.
+    Checkpoint,
 }
 
 impl Topic {
-    const ALL: [Topic; 9] = [
+    const ALL: [Topic; 10] = [
         Topic::Progress,
         Topic::Asked,
         Topic::Decided,
@@ -39,6 +41,7 @@ impl Topic {
         Topic::Watch,
         Topic::Instance,
         Topic::Page,
+        Topic::Checkpoint,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -52,6 +55,7 @@ impl Topic {
             Topic::Watch => "watch",
             Topic::Instance => "instance",
             Topic::Page => "page",
+            Topic::Checkpoint => "checkpoint",
         }
     }
 }
@@ -244,6 +248,7 @@ fn topics(table: &Table<'_>, kind: &str) -> Vec<Topic> {
     let Some(given) = table.names("notices") else {
         return Topic::ALL
             .into_iter()
+            .filter(|topic| *topic != Topic::Checkpoint)
             .filter(|topic| kind == "webhook" || !matches!(topic, Topic::Held | Topic::Instance))
             .collect();
     };
@@ -383,7 +388,8 @@ mod tests {
              [heartbeat]\nurl = \"https://example.org/ping\"\n",
         );
         let (hook, mail) = (&config.channels[&"hook".into()], &config.channels[&"mail".into()]);
-        assert_eq!(hook.topics.len(), Topic::ALL.len());
+        assert_eq!(hook.topics.len(), Topic::ALL.len() - 1, "signed checkpoints are asked for");
+        assert!(!hook.topics.contains(&Topic::Checkpoint));
         assert!(mail.topics.contains(&Topic::Asked) && !mail.topics.contains(&Topic::Held));
         assert!(
             mail.is_for(Some(&"shop-eu".into())) && !mail.is_for(Some(&"bank".into())) && mail.is_for(None)

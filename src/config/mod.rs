@@ -11,6 +11,7 @@ mod people;
 mod public;
 mod reach;
 mod resource;
+mod retention;
 mod secret;
 mod servers;
 mod target;
@@ -24,6 +25,7 @@ pub use parse::parse;
 pub use people::{Person, SlackUser};
 pub use reach::{Carrier, Reach};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
+pub use retention::LEAST_AGE;
 pub use secret::{SecretError, SecretRef};
 pub use servers::LostWith;
 pub use target::{
@@ -32,7 +34,7 @@ pub use target::{
 pub use watch::{Probe, Source, Vantage};
 pub use web::{Tls, Web};
 
-use crate::kernel::domain::Name;
+use crate::kernel::domain::{Name, Span};
 use std::collections::BTreeMap;
 
 /// The whole configuration. Every table may be missing; an unknown key is an error.
@@ -53,6 +55,8 @@ pub struct Config {
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
     pub changes_per_hour: u32,
+    /// `[retention]`: records older than that may go. Without it the journal keeps everything.
+    pub older_than: Option<Span>,
 }
 
 /// Without a configuration there is nothing to change; the limit is there all the same.
@@ -70,6 +74,7 @@ impl Default for Config {
             heartbeat: None,
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
+            older_than: None,
         }
     }
 }

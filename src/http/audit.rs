@@ -1,7 +1,7 @@
 //! The journal as it is: records in order, each with its sentence.
 
-use super::Problem;
 use super::auth::Viewer;
+use super::{Problem, sealed};
 use crate::audit::{Filter, Found, IndexError, Page, Word, facets, parse};
 use crate::kernel::domain::{Position, Record, RunId, Stamped, Stream};
 use crate::kernel::engine::tell::tell;
@@ -82,9 +82,13 @@ async fn search(app: &App, text: &str, wanted: &Wanted) -> Result<Json<Value>, P
         Page::From(_) if found.more => last.unwrap_or(found.head),
         Page::From(_) | Page::Before(_) => found.head,
     };
+    let begins = sealed::begins(app).await?.filter(|first| match page {
+        Page::From(from) => from < *first,
+        Page::Before(_) => previous.is_none(),
+    });
     Ok(Json(json!({
         "schema": "pointsman.audit/v1", "filter": filter.to_string(), "records": out, "next": next,
-        "previous": previous, "head": found.head, "follow": follow,
+        "previous": previous, "head": found.head, "follow": follow, "begins": begins,
     })))
 }
 
@@ -150,7 +154,9 @@ async fn scan(app: &App, wanted: &Wanted) -> Result<Json<Value>, Problem> {
         }
     }
     let next = if full { last.map(|p| p + 1) } else { None };
-    Ok(Json(json!({ "schema": "pointsman.audit/v1", "records": out, "next": next })))
+    // Asked from an earlier position than the journal has any more.
+    let begins = sealed::begins(app).await?.filter(|first| wanted.from.is_some_and(|from| from < *first));
+    Ok(Json(json!({ "schema": "pointsman.audit/v1", "records": out, "next": next, "begins": begins })))
 }
 
 pub async fn show(
@@ -160,7 +166,9 @@ pub async fn show(
 ) -> Result<Json<Value>, Problem> {
     let found = app.journal.scan(position, 1).await.map_err(Problem::store)?;
     let stamped = found.into_iter().next().filter(|s| s.position == position);
-    let stamped = stamped.ok_or_else(|| Problem::no_such(format!("record {position}")))?;
+    let Some(stamped) = stamped else {
+        return Err(sealed::no_such(&app, format!("record {position}")).await);
+    };
     let mut document = Teller::new(&app).tell(stamped.clone()).await?;
     super::detail::add(&app, &stamped, &mut document).await?;
     Ok(Json(document))

@@ -37,6 +37,10 @@ impl Decider {
     pub fn everywhere(&self) -> Result<Actor, Problem> {
         with_role(self.0.everywhere(), &Role::DECIDES, None)
     }
+    /// For what concerns the journal itself.
+    pub fn as_admin(&self) -> Result<Actor, Problem> {
+        with_role(self.0.everywhere(), &[Role::Admin], None)
+    }
     pub fn on_or_everywhere(&self, service: Option<&Name>) -> Result<Actor, Problem> {
         match service {
             Some(service) => self.on(service),

@@ -3,6 +3,7 @@
 use super::Problem;
 use super::audit::{self, Teller};
 use super::auth::Viewer;
+use super::sealed;
 use crate::audit::{Filter, Page};
 use crate::kernel::domain::{Position, Stamped};
 use crate::worker::App;
@@ -37,12 +38,16 @@ pub async fn follow(
     let from = last_seen.map(|p| p + 1).or(query.from).unwrap_or(head.position + 1).max(1);
     let bell = app.store.follow();
     let filter = query.q.as_deref().map(audit::filter).transpose()?;
+    let first = sealed::begins(&app).await?.filter(|first| from < *first);
     let follower = Follower { app, from, bell, filter };
     let pages = stream::unfold(follower, |mut follower| async move {
         let page = follower.next_page().await?;
         Some((page, follower))
     });
-    let events = pages.flat_map(|page| stream::iter(page.into_iter().map(event)));
+    let gone = first.map(|first| {
+        Ok(Event::default().comment(format!("records before position {first} were sealed away")))
+    });
+    let events = stream::iter(gone).chain(pages.flat_map(|page| stream::iter(page.into_iter().map(event))));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 

@@ -36,7 +36,7 @@ pub async fn show_report(
 ) -> Result<Response, Problem> {
     let records = app.store.stream(&Stream::Run(id.clone())).await.map_err(Problem::store)?;
     if records.is_empty() {
-        return Err(Problem::no_such(format!("run {id}")));
+        return Err(super::sealed::no_such(&app, format!("run {id}")).await);
     }
     let report = report(&records).map_err(Problem::store)?;
     let text = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
@@ -60,7 +60,7 @@ pub async fn bundle(
     let made = make_bundle(&app.store, &id, head, signed, &app.checkpoints.public()).await;
     match made {
         Ok(bundle) => Ok(Json(bundle).into_response()),
-        Err(MakeError::NoSuchRun(id)) => Err(Problem::no_such(format!("run {id}"))),
+        Err(MakeError::NoSuchRun(id)) => Err(super::sealed::no_such(&app, format!("run {id}")).await),
         Err(error @ MakeError::TooLong(_)) => Err(Problem::new(
             StatusCode::CONFLICT,
             "PM2708",

@@ -15,7 +15,9 @@ pub mod listen;
 mod pages;
 mod plans;
 mod replays;
+mod retentions;
 mod runs;
+mod sealed;
 mod sender;
 mod slack;
 mod status;
@@ -95,6 +97,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        // Counts the whole journal: as long as that takes.
+        .route("/api/v1/retentions", post(retentions::create).layer(DefaultBodyLimit::max(API_BODY_MAX)))
         .route("/api/v1/events", get(events::follow));
     let layers = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([http::header::AUTHORIZATION, http::header::COOKIE]))

@@ -30,10 +30,10 @@ pub async fn create(
     let records = super::why::alert(&app, wanted.of.trim()).await?.records;
     let opened = records.iter().rev().find(|r| matches!(r.record, Record::OccurrenceOpened { .. }));
     let Some(Stamped { at, record, position, .. }) = opened else {
-        return Err(Problem::no_such(format!("alert {:?} in the journal", wanted.of)));
+        return Err(super::sealed::no_such(&app, format!("alert {:?} in the journal", wanted.of)).await);
     };
     let Record::OccurrenceOpened { occurrence, kind, labels, annotations, started, .. } = record else {
-        return Err(Problem::no_such(format!("alert {:?} in the journal", wanted.of)));
+        return Err(super::sealed::no_such(&app, format!("alert {:?} in the journal", wanted.of)).await);
     };
     let source = occurrence.as_str().split('/').next().unwrap_or_default();
     let alert = alert_view(&source.into(), *kind, labels, annotations);

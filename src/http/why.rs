@@ -49,9 +49,9 @@ pub async fn show(
     } else {
         let found = alert(&app, of).await?;
         let Some(last) = found.records.last() else {
-            return Err(Problem::no_such(format!(
-                "run, service or alert {of:?} among the newest {LOOK_BACK} records of each source"
-            )));
+            let what =
+                format!("run, service or alert {of:?} among the newest {LOOK_BACK} records of each source");
+            return Err(super::sealed::no_such(&app, what).await);
         };
         ("alert", crate::kernel::engine::tell::tell(&last.record, None), vec![], found)
     };

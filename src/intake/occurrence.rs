@@ -13,7 +13,8 @@
 //!
 //! Closed ones are forgotten after a week, for memory's sake. That changes no meaning: only an alert that began before
 //! the newest forgotten end can be a late copy of a forgotten one, [`Occurrences::perhaps_forgotten`] names those, and
-//! triage reads the record before it decides about them.
+//! triage reads the record before it decides about them. Where the record itself is sealed away,
+//! [`Occurrences::perhaps_gone`] names those that nobody can decide about any more.
 
 use super::alertmanager::MAX_LABEL;
 use super::{Alert, Status};
@@ -78,6 +79,8 @@ pub struct Occurrences {
     fingerprints: HashMap<OccurrenceId, String>,
     /// By source: the newest end among those that were forgotten.
     forgotten: HashMap<Name, Time>,
+    /// By source: the newest end among those whose records are sealed away, so that nobody can look them up any more.
+    gone: HashMap<Name, Time>,
     sweep_at: usize,
 }
 
@@ -142,7 +145,25 @@ impl Occurrences {
     /// Fingerprints of alerts that may belong to a forgotten occurrence: their records must be applied again before
     /// anything is decided. All others began after everything forgotten had ended.
     pub fn perhaps_forgotten(&self, source: &Name, alerts: &[Alert]) -> BTreeSet<String> {
-        let Some(newest) = self.forgotten.get(source) else { return BTreeSet::new() };
+        self.unknown_before(self.forgotten.get(source), source, alerts)
+    }
+
+    /// Retention took records of this source; the newest end among them.
+    pub fn sealed_away(&mut self, source: &Name, ended: Time) {
+        for of in [&mut self.forgotten, &mut self.gone] {
+            let newest = of.entry(source.clone()).or_insert(ended);
+            *newest = ended.max(*newest);
+        }
+    }
+
+    /// Once what was forgotten was read again: alerts that may belong to an occurrence whose records are gone. Nobody can
+    /// tell whether they are a late copy of it.
+    pub fn perhaps_gone(&self, source: &Name, alerts: &[Alert]) -> BTreeSet<String> {
+        self.unknown_before(self.gone.get(source), source, alerts)
+    }
+
+    fn unknown_before(&self, end: Option<&Time>, source: &Name, alerts: &[Alert]) -> BTreeSet<String> {
+        let Some(newest) = end else { return BTreeSet::new() };
         let old = |alert: &Alert| match alert.starts {
             Some(starts) if alert.once => starts <= *newest + GUESSED,
             Some(starts) => starts <= *newest,

@@ -190,6 +190,7 @@ fn of_instance(record: &Record) -> Option<(Topic, Pull)> {
         | Record::Overridden(_)
         | Record::OverrideEnded { .. }
         | Record::Started { .. }
+        | Record::Sealed(_)
         | Record::Clock { .. } => (Topic::Instance, Pull::Tell),
         _ => return None,
     })

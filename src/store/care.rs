@@ -3,6 +3,7 @@
 
 use super::open::{database_file, existing};
 use super::{StoreError, code};
+use crate::kernel::domain::Digest;
 use sqlx::Row as _;
 use std::path::Path;
 
@@ -46,6 +47,32 @@ impl DatabaseCheck {
             "keep a copy of the data directory; restore the newest backup into another directory, and look at the disk",
         ))
     }
+}
+
+/// Gives room that records left back to the disk. The journal is the same afterwards: records are found by their position,
+/// which is the key of their table. Without a server, which this makes sure of.
+pub async fn compact(dir: &Path) -> Result<(), StoreError> {
+    let _lock = super::DirLock::take(dir)?;
+    let path = database_file(dir);
+    let failed = |e: sqlx::Error| {
+        StoreError::new(
+            code::RETENTION,
+            format!("the database {} could not be made smaller: {e}", path.display()),
+            "the journal is as it was; room in the file is used again by new records",
+            "see that the disk has room for a second copy of the journal, and run `pointsman db retain` again",
+        )
+    };
+    let mut conn = super::open::writer(dir).await.map_err(failed)?;
+    for sql in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        sqlx::query(sql).execute(&mut conn).await.map_err(failed)?;
+    }
+    sqlx::Connection::close(conn).await.map_err(failed)
+}
+
+/// The journal's own name (the hash of its very first record), read beside whoever writes it.
+pub async fn journal_name(dir: &Path) -> Result<Option<Digest>, StoreError> {
+    let mut conn = existing(dir).await?;
+    super::seal::origin(&mut conn).await.map_err(|e| StoreError::unreadable(&e))
 }
 
 /// A consistent copy of the journal into a new directory, with its head file. `to` must not hold a journal.

@@ -30,6 +30,7 @@ pub mod code {
     pub const BACKUP: &str = "PM2709";
     pub const DAMAGED: &str = "PM2710";
     pub const NOT_EMPTY: &str = "PM2711";
+    pub const RETENTION: &str = "PM2713";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 
 mod care;
 mod checkpoint;
+mod cut;
 mod doubt;
 mod error;
 mod fault;
@@ -31,11 +32,12 @@ mod token;
 mod verify;
 mod writer;
 
-pub use care::{DatabaseCheck, backup, check_database};
+pub use care::{DatabaseCheck, backup, check_database, compact, journal_name};
 pub use checkpoint::{
     Checkpoint, CheckpointFiles, CheckpointReport, Checkpoints, Finding, PublicKey, SigningKey,
     check_checkpoint, verify_checkpoints,
 };
+pub use cut::Decided;
 pub use error::{StoreError, code};
 pub use head::{HeadBehind, HeadFile, HeadState};
 pub use link::PersonalLink;
@@ -76,6 +78,8 @@ pub struct SqliteStore {
     tail: Arc<Tail>,
     /// The journal ended behind its head file, and nobody has accepted that yet.
     behind: Mutex<Option<HeadBehind>>,
+    /// Held while the head file is replaced: one at a time, and never by an older head.
+    noting: tokio::sync::Mutex<()>,
     /// Taken by `close`; held until then.
     running: Mutex<Option<(JoinHandle<()>, DirLock)>>,
 }
@@ -128,7 +132,9 @@ impl SqliteStore {
         let behind =
             Mutex::new(if let HeadState::Behind(behind) = &head { Some(behind.clone()) } else { None });
         let dir = dir.to_owned();
-        let store = Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, running });
+        let noting = tokio::sync::Mutex::default();
+        let store =
+            Arc::new(SqliteStore { dir, readers, jobs, buffer, cache, tail, behind, noting, running });
         Ok(Opened { store, head })
     }
 
@@ -159,6 +165,7 @@ impl SqliteStore {
     }
 
     async fn replace_head(&self) -> Result<(), StoreError> {
+        let _one = self.noting.lock().await;
         let head = self.head().await.map_err(|e| StoreError::unreadable(&e))?;
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || head::write(&dir, head)).await;

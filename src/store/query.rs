@@ -49,6 +49,11 @@ impl SqliteStore {
         read::origin(&self.readers).await
     }
 
+    /// Readers that keep their place in the journal, by name.
+    pub async fn cursors(&self) -> Result<Vec<(String, Position)>, ReadError> {
+        read::cursors(&self.readers).await
+    }
+
     pub async fn hash_at(&self, position: Position) -> Result<Option<Digest>, ReadError> {
         read::hash_at(&self.readers, position).await
     }

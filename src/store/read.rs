@@ -90,6 +90,13 @@ pub(super) async fn cursor(pool: &SqlitePool, name: &Name) -> Result<Position, R
     number(pool, "SELECT position FROM cursor WHERE name = ?1", name).await
 }
 
+/// Every reader of the journal and where it is.
+pub(super) async fn cursors(pool: &SqlitePool) -> Result<Vec<(String, Position)>, ReadError> {
+    let rows = sqlx::query("SELECT name, position FROM cursor ORDER BY name").fetch_all(pool).await;
+    let read = |row: &SqliteRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned()));
+    rows.and_then(|rows| rows.iter().map(read).collect()).map_err(|e| failed(&e))
+}
+
 async fn number(pool: &SqlitePool, sql: &'static str, name: &Name) -> Result<u64, ReadError> {
     let found: Option<i64> =
         sqlx::query_scalar(sql).bind(name.to_string()).fetch_optional(pool).await.map_err(|e| failed(&e))?;

@@ -52,9 +52,22 @@ pub(super) async fn origin(conn: &mut SqliteConnection) -> Result<Option<Digest>
 }
 
 pub(super) async fn newest(conn: &mut SqliteConnection) -> Result<Option<Seal>, sqlx::Error> {
+    // Above every position that is given.
+    of(conn, Position::MAX >> 1).await
+}
+
+/// The cut behind which the journal begins now: one that was decided, and of which nothing has gone yet, is not it.
+pub(super) async fn begun(conn: &mut SqliteConnection, first: Position) -> Result<Option<Seal>, sqlx::Error> {
+    of(conn, first).await
+}
+
+/// The oldest cut that reaches up to `first`; the newest where none does.
+async fn of(conn: &mut SqliteConnection, first: Position) -> Result<Option<Seal>, sqlx::Error> {
     let sql = "SELECT seal.position, before, seal.hash, kind, version, body FROM seal \
-               LEFT JOIN record ON record.position = seal.position ORDER BY seal.position DESC LIMIT 1";
-    let Some(row) = sqlx::query(sql).fetch_optional(conn).await? else { return Ok(None) };
+               LEFT JOIN record ON record.position = seal.position \
+               ORDER BY before >= ?1 DESC, CASE WHEN before >= ?1 THEN seal.position ELSE -seal.position END LIMIT 1";
+    let found = sqlx::query(sql).bind(first.cast_signed()).fetch_optional(conn).await?;
+    let Some(row) = found else { return Ok(None) };
     let number = |column: usize| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
     let kind: Option<String> = row.try_get(3)?;
     let record = match kind {

@@ -1,6 +1,7 @@
 //! The one task that writes. Appends that wait while a commit runs become the next group: the slower the disk, the
 //! larger the groups. `SqliteStore` feeds it; it ends when the store is closed or dropped.
 
+use super::cut::{self, CutDeed};
 use super::doubt;
 use super::fault::Fault;
 use super::group::{GroupError, write_group};
@@ -38,6 +39,7 @@ pub(super) enum Job {
     Append(Waiting),
     Flush(oneshot::Sender<Result<(), String>>),
     Token(TokenDeed, oneshot::Sender<TokenReply>),
+    Cut(CutDeed, oneshot::Sender<Result<u64, String>>),
     Close,
 }
 
@@ -75,6 +77,7 @@ impl Writer {
                     Job::Append(waiting) => group.push(waiting),
                     Job::Flush(reply) => drop(reply.send(self.flush().await)),
                     Job::Token(deed, reply) => drop(reply.send(self.token(deed).await)),
+                    Job::Cut(deed, reply) => drop(reply.send(self.cut(deed).await)),
                     Job::Close => closing = true,
                 }
             }
@@ -138,6 +141,17 @@ impl Writer {
         self.recover().await?;
         let (conn, _) = self.open.as_mut().expect("invariant: just recovered");
         carry_out(conn, deed).await.map_err(|e| e.to_string())
+    }
+
+    /// Whatever an error leaves behind ends with the connection: each step of a cut can be taken again.
+    async fn cut(&mut self, deed: CutDeed) -> Result<u64, String> {
+        self.recover().await?;
+        let (mut conn, ledger) = self.open.take().expect("invariant: just recovered");
+        // It may hold what goes now.
+        self.tail.clear();
+        let done = cut::carry_out(&mut conn, deed).await.map_err(|e| e.to_string())?;
+        self.open = Some((conn, ledger));
+        Ok(done)
     }
 
     /// Opens the database again if a doubt has closed it.

@@ -8,7 +8,7 @@ use super::{Metrics, Playbooks, Wakes};
 use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream, Time,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
@@ -20,6 +20,7 @@ use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
 use crate::store::{Checkpoints, SqliteStore};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -53,6 +54,10 @@ pub struct App {
     pub(crate) doors: super::doors::Doors,
     pub(super) wishes: super::codes::Wishes,
     pub(super) looks: super::looks::Looks,
+    /// Held while the journal is counted for a cut, or cut.
+    pub(super) retaining: tokio::sync::Mutex<()>,
+    /// By source: the newest end of an occurrence whose records are sealed away, or about to be.
+    pub(super) sealed_ends: Mutex<BTreeMap<Name, Time>>,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -166,6 +171,8 @@ impl App {
             doors: Default::default(),
             wishes: Default::default(),
             looks: Default::default(),
+            retaining: Default::default(),
+            sealed_ends: Mutex::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

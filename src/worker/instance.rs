@@ -10,6 +10,7 @@ use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
 use super::refusals::count_refusals;
 use super::reload::watch_playbooks;
+use super::retain::keep_retention;
 use super::sampling::{load_all_samples, load_probes, sample_pairs, watch_probes};
 use super::slack::{decide_clicks, listen_to_slack};
 use super::supervise::supervise;
@@ -84,6 +85,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(beat(app.clone(), stop.clone()));
     tasks.spawn(note_head(app.clone(), stop.clone()));
     tasks.spawn(keep_index(app.clone(), stop.clone()));
+    tasks.spawn(keep_retention(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {
         tokio::select! {

@@ -24,7 +24,7 @@ const RACES: u32 = 20;
 /// Runs that limits look back at, newest first.
 const LOOK_BACK: u32 = 1_000;
 /// Where a playbook says nothing; `check` asks for a cooldown in mode auto.
-const COOLDOWN: Span = Span::mins(60);
+pub const COOLDOWN: Span = Span::mins(60);
 const PER_DAY: u32 = 3;
 /// A freeze is no switch to be forgotten.
 pub const LONGEST_FREEZE: Span = Span::mins(31 * 24 * 60);

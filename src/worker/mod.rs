@@ -47,7 +47,10 @@ pub use outbox::{ChannelState, TestError};
 pub use past::past;
 pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
-pub use retain::{Counted, Cut, Held, Kind, LEAST_AGE, Parting, RetainError, Terms};
+pub use retain::{
+    Counted, Cut, CutError, Cutter, Gone, Held, Kind, LEAST_AGE, Offline, Pace, Parted, Parting, RetainError,
+    Retained, Terms, Unhurried, count, document as retention_document, retain_offline,
+};
 pub use slack::Heard;
 pub use triage::view as alert_view;
 pub use wakes::Wakes;

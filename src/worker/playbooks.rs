@@ -1,8 +1,9 @@
 //! The playbooks that are in force: checked, kept by digest, inactive where they have problems. Read at the start of an
 //! instance, and by `reload` whenever the folder changes.
 
+use super::limits::COOLDOWN;
 use crate::config::Config;
-use crate::kernel::domain::{Digest, Mode, Name, Record, Stream};
+use crate::kernel::domain::{Digest, Mode, Name, Record, Span, Stream};
 use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
 use crate::kernel::port::{Registry, World};
 use crate::playbook::{self, Playbook};
@@ -173,6 +174,15 @@ impl Playbooks {
     }
     pub fn active(&self) -> impl Iterator<Item = (&Loaded, &Playbook)> {
         self.0.iter().filter_map(|l| Some((l, l.playbook.as_ref()?)))
+    }
+    /// The longest cooldown of each service's active playbooks.
+    pub fn cooldowns(&self) -> BTreeMap<Name, Span> {
+        let mut longest = BTreeMap::new();
+        for (_, playbook) in self.active() {
+            let known = longest.entry(playbook.service.clone()).or_insert(Span::ZERO);
+            *known = playbook.cooldown.unwrap_or(COOLDOWN).max(*known);
+        }
+        longest
     }
     pub fn rejected(&self) -> impl Iterator<Item = &Loaded> {
         self.0.iter().filter(|l| l.playbook.is_none())

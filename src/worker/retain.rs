@@ -1,24 +1,29 @@
-//! Which records an age may take away (decision 0021): the pure part. The journal is counted to its head, record by record;
-//! what still counts lowers the cut below its first record, and is told by name. In doubt everything stays.
+//! Which records an age may take away (decision 0021), and how they go. The journal is counted to its head, record by
+//! record; what still counts lowers the cut below its first record, and is told by name. In doubt everything stays.
 //!
 //! ```text
-//! all records ─▶ Counted ─cut─▶ Cut{before, held} ── records below `before` ─▶ Parting ─▶ Sealed
+//! all records ─▶ Counted ─cut─▶ Cut{before, held} ── records below `before` ─▶ Parting ─▶ Sealed ─▶ signed ─▶ gone
 //! ```
 //!
-//! Two walks, since what `Sealed` carries is known only once the cut is. Nothing here reads a clock or a file, and nothing
-//! is deleted here.
+//! Two walks, since what `Sealed` carries is known only once the cut is. `counted` and `parting` are pure; `steps` reads the
+//! journal and takes the steps that change it, for the server (`task`) and for `pointsman db retain` without one.
 
 mod counted;
+mod offline;
 mod parting;
+mod steps;
+mod task;
 
 pub use counted::Counted;
-pub use parting::Parting;
+pub use offline::{Gone, Offline, retain_offline};
+pub use parting::{Parted, Parting};
+pub use steps::{CutError, Cutter, Pace, Unhurried, count};
+pub use task::{Retained, document, keep_retention};
 
+pub use crate::config::LEAST_AGE;
 use crate::kernel::domain::{Name, Position, Sealed, Span, Time};
+use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Longer than the longest freeze, the longest override and every budget: none of these is cut by time alone.
-pub const LEAST_AGE: Span = Span::mins(35 * 24 * 60);
 
 /// What a cut is asked with.
 #[derive(Clone, Debug)]
@@ -37,7 +42,7 @@ pub struct Terms {
 /// Why there is no cut to speak of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetainError {
-    #[error("records are kept for {LEAST_AGE} at least; {0} is too short")]
+    #[error("records are kept for 35 days at least; {0} is too short")]
     TooYoung(Span),
     #[error("after position {after} comes {found}: what lies between is missing, and may count")]
     Gap { after: Position, found: Position },
@@ -46,7 +51,8 @@ pub enum RetainError {
 }
 
 /// The kinds of things that count, for those who count them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     OpenRun,
     /// Its records do not fold: nobody knows whether it is over.
@@ -66,7 +72,7 @@ pub enum Kind {
 }
 
 /// Something that counts still, from its first record on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Held {
     pub first: Position,
     pub kind: Kind,

@@ -96,6 +96,12 @@ impl Triage {
             open: BTreeMap::new(),
             looks: JoinSet::new(),
         };
+        if let Some(decided) = app.store.decided().await? {
+            app.note_sealed(&decided.sealed);
+            for (source, ended) in &decided.sealed.ends {
+                triage.occurrences.sealed_away(source, *ended);
+            }
+        }
         for row in app.journal.backend().summaries("alerts:", 1_000).await? {
             let stream = row.stream;
             let Stream::Alerts(source) = &stream else { continue };

@@ -16,6 +16,8 @@ pub struct Wakes {
     pub playbooks: Notify,
     /// Rung when the head of the chain should be noted outside the database.
     pub head_file: Notify,
+    /// Rung when a cut of the journal was decided.
+    pub retention: Notify,
 }
 
 impl Default for Wakes {
@@ -27,6 +29,7 @@ impl Default for Wakes {
             limits: Notify::new(),
             playbooks: Notify::new(),
             head_file: Notify::new(),
+            retention: Notify::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The audit log at the real server: asked, followed, reported on, taken away as evidence, and gone on with elsewhere.
 
 use crate::limits::yard::{Plot, Yard};
+use crate::people::chromium::Chromium;
 use crate::people::desk;
 use crate::serve::rig::{BINARY, pointsman};
 use serde_json::{Value, json};
@@ -154,6 +155,53 @@ async fn what_wants_to_be_code_is_text_in_pages_and_reports() {
     assert!(escaped >= 2, "the guard's name and the reason are in it, as text: {report}");
     let markdown = said(&cli(&yard, &["report", &run]).await);
     assert!(markdown.contains("alert(1)") && !markdown.contains("<script"), "{markdown}");
+}
+
+/// The report where people read it: on a phone nothing leaves the screen, on a screen and on paper no word is broken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_is_read_on_a_phone_on_a_screen_and_on_paper() {
+    let yard = Yard::new(Plot::default()).await;
+    yard.fire("s0").await;
+    yard.until_finished(1).await;
+    let run = found(&yard, "action:finished").await[0]["columns"]["run"].as_str().unwrap().to_owned();
+    let page = yard.folder().join("report.html");
+    std::fs::write(&page, cli(&yard, &["report", &run, "-o", "html"]).await.stdout).unwrap();
+    let url = format!("file://{}", page.display());
+    tokio::task::spawn_blocking(move || looked_at(&url)).await.unwrap();
+}
+
+fn looked_at(url: &str) {
+    let mut browser = Chromium::start();
+    let wide = "document.documentElement.scrollWidth";
+    for (width, scheme) in [(320, "dark"), (320, "light"), (1000, "light")] {
+        browser.become_phone(width, scheme);
+        browser.open(url);
+        browser.picture(&format!("report-{width}-{scheme}"));
+        assert!(
+            browser.ask(wide).as_u64().unwrap() <= u64::from(width),
+            "{width} {scheme}: it leaves the screen"
+        );
+        let background = browser.ask("getComputedStyle(document.body).backgroundColor");
+        assert_eq!(background == "rgb(24, 24, 24)", scheme == "dark", "{background}");
+    }
+    // One line of the names of columns and of what was done; a card of each row where there is no room.
+    let lines =
+        "[...document.querySelectorAll('thead th')].every(th => th.clientHeight > 0 && th.clientHeight < 40)";
+    assert_eq!(browser.ask(lines), true, "names of columns are broken");
+    let action =
+        "[...document.querySelectorAll('td[data-of=Action]')].map(td => getComputedStyle(td).display)";
+    assert_eq!(browser.ask(&format!("{action}[0]")), "table-cell");
+    browser.become_phone(320, "light");
+    browser.open(url);
+    assert_eq!(browser.ask(&format!("{action}[0]")), "grid");
+    let named = "getComputedStyle(document.querySelector('td[data-of=Action]'), '::before').content";
+    assert_eq!(browser.ask(named), "\"Action\"");
+    // Paper is as narrow as a small screen, and is no card.
+    let media =
+        json!({ "media": "print", "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
+    browser.call("Emulation.setEmulatedMedia", media);
+    assert_eq!(browser.ask(&format!("{action}[0]")), "table-cell");
+    assert_eq!(browser.ask("getComputedStyle(document.body).color"), "rgb(0, 0, 0)", "ink");
 }
 
 #[tokio::test]

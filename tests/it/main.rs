@@ -20,6 +20,7 @@ mod playbook;
 mod postgres;
 mod reload;
 mod remote;
+mod retention;
 mod serve;
 mod sim;
 mod store;

@@ -2,7 +2,7 @@
 
 mod approvals;
 mod browser;
-mod chromium;
+pub mod chromium;
 pub mod desk;
 mod doors;
 mod links;

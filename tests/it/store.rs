@@ -4,7 +4,7 @@ mod caches;
 mod contract;
 mod evidence;
 mod faults;
-mod helper;
+pub mod helper;
 mod model;
 mod neighbours;
 mod tamper;

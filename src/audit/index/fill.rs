@@ -6,7 +6,7 @@ use crate::kernel::domain::{Digest, Record, Resolved, RunId, Stamped, Stream};
 use crate::store::SqliteStore;
 use serde_json::{Value, json};
 use sqlx::Row as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Records of one transaction.
@@ -34,6 +34,21 @@ impl Filler {
         ended?;
         self.at = last;
         Ok(true)
+    }
+
+    /// All of it goes, in one transaction.
+    pub(super) async fn begin_anew(&mut self) -> Result<(), IndexError> {
+        let empty = "BEGIN IMMEDIATE; DELETE FROM entry; DELETE FROM term; \
+                     INSERT INTO words (words) VALUES ('delete-all'); \
+                     UPDATE reached SET first = 0, position = 0, hash = zeroblob(32); COMMIT";
+        let emptied = sqlx::raw_sql(empty).execute(&mut self.conn).await;
+        if emptied.is_err() {
+            // Where nothing was begun this is an error without meaning.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
+        }
+        emptied?;
+        (self.at, self.terms, self.runs) = (0, HashMap::new(), HashMap::new());
+        Ok(())
     }
 
     async fn write(
@@ -73,9 +88,13 @@ impl Filler {
         let count = "UPDATE term SET uses = uses + (more.value ->> 1) FROM json_each(?1) AS more \
                      WHERE term.id = more.value ->> 0";
         sqlx::query(count).bind(rows(counts)).execute(&mut self.conn).await?;
-        sqlx::query("UPDATE reached SET position = ?1, hash = ?2")
+        let first = records.first().map_or(last, |(stamped, _)| stamped.position);
+        let reached =
+            "UPDATE reached SET position = ?1, hash = ?2, first = CASE WHEN first = 0 THEN ?3 ELSE first END";
+        sqlx::query(reached)
             .bind(last.cast_signed())
             .bind(hash.0.to_vec())
+            .bind(first.cast_signed())
             .execute(&mut self.conn)
             .await?;
         Ok(())

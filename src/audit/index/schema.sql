@@ -1,6 +1,7 @@
 -- The index of the journal. Everything here is made from its records and can be made again.
-CREATE TABLE reached (position INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
-INSERT INTO reached VALUES (0, zeroblob(32));
+-- The first record that is in it, and the last with its hash.
+CREATE TABLE reached (first INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+INSERT INTO reached VALUES (0, 0, zeroblob(32));
 
 -- Every value of every named column once, with how many records have it: what the search plans by.
 CREATE TABLE term (

@@ -8,6 +8,7 @@ use crate::kernel::domain::{Position, Time};
 use crate::kernel::journal::Backend as _;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a question waits for the index.
@@ -83,8 +84,26 @@ impl Index {
         max: u32,
         now: Time,
     ) -> Result<Found, IndexError> {
-        let head = self.head().await?;
-        self.catch_up(head, PATIENCE).await?;
+        loop {
+            let made = self.made.load(Ordering::SeqCst);
+            let head = self.head().await?;
+            self.catch_up(head, PATIENCE).await?;
+            let found = self.look(filter, page, max, now, head).await?;
+            // Made anew meanwhile, it may have had nothing to find.
+            if made == self.made.load(Ordering::SeqCst) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        filter: &Filter,
+        page: Page,
+        max: u32,
+        now: Time,
+        head: Position,
+    ) -> Result<Found, IndexError> {
         let none = Found { positions: vec![], more: false, head };
         let (first, last) = self.range(filter, page, head, now).await?;
         if first > last {
@@ -113,6 +132,8 @@ impl Index {
         now: Time,
     ) -> Result<(Position, Position), IndexError> {
         let (mut first, mut last) = filter.seq.unwrap_or((1, head));
+        // Records that are on their way out are found no more.
+        first = first.max(self.store.first_position().await?);
         last = last.min(head);
         match page {
             Page::Before(before) => last = last.min(before.saturating_sub(1)),

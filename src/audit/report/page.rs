@@ -4,10 +4,31 @@ use super::Report;
 use super::tables::{head, sections};
 use std::fmt::Write as _;
 
-const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;\
-color:#1b1b1b;background:#fff}table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;\
-vertical-align:top;border-bottom:1px solid #ccc;padding:.25rem .5rem;overflow-wrap:anywhere}\
-@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}th,td{border-color:#444}}";
+/// Wide tables on a screen and on paper; on a narrow screen each row is a card, its cells below each other, each with the name
+/// of its column. Words are broken only where one alone is too long.
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:15px/1.45 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;\
+background:#fff}\
+h1{font-size:1.6rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:1.75rem 0 .25rem}\
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}\
+th,td{text-align:left;vertical-align:top;border-bottom:1px solid #ccc;padding:.25rem .6rem .25rem 0;\
+overflow-wrap:break-word}\
+th{font-weight:600;white-space:nowrap}tbody th{width:7rem}\
+.long{overflow-wrap:anywhere;min-width:9rem}\
+@media(prefers-color-scheme:dark){body{color:#eee;background:#181818}th,td{border-color:#444}}\
+@media screen and (max-width:52rem){\
+table,tbody,tr,td,tbody th{display:block}thead{display:none}tbody th{width:auto;border:0;padding-bottom:0}\
+tr{border-bottom:1px solid #8888;padding:.4rem 0}\
+td,td.long{border:0;min-width:0;padding:.1rem 0;overflow-wrap:anywhere}\
+td[data-of]{display:grid;grid-template-columns:6.5rem 1fr;gap:.5rem}\
+td[data-of]:before{content:attr(data-of);font-weight:600}\
+td:empty{display:none}}\
+@media print{:root{color-scheme:light}body{margin:0;max-width:none;font-size:9pt;color:#000;background:#fff}\
+th,td{border-color:#999;padding-right:.4rem}.long{min-width:5rem}tr{break-inside:avoid}h2{break-after:avoid}}";
+
+/// Longer ones may be broken anywhere.
+const LONGEST_WORD: usize = 20;
 
 pub fn html(report: &Report) -> String {
     let title = escape(&format!("Run {} of {}", report.run, report.service));
@@ -33,13 +54,19 @@ pub fn html(report: &Report) -> String {
         });
         out.push_str("</tr></thead>\n<tbody>\n");
         for cells in &section.rows {
-            let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            let _ = writeln!(out, "<tr>{cells}</tr>");
+            let cells = section.columns.iter().zip(cells).map(|(column, text)| cell(column, text));
+            let _ = writeln!(out, "<tr>{}</tr>", cells.collect::<String>());
         }
         out.push_str("</tbody>\n</table>\n");
     }
     out.push_str("</body>\n</html>\n");
     out
+}
+
+fn cell(column: &str, text: &str) -> String {
+    let is_long = text.split_whitespace().any(|word| word.chars().count() > LONGEST_WORD);
+    let class = if is_long { " class=\"long\"" } else { "" };
+    format!("<td data-of=\"{}\"{class}>{}</td>", escape(column), escape(text))
 }
 
 fn escape(text: &str) -> String {

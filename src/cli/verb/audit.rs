@@ -186,6 +186,9 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
             }
         }
     }
+    if let Some(first) = page.begins {
+        talk.say(&format!("records before position {first} were sealed away"));
+    }
     if args.follow {
         let last = page.records.last().map(|r| r.position).or(args.from).unwrap_or(0);
         let last = page.follow.unwrap_or(last);

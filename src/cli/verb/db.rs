@@ -1,6 +1,9 @@
-//! `pointsman db`: a consistent copy, and SQLite's own look at its pages. Beside a running server or without one.
+//! `pointsman db`: a consistent copy, SQLite's own look at its pages, and records that go by age. Beside a running server or
+//! without one.
 
+use super::retain::{self, RetainArgs};
 use crate::cli::local::in_parts;
+use crate::cli::options::Global;
 use crate::cli::{Exit, Talk};
 use crate::store;
 use clap::{Args, Subcommand};
@@ -29,9 +32,11 @@ pub enum DbVerb {
         #[arg(long, value_name = "DIR", default_value = ".")]
         data: PathBuf,
     },
+    /// Let records go that are older than an age and count no more; the rest verifies as before
+    Retain(RetainArgs),
 }
 
-pub async fn run(args: &DbArgs, talk: &mut Talk) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &DbArgs, global: &Global, talk: &mut Talk) -> anyhow::Result<ExitCode> {
     match &args.verb {
         DbVerb::Backup { data, to } => {
             let position = store::backup(data, to).await.map_err(|e| in_parts(e.into()))?;
@@ -42,6 +47,7 @@ pub async fn run(args: &DbArgs, talk: &mut Talk) -> anyhow::Result<ExitCode> {
             }
             Ok(Exit::Done.into())
         }
+        DbVerb::Retain(args) => Ok(retain::run(args, global, talk).await?.into()),
         DbVerb::Check { data } => {
             let check = store::check_database(data).await.map_err(|e| in_parts(e.into()))?;
             let error = check.error(data);

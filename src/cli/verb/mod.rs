@@ -22,6 +22,7 @@ pub mod plan;
 pub mod reject;
 pub mod report;
 pub mod resume;
+mod retain;
 pub mod retry;
 pub mod run;
 pub mod schema;
@@ -66,7 +67,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Match(args) => match_alert::run(args, global, talk).await?,
         Command::Test(args) => test::run(args, talk)?,
         Command::Resume(args) => return resume::run(args, talk).await,
-        Command::Db(args) => return db::run(args, talk).await,
+        Command::Db(args) => return db::run(args, global, talk).await,
         Command::Report(args) => report::run(args, &client(global, talk)?, talk).await?,
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,

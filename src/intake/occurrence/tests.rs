@@ -371,3 +371,19 @@ proptest! {
         prop_assert_eq!(together.history(), apart.history());
     }
 }
+
+#[test]
+fn what_may_belong_to_records_that_are_sealed_away_is_named_and_gets_a_number_of_its_own() {
+    let mut story = Story::default();
+    let am = Name::from("am");
+    story.state.sealed_away(&am, Time(100));
+    let named = |state: &Occurrences, alert: Alert| !state.perhaps_gone(&am, &[alert]).is_empty();
+    assert!(named(&story.state, firing(100)) && !named(&story.state, firing(101)));
+    assert!(!story.state.perhaps_forgotten(&am, &[firing(7)]).is_empty(), "what is left is read first");
+    assert!(story.state.perhaps_gone(&Name::from("other"), &[firing(7)]).is_empty());
+    // An earlier number may have been given: this one is greater than any that was.
+    story.tell(200, &[firing(150)]);
+    let known = story.state.newest(&am, "f").unwrap();
+    assert_eq!((known.id.as_str(), known.number), ("am/f/2", 2));
+    assert!(!named(&story.state, firing(7)), "what is known is judged as ever");
+}

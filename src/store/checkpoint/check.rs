@@ -161,7 +161,9 @@ async fn one(
         Some(found) if found != checkpoint.hash => {
             Ok(Some(Finding::Rewritten { line, position, signed: checkpoint.hash, found }))
         }
-        Some(_) if checkpoint.previous != previous => {
+        // One that stands alone, as a notice or a bundle has it, says nothing of the lines around it; a line that was left
+        // out shows at the next one that follows it.
+        Some(_) if checkpoint.previous.is_some_and(|follows| previous != Some(follows)) => {
             Ok(Some(Finding::Line { line, says: "the line that it follows is not the one before it".into() }))
         }
         Some(_) => {

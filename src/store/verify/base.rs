@@ -55,7 +55,8 @@ impl Base {
             .await
             .map_err(unreadable)?;
         let Some(first) = first.filter(|first| *first > 1) else { return Ok(Ok(Base::default())) };
-        let Some(seal) = seal::newest(conn).await.map_err(unreadable)? else {
+        let seal = seal::begun(conn, first.cast_unsigned()).await.map_err(unreadable)?;
+        let Some(seal) = seal else {
             return Ok(Ok(Base::default()));
         };
         let Some(sealed) = seal.holds() else {

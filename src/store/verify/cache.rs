@@ -38,7 +38,9 @@ async fn all(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreEr
     while let Some(next) = next_stream(conn, &name).await? {
         name = next;
         let shown = String::from_utf8_lossy(&name).into_owned();
-        let wanted = wanted(conn, &shown, &mut held).await?;
+        // Its records are on their way out, and what was made of them went with the first of them.
+        let leaving = base.leaving > 0 && last_of(conn, &name).await? < base.before.cast_signed();
+        let wanted = if leaving { Wanted::None } else { wanted(conn, &shown, &mut held).await? };
         caches.summary(shown, row_of(conn, &name).await?, wanted);
     }
     let locks = "SELECT CAST(key AS BLOB), CAST(run AS BLOB) FROM lock";
@@ -77,6 +79,17 @@ async fn row_of(conn: &mut SqliteConnection, stream: &[u8]) -> Result<Option<(St
     let row = row.map_err(|e| StoreError::unreadable(&e))?;
     let read = |row: SqliteRow| Ok((text(&row, 0)?, row.try_get(1)?));
     row.map(read).transpose().map_err(|e: sqlx::Error| StoreError::unreadable(&e))
+}
+
+/// Position of the last record of a stream; far behind the end where there is none.
+async fn last_of(conn: &mut SqliteConnection, stream: &[u8]) -> Result<i64, StoreError> {
+    let sql = "SELECT position FROM record WHERE stream = CAST(?1 AS TEXT) ORDER BY seq DESC LIMIT 1";
+    let last: Option<i64> = sqlx::query_scalar(sql)
+        .bind(stream.to_vec())
+        .fetch_optional(conn)
+        .await
+        .map_err(|e| StoreError::unreadable(&e))?;
+    Ok(last.unwrap_or(i64::MAX))
 }
 
 type Reads = fn(&SqliteRow, usize) -> Result<String, sqlx::Error>;

@@ -1,6 +1,6 @@
 //! A check of a long journal that goes on where it was interrupted: `audit verify --resume FILE`.
 
-use super::{Progress, VerifyReport, check, hash_at};
+use super::{Base, Progress, VerifyReport, check, hash_at};
 use crate::kernel::domain::{Digest, Position};
 use crate::store::open::existing;
 use crate::store::{StoreError, code};
@@ -36,7 +36,10 @@ pub async fn verify_resuming(
         Err(e) => return Err(failed(&e)),
     };
     let mut conn = existing(dir).await?;
+    // A base in doubt is found by the check itself.
+    let base = Base::load(&mut conn).await?.unwrap_or_default();
     let fits = match &state {
+        Some(state) if state.position + 1 == base.before => base.hash == state.hash,
         Some(state) => hash_at(&mut conn, state.position).await? == Some(state.hash),
         None => false,
     };
@@ -61,6 +64,11 @@ pub async fn verify_resuming(
         (Some(_), true) => {
             report.notes.push(format!("positions 1 to {before} were checked before, says {}", file.display()))
         }
+        (Some(state), false) if state.position < base.before => report.notes.push(format!(
+            "{} goes up to position {}, and that record was sealed away since: everything that is left was checked",
+            file.display(),
+            state.position
+        )),
         (Some(state), false) => report.notes.push(format!(
             "the record at position {} is not the one of {}: everything was checked from the beginning",
             state.position,

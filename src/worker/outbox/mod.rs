@@ -5,6 +5,7 @@
 mod lanes;
 mod load;
 mod personal;
+mod signed;
 mod test;
 
 pub use test::TestError;
@@ -115,6 +116,7 @@ pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: Canc
             read_to: kept,
             kept,
             told,
+            signed: signed::Due::default(),
         };
         tasks.spawn(outbox.work(stop.clone()));
     }
@@ -137,6 +139,8 @@ struct Outbox {
     /// The position that the store was given last.
     kept: Position,
     told: Told,
+    /// Of checkpoints, where this channel gets them.
+    signed: signed::Due,
 }
 
 impl Outbox {
@@ -158,7 +162,13 @@ impl Outbox {
                     continue;
                 }
                 Next::At(at) => at,
-                Next::Nothing => now + Span::secs(1),
+                Next::Nothing => {
+                    tokio::select! {
+                        () = self.checkpoint() => {}
+                        () = stop.cancelled() => {}
+                    }
+                    now + Span::secs(1)
+                }
             };
             tokio::select! {
                 () = stop.cancelled() => {}

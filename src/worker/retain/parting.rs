@@ -2,7 +2,7 @@
 
 use super::{Cut, RetainError};
 use crate::kernel::domain::{
-    Actor, Digest, Epoch, Name, Position, Record, RunId, Sealed, Stamped, Stream, Time,
+    Actor, Digest, Epoch, Name, Position, Record, RunId, Sealed, Seq, Stamped, Stream, Time,
 };
 use std::collections::BTreeMap;
 
@@ -13,6 +13,15 @@ pub struct Parting {
     sealed: Sealed,
     /// Whose run it is, for those that are not finished yet.
     services: BTreeMap<RunId, Name>,
+    /// The last that was said of each playbook: which form is in force. Where that goes, it is said again.
+    loaded: BTreeMap<Name, (Seq, Record)>,
+}
+
+/// What the cut is decided with.
+pub struct Parted {
+    pub sealed: Sealed,
+    /// By playbook: its last record that goes, with its sequence.
+    pub loaded: BTreeMap<Name, (Seq, Record)>,
 }
 
 impl Parting {
@@ -23,7 +32,8 @@ impl Parting {
         }
         let sealed = Sealed { before: cut.before, by, ..Sealed::default() };
         let (before, head) = (cut.before, cut.first - 1);
-        let mut parting = Parting { before, head, sealed, services: BTreeMap::new() };
+        let (services, loaded) = (BTreeMap::new(), BTreeMap::new());
+        let mut parting = Parting { before, head, sealed, services, loaded };
         if let Some(earlier) = &cut.earlier {
             parting.inherit(earlier);
         }
@@ -60,6 +70,9 @@ impl Parting {
             (Stream::Run(id), Record::Finished { .. }) => drop(self.services.remove(id)),
             (Stream::Service(service), Record::Claimed { epoch, .. }) => self.epoch(service, *epoch),
             (Stream::Alerts(source), Record::OccurrenceClosed { ended, .. }) => self.end(source, *ended),
+            (Stream::Playbook(name), record @ Record::Loaded { .. }) => {
+                self.loaded.insert(name.clone(), (stamped.seq, record.clone()));
+            }
             _ => {}
         }
         Ok(())
@@ -90,10 +103,10 @@ impl Parting {
         *known = epoch.max(*known);
     }
 
-    /// The record that decides the cut, once every record that goes was seen.
-    pub fn record(self) -> Result<Record, RetainError> {
+    /// What the record that decides the cut says, once every record that goes was seen.
+    pub fn parted(self) -> Result<Parted, RetainError> {
         match self.head + 1 == self.before {
-            true => Ok(Record::Sealed(Box::new(self.sealed))),
+            true => Ok(Parted { sealed: self.sealed, loaded: self.loaded }),
             false => Err(RetainError::Gap { after: self.head, found: self.before }),
         }
     }

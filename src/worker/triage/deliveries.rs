@@ -1,11 +1,14 @@
 //! Deliveries become occurrences: read from the cursor, decided one by one, in one batch with the cursor.
 
-use super::{CURSOR, PAGE, Triage};
+use super::{CURSOR, PAGE, Triage, view};
 use crate::intake::Format;
 use crate::intake::occurrence::Arrival;
-use crate::kernel::domain::{Delivered, Name, OccurrenceId, Position, Record, RunId, Stream, Time};
+use crate::kernel::domain::{
+    Delivered, Name, OccurrenceId, PlaybookVerdict, Position, Record, RunId, Stream, Time,
+};
 use crate::kernel::engine::alerts_cached;
 use crate::kernel::journal::{Batch, Row};
+use crate::playbook;
 use crate::worker::occurrence::{Open, State, verdict};
 use std::collections::BTreeSet;
 
@@ -51,6 +54,48 @@ impl Triage {
         Ok(())
     }
 
+    /// An alert that may be a late copy of one whose records are sealed away starts nothing by itself: a person decides.
+    fn held_back(
+        &self,
+        source: &Name,
+        record: &Record,
+        gone: &BTreeSet<String>,
+        ended: Option<Time>,
+    ) -> Option<Record> {
+        let Record::OccurrenceOpened {
+            occurrence,
+            kind,
+            fingerprint,
+            labels,
+            annotations,
+            delivery,
+            started,
+        } = record
+        else {
+            return None;
+        };
+        let ended = ended.filter(|_| gone.contains(fingerprint))?;
+        let alert = view(source, *kind, labels, annotations);
+        let says = format!(
+            "it began at {started}, and records of {source} up to {ended} are sealed away: nobody can tell whether it was \
+             dealt with then"
+        );
+        let playbooks = self.app.playbooks();
+        let verdicts = playbooks.active().map(|(loaded, p)| match playbook::match_alert(p, &alert) {
+            Ok(_) => verdict(&loaded.name, true, "PM5419", says.clone()),
+            Err(why) => PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why },
+        });
+        let why: Vec<PlaybookVerdict> = verdicts.collect();
+        // What no playbook waits for is told in the ordinary way.
+        why.iter().any(|verdict| verdict.matched).then(|| Record::NotStarted {
+            occurrence: occurrence.clone(),
+            delivery: *delivery,
+            labels: labels.clone(),
+            why,
+            plan: None,
+        })
+    }
+
     /// One delivery: occurrences open and close, in one batch with the cursor.
     pub(super) async fn take(
         &mut self,
@@ -73,6 +118,12 @@ impl Triage {
         let arrival = Arrival { source: &source, kind, delivery: position, at };
         let forgotten = self.occurrences.perhaps_forgotten(&source, &delivery.alerts);
         self.recall(&source, &forgotten).await?;
+        // After reading: what was there to be read went only once this was said.
+        let ended = self.app.sealed_end(&source);
+        if let Some(ended) = ended {
+            self.occurrences.sealed_away(&source, ended);
+        }
+        let gone = self.occurrences.perhaps_gone(&source, &delivery.alerts);
         let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
         if records.is_empty() {
             return Ok(());
@@ -87,6 +138,13 @@ impl Triage {
         for (occurrence, _) in &closed {
             records.extend(self.open.get(occurrence).and_then(|o| told_off(o, at)));
         }
+        let open = |record: &&Record| match record {
+            Record::OccurrenceOpened { occurrence, .. } => !closed.iter().any(|(id, _)| id == occurrence),
+            _ => false,
+        };
+        let opened = records.iter().filter(open);
+        let held: Vec<Record> = opened.filter_map(|r| self.held_back(&source, r, &gone, ended)).collect();
+        records.extend(held);
         let seq = self.seq(&source).await?;
         let summary = records.last().and_then(alerts_cached).unwrap_or_default();
         let batch = Batch::new(self.app.world.now())

@@ -331,3 +331,22 @@ async fn a_damaged_page_of_an_index_is_found() {
     let error = check.error(dir.path()).unwrap();
     assert_eq!(error.code, code::DAMAGED, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_is_noted_by_many_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).await.unwrap().store;
+    let mut noting = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        store.append(one(n, run("A"), None, "{}")).await.unwrap();
+        let store = store.clone();
+        noting.spawn(async move { store.write_head().await });
+    }
+    while let Some(noted) = noting.join_next().await {
+        noted.unwrap().unwrap();
+    }
+    let note: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("head")).unwrap()).unwrap();
+    assert_eq!(note["position"], 200, "never an older one over a newer one");
+    store.close().await;
+}
