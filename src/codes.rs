@@ -224,6 +224,8 @@ pages! {
     "PM5105" "A finished step is no longer as this run left it"
     "PM5106" "The alerts were resolved in the middle"
     "PM5107" "The run's time is over"
+    "PM5108" "What a person accepted holds no longer"
+    "PM5109" "This program failed at a run again and again"
     "PM5201" "It could not be established whether the call took effect"
     "PM5202" "Applied, but not seen in effect"
     "PM5203" "The call was rejected"

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// Files beyond this are not read.
 const MAX_FILES: usize = 1_000;
+/// Problems of one file that the log tells.
+const TOLD: usize = 5;
 
 #[derive(Clone)]
 pub struct Loaded {
@@ -56,15 +58,18 @@ impl Loaded {
         let (name, digest) = (&self.name, self.digest.short());
         match (&self.playbook, &self.refused) {
             (Some(_), Some(_)) => {
-                tracing::error!(file = %self.file.display(), active = %digest, problems = ?self.problems,
+                tracing::error!(file = %self.file.display(), active = %digest, problems = self.problems.len(),
                     "the file is refused; the last good form of the playbook stays active")
             }
             (Some(p), None) => {
                 tracing::info!(playbook = %name, mode = ?p.mode, %digest, "playbook is active")
             }
             (None, _) => {
-                tracing::error!(file = %self.file.display(), problems = ?self.problems, "playbook is NOT active")
+                tracing::error!(file = %self.file.display(), problems = self.problems.len(), "playbook is NOT active")
             }
+        }
+        for line in first_lines(&self.problems, &self.file) {
+            tracing::error!(playbook = %name, "{line}");
         }
         for warning in &self.warnings {
             tracing::warn!(playbook = %name, "{warning}");
@@ -233,6 +238,15 @@ impl Playbooks {
         let (playbook, problems) = (loaded.name.clone(), loaded.problems.clone());
         Record::Loaded { playbook, digest, active, problems, stays }
     }
+}
+
+/// A line of the log for each of the first problems, and where all of them are told.
+fn first_lines(problems: &[String], file: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = problems.iter().take(TOLD).cloned().collect();
+    if problems.len() > TOLD {
+        lines.push(format!("{} more: pointsman check {}", problems.len() - TOLD, file.display()));
+    }
+    lines
 }
 
 /// The name that a file gives itself, also where the rest of it cannot be understood.

@@ -1,6 +1,7 @@
 //! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
 
 use super::ahead::freeze_if_ahead;
+use super::still::{PANICS, stand_still};
 use super::{App, CommandError};
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
 use crate::kernel::drive::{DriveError, Driver, Pass};
@@ -62,6 +63,8 @@ struct Supervised {
     again: BTreeSet<RunId>,
     due: BTreeMap<RunId, Time>,
     failures: BTreeMap<RunId, u32>,
+    /// Passes in a row that panicked.
+    panics: BTreeMap<RunId, u32>,
 }
 
 impl Supervised {
@@ -82,7 +85,10 @@ impl Supervised {
             if self.busy.values().any(|other| *other == run) {
                 self.again.insert(run);
             } else {
-                let started = self.passes.spawn(pass(app.clone(), run.clone()));
+                let started = match self.panics.get(&run) {
+                    Some(count) if *count >= PANICS => self.passes.spawn(stand_still(app.clone(), run.clone())),
+                    _ => self.passes.spawn(pass(app.clone(), run.clone())),
+                };
                 self.busy.insert(started.id(), run);
             }
         }
@@ -102,8 +108,22 @@ impl Supervised {
             Some(result) => self.settle(now, run, result),
             // The panic itself is in the log. What was on its way is in doubt, and the next pass looks first.
             None => {
-                self.failed(now, run, "its pass panicked");
+                self.panicked(now, run);
                 None
+            }
+        }
+    }
+
+    /// Tried again, then stopped in its records, and where not even that can be done, left alone until it is woken.
+    fn panicked(&mut self, now: Time, run: RunId) {
+        let count = self.panics.entry(run.clone()).or_insert(0);
+        *count += 1;
+        match *count <= PANICS {
+            true => self.failed(now, run, "its pass panicked"),
+            false => {
+                tracing::error!(%run, "the run cannot even be stopped in its records: NOTHING LOOKS AFTER IT until a person says \
+                    something to it or this server starts again");
+                self.due.remove(&run);
             }
         }
     }
@@ -114,6 +134,9 @@ impl Supervised {
         run: RunId,
         result: Result<Pass, DriveError>,
     ) -> Option<(RunId, Outcome)> {
+        if result.is_ok() {
+            self.panics.remove(&run);
+        }
         match result {
             Ok(Pass::Waiting { wake, says }) => {
                 self.failures.remove(&run);

@@ -233,12 +233,8 @@ impl Run {
             self.on_observed_back(id, plan, at);
             return Ok(());
         }
-        if state.recheck {
-            state.recheck = false;
-            if !matches!(plan, StepPlan::Nothing { .. }) {
-                let reason = crate::domain::Reason::new("PM5105", "it is no longer as this run left it");
-                state.phase = ItemPhase::Parked { why: vec![reason], doubt: false };
-            }
+        if matches!(state.phase, ItemPhase::Done { .. }) {
+            self.on_looked_again(id, plan, stepped, at);
             return Ok(());
         }
         state.start(at);
@@ -364,6 +360,10 @@ impl Run {
             true => ItemPhase::GaveUp { why },
             false => ItemPhase::Parked { why, doubt },
         };
+        if let Some(rule) = self.item(id).accept_unfenced.clone() {
+            // What was accepted before this stop is not accepted after it.
+            self.overrides.remove(&rule.target);
+        }
         Ok(())
     }
 
@@ -417,11 +417,11 @@ impl Run {
     pub(super) fn skip_overridden(&mut self, at: Time) {
         for id in self.ids() {
             let Some(rule) = self.item(id).accept_unfenced.clone() else { continue };
-            let Some(by) = self.overrides.get(&rule.target).cloned() else { continue };
+            let Some(accepted) = self.overrides.get(&rule.target).cloned() else { continue };
             let state = &mut self.items[usize::from(id)];
             if matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
                 state.ended = Some(at);
-                let why = format!("{by} accepted that {} is not fenced", rule.target);
+                let why = format!("{} accepted that {} is not fenced", accepted.by, rule.target);
                 state.phase = ItemPhase::Skipped { why };
             }
         }
@@ -451,7 +451,7 @@ impl ItemState {
     }
 
     /// Goes on to the rung after `from`.
-    fn step_up(&mut self, from: u8) {
+    pub(super) fn step_up(&mut self, from: u8) {
         self.rung = from + 1;
         self.attempts = 0;
         self.rejected = None;

@@ -6,6 +6,7 @@ mod approvals;
 mod faults;
 mod freeze;
 mod gates;
+mod proofs;
 mod rules;
 mod scene;
 mod two_drivers;
@@ -51,7 +52,7 @@ pub(super) struct Plot {
     /// Once a word was heard, the source says resolved, or says so and the probes say up.
     pub resolved: bool,
     pub well: bool,
-    /// As soon as the first register is set, somebody sets the second one by hand.
+    /// As soon as the first register is set, somebody turns the second one by hand.
     pub meddle: Option<(Name, Name)>,
     /// Setting this register takes so long.
     pub slow: Option<(Name, Span)>,
@@ -228,7 +229,8 @@ impl Action for Set {
                     registers.order.push(target.clone());
                 }
                 if let Some((_, other)) = self.plot.meddle.as_ref().filter(|(first, _)| first == target) {
-                    registers.now.insert(other.clone(), 1);
+                    let value = registers.now.get(other).copied().unwrap_or(0);
+                    registers.now.insert(other.clone(), 1 - value);
                 }
                 let is = |name: &str| registers.now.get(&Name::from(name)).copied().unwrap_or(0);
                 registers.two_writers |= is("promote") == 1 && is("fence") == 0;
