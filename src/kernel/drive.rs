@@ -7,6 +7,7 @@ mod ledger;
 #[cfg(any(test, feature = "planted"))]
 mod mistake;
 mod open;
+mod still;
 
 #[cfg(any(test, feature = "planted"))]
 pub use mistake::Mistake;
@@ -126,6 +127,11 @@ impl<'a> Driver<'a> {
 
     /// Drives the run until it waits, ends, or the store refuses.
     pub async fn drive(&'a self, id: &RunId) -> Result<Pass, DriveError> {
+        self.take(id).await?.go().await
+    }
+
+    /// The run, with the pen in this driver's hand.
+    async fn take(&'a self, id: &RunId) -> Result<Passing<'a>, DriveError> {
         let stored = Run::fold(&self.journal.read(&Stream::Run(id.clone()), 1).await?)?;
         let mut pass = Passing {
             driver: self,
@@ -143,7 +149,7 @@ impl<'a> Driver<'a> {
         if pass.run.finished.is_none() && (pass.run.owner != self.owner || pass.run.in_flight()) {
             pass.take_over().await?;
         }
-        pass.go().await
+        Ok(pass)
     }
 }
 

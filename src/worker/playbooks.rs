@@ -375,3 +375,18 @@ fn refuse_twins(all: &mut [Loaded]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_the_first_problems_one_by_one_and_where_the_rest_is() {
+        let problems: Vec<String> = (1..=7).map(|n| format!("PM12{n:02}: no")).collect();
+        let file = Path::new("playbooks/shop.yaml");
+        assert_eq!(first_lines(&problems[..5], file), problems[..5]);
+        let lines = first_lines(&problems, file);
+        assert_eq!((lines.len(), lines[5].as_str()), (6, "2 more: pointsman check playbooks/shop.yaml"));
+        assert!(first_lines(&[], file).is_empty());
+    }
+}

@@ -81,17 +81,23 @@ impl Supervised {
     }
 
     fn start(&mut self, app: &Arc<App>, now: Time) {
-        for (run, _) in self.due.extract_if(.., |_, at| *at <= now) {
+        let due: Vec<RunId> = self.due.extract_if(.., |_, at| *at <= now).map(|(run, _)| run).collect();
+        for run in due {
             if self.busy.values().any(|other| *other == run) {
                 self.again.insert(run);
             } else {
-                let started = match self.panics.get(&run) {
-                    Some(count) if *count >= PANICS => self.passes.spawn(stand_still(app.clone(), run.clone())),
-                    _ => self.passes.spawn(pass(app.clone(), run.clone())),
+                let started = match self.is_broken(&run) {
+                    true => self.passes.spawn(stand_still(app.clone(), run.clone())),
+                    false => self.passes.spawn(pass(app.clone(), run.clone())),
                 };
                 self.busy.insert(started.id(), run);
             }
         }
+    }
+
+    /// The next pass would panic as well.
+    fn is_broken(&self, run: &RunId) -> bool {
+        self.panics.get(run).is_some_and(|count| *count >= PANICS)
     }
 
     /// Takes note of a pass that ended, and tells of a run that did.
@@ -240,6 +246,38 @@ mod tests {
             assert!(runs.ended(now, joined).is_none());
             assert!(runs.busy.is_empty(), "{:?}", runs.busy);
             assert_eq!(runs.due[&run], now + wait);
+        }
+    }
+
+    #[test]
+    fn panics_in_a_row_are_counted_and_a_pass_that_goes_well_forgets_them() {
+        let run = RunId::new("R1");
+        let (mut runs, now) = (Supervised::default(), Time(1_000));
+        let waits = || Ok(Pass::Waiting { wake: None, says: String::new() });
+        for _ in 1..PANICS {
+            runs.panicked(now, run.clone());
+        }
+        assert!(!runs.is_broken(&run));
+        runs.settle(now, run.clone(), waits());
+        assert_eq!(runs.panics.get(&run), None);
+        for _ in 0..PANICS {
+            runs.panicked(now, run.clone());
+        }
+        assert!(runs.is_broken(&run) && runs.due.contains_key(&run), "the next pass stops it");
+        // Not even that could be done: it is left alone, and looked after again when it is woken.
+        runs.panicked(now, run.clone());
+        assert!(runs.is_broken(&run) && !runs.due.contains_key(&run));
+        runs.settle(now, run.clone(), waits());
+        assert!(!runs.is_broken(&run));
+    }
+
+    #[test]
+    fn a_store_that_fails_stops_no_run() {
+        let run = RunId::new("R1");
+        let (mut runs, now) = (Supervised::default(), Time(1_000));
+        for _ in 0..2 * PANICS {
+            runs.settle(now, run.clone(), Err(AppendError::Full("full".into()).into()));
+            assert!(!runs.is_broken(&run) && runs.due.contains_key(&run));
         }
     }
 }

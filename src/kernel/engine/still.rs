@@ -1,5 +1,5 @@
 //! A run whose pass breaks off each time: stopped where it is, in words, so that nobody tries for ever what cannot go on.
-//! Asked by the worker's `still`, which counts.
+//! Asked by `drive`.
 
 use super::{ItemPhase, Run};
 use crate::domain::{ItemId, ItemRole, Outcome, Reason, Record};

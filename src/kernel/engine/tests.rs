@@ -9,6 +9,7 @@ mod gates;
 mod proofs;
 mod rules;
 mod scene;
+mod still;
 mod two_drivers;
 
 use crate::domain::*;
@@ -45,6 +46,12 @@ pub(super) enum Wrong {
     Late,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    InPlan,
+    InCall,
+}
+
 /// How the toy world differs from the plain one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plot {
@@ -56,6 +63,8 @@ pub(super) struct Plot {
     pub meddle: Option<(Name, Name)>,
     /// Setting this register takes so long.
     pub slow: Option<(Name, Span)>,
+    /// The program has a defect here: planning or setting this register panics.
+    pub broken: Option<(Name, Broken)>,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
@@ -133,6 +142,7 @@ impl Check for Set {
         })
     }
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
+        assert!(!self.is_broken(Broken::InPlan), "a defect that a test wants");
         let fenced =
             Fact::Fenced { target: self.spec.target.clone(), rung: FenceRung::Stopped, position: None };
         if self.spec.kind.as_str() == "toy.up" {
@@ -179,6 +189,9 @@ impl Check for Set {
 }
 
 impl Set {
+    fn is_broken(&self, how: Broken) -> bool {
+        self.plot.broken.as_ref() == Some(&(self.spec.target.clone(), how))
+    }
     fn wanted(&self) -> u64 {
         self.spec.with.get("to").and_then(|to| to.as_u64()).unwrap_or(1)
     }
@@ -195,6 +208,7 @@ impl Action for Set {
             if strike == Some(Strike::Reject) {
                 return CallEnd::rejected(true, "struck");
             }
+            assert!(!self.is_broken(Broken::InCall), "a defect that a test wants");
             let wanted = self.wanted();
             let wrong =
                 self.plot.wrong.as_ref().filter(|(name, to, _)| (name, *to) == (&self.spec.target, wanted));
