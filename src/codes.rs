@@ -230,6 +230,7 @@ pages! {
     "PM5202" "Applied, but not seen in effect"
     "PM5203" "The call was rejected"
     "PM5204" "It did not come about in its time"
+    "PM5205" "The call was not sent: this process stood still"
     "PM5301" "A look gave nothing"
     "PM5302" "Nothing can judge what was seen"
     "PM5401" "The playbook is not active"

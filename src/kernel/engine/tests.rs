@@ -6,6 +6,7 @@ mod approvals;
 mod faults;
 mod freeze;
 mod gates;
+mod leaps;
 mod proofs;
 mod rules;
 mod scene;
