@@ -271,7 +271,8 @@ impl<'a> Passing<'a> {
         if leapt == Span::ZERO || self.run.finished.is_some() {
             return;
         }
-        let says = format!("the clock went ahead by {leapt} at once: what this run waits for is waited for anew");
+        let says =
+            format!("the clock went ahead by {leapt} at once: what this run waits for is waited for anew");
         let jump = i64::try_from(leapt.0).unwrap_or(i64::MAX);
         self.pend_now(Record::Clock { says, jump });
     }

@@ -123,12 +123,20 @@ mod tests {
     fn a_leap_is_told_to_whoever_waited_through_it_and_to_nobody_later() {
         let second = |n: i64| Time(n * 1_000_000);
         let mut told = Told { last: second(100), ..Told::default() };
-        assert_eq!(told.tell(second(101), second(105)), second(105), "a clock that is a little ahead is followed");
+        assert_eq!(
+            told.tell(second(101), second(105)),
+            second(105),
+            "a clock that is a little ahead is followed"
+        );
         assert!(told.leaps.is_empty());
         assert_eq!(told.tell(second(102), second(700)), second(700));
         assert_eq!(told.leaps, [(second(700), Span::secs(594))], "less what it was ahead before");
         assert_eq!(told.tell(second(103), second(701)), second(701));
-        assert_eq!(told.tell(second(104), second(90)), second(701), "set back: time stands until it is caught up");
+        assert_eq!(
+            told.tell(second(104), second(90)),
+            second(701),
+            "set back: time stands until it is caught up"
+        );
         assert_eq!((told.leaps.len(), told.tell(second(710), second(90))), (1, second(710)));
         let world = SystemWorld { told: Mutex::new(told), ..SystemWorld::new() };
         assert_eq!(world.leapt_since(second(699)), Span::secs(594));

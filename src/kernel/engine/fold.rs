@@ -91,10 +91,7 @@ impl Run {
         let at = stamped.at;
         let done = match &stamped.record {
             Record::Taken { epoch, owner, gap } => self.on_taken(*epoch, owner, *gap, at),
-            Record::Clock { jump, .. } => {
-                self.time_was_lost(Span(jump.unsigned_abs()), at);
-                Ok(())
-            }
+            Record::Clock { jump, .. } => self.time_was_lost(Span(jump.unsigned_abs()), at),
             Record::Observed { item, rung, why, seen, plan, undo } => {
                 let back = usize::from(*item) < self.items.len() && self.turned(*item);
                 // A look that was on its way when the run turned speaks of the other direction.
@@ -179,13 +176,12 @@ impl Run {
                 state.polls = 0;
             }
         }
-        self.time_was_lost(gap, at);
-        Ok(())
+        self.time_was_lost(gap, at)
     }
 
     /// Between the last record and `at` nobody looked after the run, for so long as the clock says: a death, or a clock that
     /// was set ahead. How much time really went by is not known.
-    fn time_was_lost(&mut self, gap: Span, at: Time) {
+    fn time_was_lost(&mut self, gap: Span, at: Time) -> Result<(), String> {
         for state in &mut self.items {
             // Time-outs count from the look that comes next, not from before the gap.
             state.rung_began = state.rung_began.map(|_| at);
@@ -203,6 +199,7 @@ impl Run {
                 self.consent = Consent::None;
             }
         }
+        Ok(())
     }
 
     fn on_observed(

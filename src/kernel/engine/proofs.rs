@@ -57,8 +57,16 @@ impl Run {
         match self.form(id) {
             Form::Manual { text } => {
                 let digest = self.plan.as_ref().map_or(crate::domain::Digest::ZERO, |plan| plan.digest);
-                let says = format!("said more than {WORD_FOR} ago, and nothing stood on it so far; is it still so? {text}");
-                let ask = Act::Record(Box::new(Record::Asked { digest, item: Some(id), until: None, says, level: 0 }));
+                let says = format!(
+                    "said more than {WORD_FOR} ago, and nothing stood on it so far; is it still so? {text}"
+                );
+                let ask = Act::Record(Box::new(Record::Asked {
+                    digest,
+                    item: Some(id),
+                    until: None,
+                    says,
+                    level: 0,
+                }));
                 if !next.acts.contains(&ask) {
                     next.acts.push(ask);
                 }
@@ -94,8 +102,7 @@ impl Run {
     /// A finished step was looked at again: after a gap, or since another stands on what it proved.
     pub(super) fn on_looked_again(&mut self, id: ItemId, plan: &StepPlan, stepped: bool, at: Time) {
         let rung = self.state(id).rung;
-        let (proves, check) =
-            (self.rung(id, rung).proves.clone(), matches!(self.form(id), Form::Check(_)));
+        let (proves, check) = (self.rung(id, rung).proves.clone(), matches!(self.form(id), Form::Check(_)));
         let commits = self.item(id).commit_point;
         let state = &mut self.items[usize::from(id)];
         let after_gap = std::mem::take(&mut state.recheck);
@@ -117,10 +124,16 @@ impl Run {
             StepPlan::Change(change) if !change.now.is_empty() => {
                 format!("it is no longer as this run left it: now it is {}", change.now)
             }
-            StepPlan::Change(_) | StepPlan::Nothing { .. } => "it is no longer as this run left it".to_owned(),
+            StepPlan::Change(_) | StepPlan::Nothing { .. } => {
+                "it is no longer as this run left it".to_owned()
+            }
             StepPlan::Refuse(why) | StepPlan::Unknown(why) => {
                 let why: Vec<&str> = why.iter().map(|r| r.says.as_str()).collect();
-                let what = if unknown { "whether it is still as this run left it is not known" } else { "it is no longer as this run left it" };
+                let what = if unknown {
+                    "whether it is still as this run left it is not known"
+                } else {
+                    "it is no longer as this run left it"
+                };
                 format!("{what}: {}", why.join("; "))
             }
         };

@@ -3,7 +3,8 @@
 use super::rules::Ahead;
 use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
 use crate::domain::{
-    Call, Change, Fact, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time, WhyObserved,
+    Call, Change, Fact, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time,
+    WhyObserved,
 };
 
 /// Whether a gate lets an intent pass.
@@ -210,7 +211,8 @@ impl Run {
             return seen;
         }
         // It was ready itself, and waited for a guard that did not know.
-        let blind = self.ids_of(ItemRole::Guard).filter(|guard| self.committed.is_none() && self.is_blind(*guard));
+        let blind =
+            self.ids_of(ItemRole::Guard).filter(|guard| self.committed.is_none() && self.is_blind(*guard));
         let blind: Vec<Reason> = blind.flat_map(|guard| self.named_reasons(guard)).collect();
         match blind.is_empty() {
             false => blind,

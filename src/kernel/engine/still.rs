@@ -35,9 +35,8 @@ impl Run {
         if self.undoing.is_some() {
             return self.next_back();
         }
-        let idle = |id: &ItemId| {
-            self.item(*id).role != ItemRole::Guard && self.state(*id).phase == ItemPhase::Idle
-        };
+        let idle =
+            |id: &ItemId| self.item(*id).role != ItemRole::Guard && self.state(*id).phase == ItemPhase::Idle;
         self.ids().find(idle)
     }
 }

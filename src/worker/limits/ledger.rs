@@ -110,7 +110,8 @@ impl App {
                 continue;
             }
             let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
-            let intents = records.iter().filter(|r| matches!(r.record, Record::Intended { .. })).map(|r| r.at);
+            let intents =
+                records.iter().filter(|r| matches!(r.record, Record::Intended { .. })).map(|r| r.at);
             let last = intents.clone().last();
             begun.extend(intents.filter(|at| now.since(*at) < HOUR).map(|at| (at, summary.run.clone())));
             let run = Run::fold(&records).map_err(|e| ReadError(e.to_string()))?;
@@ -157,7 +158,11 @@ mod tests {
         let reserved = |at| changes.spent(&other, at).unwrap().reserved;
         assert_eq!((reserved(start + Span::mins(59)), reserved(start + Span::mins(60))), (3, 0));
         let own = |at| changes.spent(&parked, at).unwrap().own;
-        assert_eq!((own(start + Span::mins(59)), own(start + Span::mins(60))), (3, 0), "it asks for each again");
+        assert_eq!(
+            (own(start + Span::mins(59)), own(start + Span::mins(60))),
+            (3, 0),
+            "it asks for each again"
+        );
         let later = start + Span::mins(90);
         assert!(changes.begin(&parked, later, 3, FREE));
         assert_eq!((own(later), reserved(later)), (0, 0), "nor is it kept again");

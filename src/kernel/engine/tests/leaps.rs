@@ -111,7 +111,9 @@ fn a_call_that_was_not_sent_spends_neither_an_attempt_nor_the_steps_time() {
     let late = send(&mut run, 1, NOW);
     let item = &run.items[PROMOTE];
     assert_eq!((item.attempts, item.rung_began, item.changed), (0, Some(late), false));
-    assert!(matches!(&item.rejected, Some((true, says)) if says.contains("nothing was sent") || says.contains("slept")));
+    assert!(
+        matches!(&item.rejected, Some((true, says)) if says.contains("nothing was sent") || says.contains("slept"))
+    );
     let second = send(&mut run, 2, late);
     assert_eq!(run.items[PROMOTE].rung_began, Some(second));
     send(&mut run, 3, second);
@@ -143,7 +145,10 @@ fn what_was_decided_before_a_pause_is_not_sent_after_it() {
             sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
         }
         let changes = registers.lock().unwrap().changes.clone();
-        assert!(changes.len() == SET.len() && changes.values().all(|n| *n == 1), "paused at {place}: {changes:?}");
+        assert!(
+            changes.len() == SET.len() && changes.values().all(|n| *n == 1),
+            "paused at {place}: {changes:?}"
+        );
         let records = sim.block_on(journal.read(&Stream::Run(run), 1)).unwrap().unwrap();
         let ends = records.iter().filter_map(|r| match &r.record {
             Record::Ended { end, .. } => Some(end.clone()),

@@ -212,7 +212,8 @@ fn accepts(run: &mut Run, at: Time) {
 /// Everything was looked at at `now`.
 fn looked(mut run: Run, now: Time) -> Run {
     run.items[GUARD].seen = seen(holds(), now);
-    run.items[PROMOTE].seen = run.items[PROMOTE].seen.clone().map(|last| crate::engine::Seen { at: now, ..last });
+    run.items[PROMOTE].seen =
+        run.items[PROMOTE].seen.clone().map(|last| crate::engine::Seen { at: now, ..last });
     run
 }
 
@@ -268,7 +269,8 @@ fn a_fence_taken_away_by_hand_before_a_slow_promotion_is_seen() {
         let end = sim.finish(&run, &toy, Arc::new(NoSamples)).unwrap();
         let journal = Journal::new(sim.backend.clone());
         let records = sim.block_on(journal.read(&Stream::Run(run), 1)).unwrap().unwrap();
-        let fence_again = |r: &Stamped| matches!(&r.record, Record::Observed { item: 1, why: WhyObserved::Recheck, .. });
+        let fence_again =
+            |r: &Stamped| matches!(&r.record, Record::Observed { item: 1, why: WhyObserved::Recheck, .. });
         let looks = records.iter().filter(|r| fence_again(r)).count();
         let registers = registers.lock().unwrap();
         (end, registers.two_writers, registers.changes.contains_key(&Name::from("promote")), looks)

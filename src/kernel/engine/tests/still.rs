@@ -62,9 +62,14 @@ fn a_defect_behind_the_first_change_stops_the_run_and_a_retry_goes_on_once_it_is
         let Pass::Waiting { wake: Some(_), .. } = tale.stop() else { panic!("{how:?}") };
         let run = tale.folded();
         let found: Vec<ItemId> = run.parked().map(|(id, _, _)| id).collect();
-        assert!(found == parked && run.parked().all(|(_, why, doubt)| why[0].code == "PM5109" && doubt), "{how:?}: {found:?}");
+        assert!(
+            found == parked && run.parked().all(|(_, why, doubt)| why[0].code == "PM5109" && doubt),
+            "{how:?}: {found:?}"
+        );
         // The pass that follows has nothing to do, and so does not meet it.
-        assert!(matches!(tale.end(), End::Waits(says) if says.starts_with("parked: ") && says.contains("it broke off")));
+        assert!(
+            matches!(tale.end(), End::Waits(says) if says.starts_with("parked: ") && says.contains("it broke off"))
+        );
         assert!(matches!(tale.stop(), Pass::Waiting { wake: None, .. }), "it stands still already");
         tale.toy.plot.broken = None;
         for item in found {
@@ -114,7 +119,12 @@ fn what_is_stopped_is_every_call_in_doubt_or_the_step_whose_turn_it_is() {
     assert!(run.stand_still(&why()).is_empty());
     // On the way back it is what is taken back next.
     let mut run = fence_done();
-    let made = crate::engine::Made { seq: 1, rung: 0, change: Box::new(change()), open: crate::engine::back::Open::No };
+    let made = crate::engine::Made {
+        seq: 1,
+        rung: 0,
+        change: Box::new(change()),
+        open: crate::engine::back::Open::No,
+    };
     let form = run.form(1).clone();
     run.items[FENCE].back = Some(crate::engine::Back {
         made,
@@ -139,7 +149,11 @@ fn the_last_sentence_tells_what_stands_from_what_does_not() {
         run.closed = Some((person(&Role::ALL), "enough".into()));
         run.next(NOW).says
     };
-    assert!(closed(&run).ends_with("it stands changed: fence, promote; not done: left, right, dns"), "{}", closed(&run));
+    assert!(
+        closed(&run).ends_with("it stands changed: fence, promote; not done: left, right, dns"),
+        "{}",
+        closed(&run)
+    );
     run.items[FENCE].phase = ItemPhase::Parked { why: vec![], doubt: false };
     run.items[LEFT].phase = ItemPhase::Skipped { why: "nobody knew".into() };
     run.items[LEFT].changed = true;
