@@ -144,6 +144,7 @@ fn ctx() -> Ctx {
     Ctx {
         world: Arc::new(Wall),
         samples: Arc::new(Forgotten),
+        began: Wall.now(),
         deadline: Wall.now() + Span::secs(60),
         run: "BYHAND".into(),
         service: "shop".into(),

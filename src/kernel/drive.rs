@@ -7,6 +7,7 @@ mod ledger;
 #[cfg(any(test, feature = "planted"))]
 mod mistake;
 mod open;
+mod still;
 
 #[cfg(any(test, feature = "planted"))]
 pub use mistake::Mistake;
@@ -28,6 +29,10 @@ use std::sync::Arc;
 const NAP: Span = Span::secs(1);
 /// Beyond an item's own deadline, for replies on their way; then the call is in doubt.
 const GRACE: Span = Span::secs(2);
+
+/// A call that would be made later than this after its decision is not made: a process that was stopped meanwhile (a machine
+/// that slept, a store that hung) knows nothing of the world any more. It looks again first.
+const HELD_UP: Span = crate::engine::PROVEN_FOR;
 
 /// How a pass left the run.
 #[derive(Debug)]
@@ -126,6 +131,11 @@ impl<'a> Driver<'a> {
 
     /// Drives the run until it waits, ends, or the store refuses.
     pub async fn drive(&'a self, id: &RunId) -> Result<Pass, DriveError> {
+        self.take(id).await?.go().await
+    }
+
+    /// The run, with the pen in this driver's hand.
+    async fn take(&'a self, id: &RunId) -> Result<Passing<'a>, DriveError> {
         let stored = Run::fold(&self.journal.read(&Stream::Run(id.clone()), 1).await?)?;
         let mut pass = Passing {
             driver: self,
@@ -143,7 +153,7 @@ impl<'a> Driver<'a> {
         if pass.run.finished.is_none() && (pass.run.owner != self.owner || pass.run.in_flight()) {
             pass.take_over().await?;
         }
-        pass.go().await
+        Ok(pass)
     }
 }
 
@@ -151,6 +161,7 @@ impl<'a> Passing<'a> {
     async fn go(&mut self) -> Result<Pass, DriveError> {
         loop {
             self.look_at_ledger();
+            self.note_leap();
             let next = self.run.next(self.driver.world.now());
             let (wake, says) = (next.wake, next.says);
             let applies = self.carry_out(next.acts)?;
@@ -248,6 +259,25 @@ impl<'a> Passing<'a> {
 
     /// Writes a record down in this pass's copy; it is durable only after `flush`.
     fn pend(&mut self, record: Record) {
+        self.note_leap();
+        self.pend_now(record);
+    }
+
+    /// Time that was lost without passing is nobody's waiting: a record says so before any that stands behind it.
+    fn note_leap(&mut self) {
+        // The clock first: it may learn of a leap by being read.
+        self.driver.world.now();
+        let leapt = self.driver.world.leapt_since(self.run.at);
+        if leapt == Span::ZERO || self.run.finished.is_some() {
+            return;
+        }
+        let says =
+            format!("the clock went ahead by {leapt} at once: what this run waits for is waited for anew");
+        let jump = i64::try_from(leapt.0).unwrap_or(i64::MAX);
+        self.pend_now(Record::Clock { says, jump });
+    }
+
+    fn pend_now(&mut self, record: Record) {
         let stamped = Stamped {
             position: 0,
             stream: Stream::Run(self.id.clone()),
@@ -325,6 +355,7 @@ impl<'a> Passing<'a> {
         Ctx {
             world: self.driver.world.clone(),
             samples: self.driver.samples.clone(),
+            began: now,
             deadline: now + self.run.item(item).timeout,
             run: self.id.clone(),
             service: self.run.spec.service.clone(),
@@ -344,7 +375,8 @@ impl<'a> Passing<'a> {
         let records = std::mem::take(&mut self.pending);
         let finished = records.iter().any(|r| matches!(r, Record::Finished { .. }));
         let summary = self.run.summary().cached();
-        let mut batch = Batch::new(self.driver.world.now())
+        let now = self.driver.world.now();
+        let mut batch = Batch::new(now)
             .part(Stream::Run(self.id.clone()), Some(self.stored.seq), records.clone())
             .summary(summary)
             .epoch(self.run.spec.service.clone(), self.run.epoch);
@@ -361,7 +393,7 @@ impl<'a> Passing<'a> {
                 self.run = self.stored.clone();
                 debug_assert_eq!(receipt.permits.len(), calls.len());
                 for permit in receipt.permits {
-                    self.call(permit);
+                    self.call(permit, now);
                 }
                 Ok(true)
             }
@@ -374,8 +406,8 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// The only place in the whole program that calls `apply`.
-    fn call(&mut self, permit: Permit) {
+    /// The only place in the whole program that calls `apply`. `decided`: when the intent was given to the store.
+    fn call(&mut self, permit: Permit, decided: Time) {
         let call = permit.call();
         self.busy.insert(call.item);
         let ctx = self.ctx(call.item);
@@ -389,6 +421,11 @@ impl<'a> Passing<'a> {
                 }
                 Err(why) => return Done::Ended { call, end: CallEnd::rejected(false, why.join("; ")) },
             };
+            let late = driver.world.now().since(decided);
+            if late > HELD_UP {
+                let says = format!("{late} went by between the decision and the call; nothing was sent");
+                return Done::Ended { call, end: CallEnd::not_sent(says) };
+            }
             let timer = driver.world.sleep_until(ctx.deadline + GRACE);
             let end = match select(action.apply(&ctx, permit), timer).await {
                 Either::Left((end, _)) => end,

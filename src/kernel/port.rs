@@ -5,9 +5,17 @@ use crate::journal::Permit;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
+/// A clock pushed ahead by more than this, at once, has leapt.
+pub const LEAP: Span = Span::secs(5);
+
 /// Time and chance. The only clock that kernel and actions may read.
 pub trait World: Send + Sync {
     fn now(&self) -> Time;
+    /// How far the time that `now` tells was pushed ahead after `at` without passing: somebody set the clock, or the
+    /// machine slept. Leaps under [`LEAP`] are none. A clock that is never pushed has none.
+    fn leapt_since(&self, _at: Time) -> Span {
+        Span::ZERO
+    }
     fn sleep_until(&self, at: Time) -> BoxFuture<'_, ()>;
     fn random(&self) -> u64;
 }
@@ -51,7 +59,8 @@ pub trait Ledger: Send + Sync {
 pub struct Ctx {
     pub world: Arc<dyn World>,
     pub samples: Arc<dyn Samples>,
-    /// Nothing may go on after this.
+    pub began: Time,
+    /// Nothing may go on after this, leaps of the clock not counted: see `left`.
     pub deadline: Time,
     pub run: RunId,
     pub service: Name,
@@ -67,13 +76,13 @@ impl Ctx {
 
     /// Sleeps, but never past the deadline. False: the deadline has come.
     pub async fn sleep(&self, span: Span) -> bool {
-        let at = (self.now() + span).min(self.deadline);
+        let at = self.now() + span.min(self.left());
         self.world.sleep_until(at).await;
-        self.now() < self.deadline
+        self.left() > Span::ZERO
     }
 
     pub fn left(&self) -> Span {
-        self.deadline.since(self.now())
+        (self.deadline + self.world.leapt_since(self.began)).since(self.now())
     }
 }
 

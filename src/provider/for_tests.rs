@@ -37,6 +37,7 @@ pub fn ctx() -> Ctx {
     Ctx {
         world: Arc::new(Clock(Mutex::new(START))),
         samples: Arc::new(Nothing),
+        began: START,
         deadline: START + Span::secs(60),
         run: "R00001".into(),
         service: "shop".into(),

@@ -58,6 +58,7 @@ async fn look(app: &App, run: &Resolved, spec: &Spec, given: &[Fact], within: Sp
     let ctx = Ctx {
         world: app.world.clone(),
         samples: app.samples.clone(),
+        began: app.world.now(),
         deadline: app.world.now() + within,
         run: run.run.clone(),
         service: run.service.clone(),

@@ -27,6 +27,7 @@ mod reload;
 mod retain;
 mod sampling;
 mod slack;
+mod still;
 mod supervise;
 mod triage;
 mod wakes;

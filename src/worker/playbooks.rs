@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Files beyond this are not read.
 const MAX_FILES: usize = 1_000;
+/// Problems of one file that the log tells.
+const TOLD: usize = 5;
 
 #[derive(Clone)]
 pub struct Loaded {
@@ -57,15 +59,18 @@ impl Loaded {
         let (name, digest) = (&self.name, self.digest.short());
         match (&self.playbook, &self.refused) {
             (Some(_), Some(_)) => {
-                tracing::error!(file = %self.file.display(), active = %digest, problems = ?self.problems,
+                tracing::error!(file = %self.file.display(), active = %digest, problems = self.problems.len(),
                     "the file is refused; the last good form of the playbook stays active")
             }
             (Some(p), None) => {
                 tracing::info!(playbook = %name, mode = ?p.mode, %digest, "playbook is active")
             }
             (None, _) => {
-                tracing::error!(file = %self.file.display(), problems = ?self.problems, "playbook is NOT active")
+                tracing::error!(file = %self.file.display(), problems = self.problems.len(), "playbook is NOT active")
             }
+        }
+        for line in first_lines(&self.problems, &self.file) {
+            tracing::error!(playbook = %name, "{line}");
         }
         for warning in &self.warnings {
             tracing::warn!(playbook = %name, "{warning}");
@@ -245,6 +250,15 @@ impl Playbooks {
     }
 }
 
+/// A line of the log for each of the first problems, and where all of them are told.
+fn first_lines(problems: &[String], file: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = problems.iter().take(TOLD).cloned().collect();
+    if problems.len() > TOLD {
+        lines.push(format!("{} more: pointsman check {}", problems.len() - TOLD, file.display()));
+    }
+    lines
+}
+
 /// The name that a file gives itself, also where the rest of it cannot be understood.
 fn claimed(text: &str) -> Option<Name> {
     let said =
@@ -369,5 +383,20 @@ fn refuse_twins(all: &mut [Loaded]) {
             loaded.playbook = None;
             loaded.problems.push(format!("PM1235: another file also defines the playbook {}", loaded.name));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_the_first_problems_one_by_one_and_where_the_rest_is() {
+        let problems: Vec<String> = (1..=7).map(|n| format!("PM12{n:02}: no")).collect();
+        let file = Path::new("playbooks/shop.yaml");
+        assert_eq!(first_lines(&problems[..5], file), problems[..5]);
+        let lines = first_lines(&problems, file);
+        assert_eq!((lines.len(), lines[5].as_str()), (6, "2 more: pointsman check playbooks/shop.yaml"));
+        assert!(first_lines(&[], file).is_empty());
     }
 }

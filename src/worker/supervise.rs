@@ -1,6 +1,7 @@
 //! Keeps one pass per open run going: woken by a bell, by time, and at start by what the journal says is open.
 
 use super::ahead::freeze_if_ahead;
+use super::still::{PANICS, stand_still};
 use super::{App, CommandError};
 use crate::kernel::domain::{Outcome, RunId, Span, Stream, Time};
 use crate::kernel::drive::{DriveError, Driver, Pass};
@@ -62,6 +63,8 @@ struct Supervised {
     again: BTreeSet<RunId>,
     due: BTreeMap<RunId, Time>,
     failures: BTreeMap<RunId, u32>,
+    /// Passes in a row that panicked.
+    panics: BTreeMap<RunId, u32>,
 }
 
 impl Supervised {
@@ -78,14 +81,23 @@ impl Supervised {
     }
 
     fn start(&mut self, app: &Arc<App>, now: Time) {
-        for (run, _) in self.due.extract_if(.., |_, at| *at <= now) {
+        let due: Vec<RunId> = self.due.extract_if(.., |_, at| *at <= now).map(|(run, _)| run).collect();
+        for run in due {
             if self.busy.values().any(|other| *other == run) {
                 self.again.insert(run);
             } else {
-                let started = self.passes.spawn(pass(app.clone(), run.clone()));
+                let started = match self.is_broken(&run) {
+                    true => self.passes.spawn(stand_still(app.clone(), run.clone())),
+                    false => self.passes.spawn(pass(app.clone(), run.clone())),
+                };
                 self.busy.insert(started.id(), run);
             }
         }
+    }
+
+    /// The next pass would panic as well.
+    fn is_broken(&self, run: &RunId) -> bool {
+        self.panics.get(run).is_some_and(|count| *count >= PANICS)
     }
 
     /// Takes note of a pass that ended, and tells of a run that did.
@@ -102,8 +114,22 @@ impl Supervised {
             Some(result) => self.settle(now, run, result),
             // The panic itself is in the log. What was on its way is in doubt, and the next pass looks first.
             None => {
-                self.failed(now, run, "its pass panicked");
+                self.panicked(now, run);
                 None
+            }
+        }
+    }
+
+    /// Tried again, then stopped in its records, and where not even that can be done, left alone until it is woken.
+    fn panicked(&mut self, now: Time, run: RunId) {
+        let count = self.panics.entry(run.clone()).or_insert(0);
+        *count += 1;
+        match *count <= PANICS {
+            true => self.failed(now, run, "its pass panicked"),
+            false => {
+                tracing::error!(%run, "the run cannot even be stopped in its records: NOTHING LOOKS AFTER IT until a person says \
+                    something to it or this server starts again");
+                self.due.remove(&run);
             }
         }
     }
@@ -114,6 +140,9 @@ impl Supervised {
         run: RunId,
         result: Result<Pass, DriveError>,
     ) -> Option<(RunId, Outcome)> {
+        if result.is_ok() {
+            self.panics.remove(&run);
+        }
         match result {
             Ok(Pass::Waiting { wake, says }) => {
                 self.failures.remove(&run);
@@ -217,6 +246,38 @@ mod tests {
             assert!(runs.ended(now, joined).is_none());
             assert!(runs.busy.is_empty(), "{:?}", runs.busy);
             assert_eq!(runs.due[&run], now + wait);
+        }
+    }
+
+    #[test]
+    fn panics_in_a_row_are_counted_and_a_pass_that_goes_well_forgets_them() {
+        let run = RunId::new("R1");
+        let (mut runs, now) = (Supervised::default(), Time(1_000));
+        let waits = || Ok(Pass::Waiting { wake: None, says: String::new() });
+        for _ in 1..PANICS {
+            runs.panicked(now, run.clone());
+        }
+        assert!(!runs.is_broken(&run));
+        runs.settle(now, run.clone(), waits());
+        assert_eq!(runs.panics.get(&run), None);
+        for _ in 0..PANICS {
+            runs.panicked(now, run.clone());
+        }
+        assert!(runs.is_broken(&run) && runs.due.contains_key(&run), "the next pass stops it");
+        // Not even that could be done: it is left alone, and looked after again when it is woken.
+        runs.panicked(now, run.clone());
+        assert!(runs.is_broken(&run) && !runs.due.contains_key(&run));
+        runs.settle(now, run.clone(), waits());
+        assert!(!runs.is_broken(&run));
+    }
+
+    #[test]
+    fn a_store_that_fails_stops_no_run() {
+        let run = RunId::new("R1");
+        let (mut runs, now) = (Supervised::default(), Time(1_000));
+        for _ in 0..2 * PANICS {
+            runs.settle(now, run.clone(), Err(AppendError::Full("full".into()).into()));
+            assert!(!runs.is_broken(&run) && runs.due.contains_key(&run));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The only clock and the only dice of the program. Everything else is handed the time.
 
 use crate::kernel::domain::{Span, Time};
-use crate::kernel::port::World;
+use crate::kernel::port::{LEAP, World};
 use futures_util::future::BoxFuture;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Time that never goes back within this process: carried by the monotonic clock, pushed forward when the wall clock
@@ -11,8 +12,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct SystemWorld {
     anchor: Instant,
     wall: Time,
-    last: AtomicI64,
+    told: Mutex<Told>,
 }
+
+/// What was told last, how far that was ahead of the monotonic clock, and the leaps: where each landed, and how far it was.
+#[derive(Default)]
+struct Told {
+    last: Time,
+    ahead: Span,
+    leaps: VecDeque<(Time, Span)>,
+}
+
+/// Leaps that are remembered.
+const LEAPS: usize = 16;
 
 impl SystemWorld {
     pub fn new() -> SystemWorld {
@@ -23,12 +35,32 @@ impl SystemWorld {
     /// while no process ran would otherwise make looks from before the stop fresh for long.
     pub fn not_before(head: Time) -> SystemWorld {
         let wall = wall_clock().max(head);
-        SystemWorld { anchor: monotonic(), wall, last: AtomicI64::new(wall.0) }
+        SystemWorld { anchor: monotonic(), wall, told: Mutex::new(Told { last: wall, ..Told::default() }) }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("invariant: no panic while holding the lock")
     }
 
     fn carried(&self) -> Time {
         let passed = u64::try_from(monotonic().duration_since(self.anchor).as_micros()).unwrap_or(u64::MAX);
         self.wall + Span(passed)
+    }
+}
+
+impl Told {
+    fn tell(&mut self, carried: Time, wall: Time) -> Time {
+        self.last = self.last.max(carried).max(wall);
+        let ahead = self.last.since(carried);
+        let by = Span(ahead.0.saturating_sub(self.ahead.0));
+        if by > LEAP {
+            self.leaps.push_back((self.last, by));
+            if self.leaps.len() > LEAPS {
+                self.leaps.pop_front();
+            }
+        }
+        self.ahead = ahead;
+        self.last
     }
 }
 
@@ -51,8 +83,14 @@ fn wall_clock() -> Time {
 
 impl World for SystemWorld {
     fn now(&self) -> Time {
-        let now = self.carried().max(wall_clock());
-        Time(self.last.fetch_max(now.0, Ordering::Relaxed).max(now.0))
+        let mut told = self.told();
+        let carried = self.carried();
+        told.tell(carried, wall_clock())
+    }
+
+    fn leapt_since(&self, at: Time) -> Span {
+        let told = self.told();
+        Span(told.leaps.iter().filter(|(landed, _)| *landed > at).map(|(_, by)| by.0).sum())
     }
 
     fn sleep_until(&self, at: Time) -> BoxFuture<'_, ()> {
@@ -79,6 +117,30 @@ mod tests {
         let ahead = SystemWorld { wall: wall_clock() + Span::mins(60), ..SystemWorld::new() };
         assert!(ahead.now() >= wall_clock() + Span::mins(59), "a wall clock set back is not followed");
         assert!(ahead.now() >= ahead.now() - Span::ZERO && world.now() >= first);
+    }
+
+    #[test]
+    fn a_leap_is_told_to_whoever_waited_through_it_and_to_nobody_later() {
+        let second = |n: i64| Time(n * 1_000_000);
+        let mut told = Told { last: second(100), ..Told::default() };
+        assert_eq!(
+            told.tell(second(101), second(105)),
+            second(105),
+            "a clock that is a little ahead is followed"
+        );
+        assert!(told.leaps.is_empty());
+        assert_eq!(told.tell(second(102), second(700)), second(700));
+        assert_eq!(told.leaps, [(second(700), Span::secs(594))], "less what it was ahead before");
+        assert_eq!(told.tell(second(103), second(701)), second(701));
+        assert_eq!(
+            told.tell(second(104), second(90)),
+            second(701),
+            "set back: time stands until it is caught up"
+        );
+        assert_eq!((told.leaps.len(), told.tell(second(710), second(90))), (1, second(710)));
+        let world = SystemWorld { told: Mutex::new(told), ..SystemWorld::new() };
+        assert_eq!(world.leapt_since(second(699)), Span::secs(594));
+        assert_eq!(world.leapt_since(second(700)), Span::ZERO);
     }
 
     #[test]

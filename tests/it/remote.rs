@@ -60,6 +60,7 @@ impl Remote {
         Ctx {
             world: Arc::new(Wall),
             samples: self.samples.clone(),
+            began: Wall.now(),
             deadline: Wall.now() + Span::secs(seconds),
             run: "R4N0M1".into(),
             service: "shop".into(),

@@ -30,10 +30,20 @@ impl CallEnd {
     pub fn rejected(retry: bool, says: impl Into<String>) -> CallEnd {
         CallEnd { result: CallResult::Rejected { retry }, detail: Value::String(says.into()) }
     }
+    /// We did not call at all; no attempt is spent.
+    pub fn not_sent(says: impl std::fmt::Display) -> CallEnd {
+        CallEnd::rejected(true, format!("{NOT_SENT}: {says}"))
+    }
+    pub fn was_sent(&self) -> bool {
+        !self.detail.as_str().is_some_and(|says| says.starts_with(NOT_SENT))
+    }
     pub fn indeterminate(says: impl Into<String>) -> CallEnd {
         CallEnd { result: CallResult::Indeterminate, detail: Value::String(says.into()) }
     }
 }
+
+/// The code that a call begins with which was never made.
+const NOT_SENT: &str = "PM5205";
 
 /// How a run ended; the words and exit codes of the playbook language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

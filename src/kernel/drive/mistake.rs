@@ -53,7 +53,7 @@ impl Passing<'_> {
 
     pub(super) fn call_by_mistake(&mut self, (call, spec, change): (Call, Spec, Change)) {
         let permit = Permit::forged(call, spec, change);
-        self.call(permit);
+        self.call(permit, self.driver.world.now());
     }
 
     pub(super) fn with_mistake(&self, plan: StepPlan) -> StepPlan {

@@ -91,6 +91,7 @@ impl Run {
         let at = stamped.at;
         let done = match &stamped.record {
             Record::Taken { epoch, owner, gap } => self.on_taken(*epoch, owner, *gap, at),
+            Record::Clock { jump, .. } => self.time_was_lost(Span(jump.unsigned_abs()), at),
             Record::Observed { item, rung, why, seen, plan, undo } => {
                 let back = usize::from(*item) < self.items.len() && self.turned(*item);
                 // A look that was on its way when the run turned speaks of the other direction.
@@ -166,10 +167,6 @@ impl Run {
         self.epoch = epoch;
         self.owner = owner.to_owned();
         for state in &mut self.items {
-            // Time-outs count from the look that the new runner takes, not from before the gap.
-            state.rung_began = state.rung_began.map(|_| at);
-            // Nor does it trust a look of the old one: a clock that was set back would make it fresh for long.
-            state.seen = None;
             if let ItemPhase::InFlight { call, change } = &state.phase {
                 let (call, change) = (*call, change.clone());
                 if !call.undo {
@@ -178,6 +175,19 @@ impl Run {
                 state.phase = ItemPhase::Doubt { call, change, since: at };
                 state.polls = 0;
             }
+        }
+        self.time_was_lost(gap, at)
+    }
+
+    /// Between the last record and `at` nobody looked after the run, for so long as the clock says: a death, or a clock that
+    /// was set ahead. How much time really went by is not known.
+    fn time_was_lost(&mut self, gap: Span, at: Time) -> Result<(), String> {
+        for state in &mut self.items {
+            // Time-outs count from the look that comes next, not from before the gap.
+            state.rung_began = state.rung_began.map(|_| at);
+            // Nor is a look from before it trusted: a clock that was set back would make it fresh for long.
+            state.seen = None;
+            state.wait_anew(at);
         }
         if gap > self.spec.limits.resume_within {
             let acted: Vec<bool> = self.ids().map(|id| matches!(self.form(id), Form::Act(_))).collect();
@@ -233,12 +243,8 @@ impl Run {
             self.on_observed_back(id, plan, at);
             return Ok(());
         }
-        if state.recheck {
-            state.recheck = false;
-            if !matches!(plan, StepPlan::Nothing { .. }) {
-                let reason = crate::domain::Reason::new("PM5105", "it is no longer as this run left it");
-                state.phase = ItemPhase::Parked { why: vec![reason], doubt: false };
-            }
+        if matches!(state.phase, ItemPhase::Done { .. }) {
+            self.on_looked_again(id, plan, stepped, at);
             return Ok(());
         }
         state.start(at);
@@ -322,6 +328,13 @@ impl Run {
             }
             CallResult::Rejected { retry: again } => {
                 state.seen = None;
+                if !end.was_sent() {
+                    state.attempts = state.attempts.saturating_sub(1);
+                    // Nor is it the step's time, in which this process stood still.
+                    if state.numbered <= FRESH_STARTS {
+                        state.rung_began = Some(at);
+                    }
+                }
                 let says = end.detail.as_str().map_or_else(|| end.detail.to_string(), str::to_owned);
                 let spent = !again || state.attempts >= retry.attempts;
                 if spent && !last {
@@ -364,6 +377,10 @@ impl Run {
             true => ItemPhase::GaveUp { why },
             false => ItemPhase::Parked { why, doubt },
         };
+        if let Some(rule) = self.item(id).accept_unfenced.clone() {
+            // What was accepted before this stop is not accepted after it.
+            self.overrides.remove(&rule.target);
+        }
         Ok(())
     }
 
@@ -417,11 +434,11 @@ impl Run {
     pub(super) fn skip_overridden(&mut self, at: Time) {
         for id in self.ids() {
             let Some(rule) = self.item(id).accept_unfenced.clone() else { continue };
-            let Some(by) = self.overrides.get(&rule.target).cloned() else { continue };
+            let Some(accepted) = self.overrides.get(&rule.target).cloned() else { continue };
             let state = &mut self.items[usize::from(id)];
             if matches!(state.phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson) {
                 state.ended = Some(at);
-                let why = format!("{by} accepted that {} is not fenced", rule.target);
+                let why = format!("{} accepted that {} is not fenced", accepted.by, rule.target);
                 state.phase = ItemPhase::Skipped { why };
             }
         }
@@ -450,8 +467,24 @@ impl ItemState {
         self.rung_began.get_or_insert(at);
     }
 
+    /// A call that may still take effect is waited for as if it had just been made: time is only believed while it passes.
+    fn wait_anew(&mut self, at: Time) {
+        if let ItemPhase::Doubt { since, .. } | ItemPhase::Applied { since, .. } = &mut self.phase {
+            *since = at;
+            self.polls = 0;
+        }
+        for made in self.made.iter_mut().chain(self.back.iter_mut().map(|back| &mut back.made)) {
+            if let Open::Until(_) = made.open {
+                made.open = Open::of(&made.change, at);
+            }
+        }
+        if let Some(back) = &mut self.back {
+            back.since = None;
+        }
+    }
+
     /// Goes on to the rung after `from`.
-    fn step_up(&mut self, from: u8) {
+    pub(super) fn step_up(&mut self, from: u8) {
         self.rung = from + 1;
         self.attempts = 0;
         self.rejected = None;

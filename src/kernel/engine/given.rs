@@ -50,16 +50,18 @@ impl Run {
     }
 
     fn guard_facts(&self, id: ItemId) -> Vec<Fact> {
-        self.ids_of(ItemRole::Guard)
-            .filter(|guard| *guard != id)
-            .filter_map(|guard| match &self.state(guard).seen.as_ref()?.plan {
-                StepPlan::Nothing { gives, .. } => {
-                    Some(gives.iter().chain(&self.rung(guard, 0).proves).cloned().collect::<Vec<_>>())
-                }
-                StepPlan::Change(_) | StepPlan::Refuse(_) | StepPlan::Unknown(_) => None,
-            })
-            .flatten()
-            .collect()
+        let others = self.ids_of(ItemRole::Guard).filter(|guard| *guard != id);
+        others.flat_map(|guard| self.facts_of_guard(guard)).collect()
+    }
+
+    /// What a guard proves while it holds.
+    pub(super) fn facts_of_guard(&self, guard: ItemId) -> Vec<Fact> {
+        match self.state(guard).seen.as_ref().map(|seen| &seen.plan) {
+            Some(StepPlan::Nothing { gives, .. }) => {
+                gives.iter().chain(&self.rung(guard, 0).proves).cloned().collect()
+            }
+            Some(StepPlan::Change(_) | StepPlan::Refuse(_) | StepPlan::Unknown(_)) | None => vec![],
+        }
     }
 
     /// Needs of a change that neither a proof nor a named override meets.

@@ -62,7 +62,8 @@ impl Run {
 
     /// One sentence for a run that ends where it is: what this run changed, what is not known, what was not begun.
     pub(super) fn what_stands(&self) -> String {
-        let (mut done, mut unknown, mut back, mut not) = (vec![], vec![], vec![], vec![]);
+        let (mut done, mut half, mut unknown) = (vec![], vec![], vec![]);
+        let (mut back, mut not) = (vec![], vec![]);
         for id in self.ids().filter(|id| self.item(*id).role == ItemRole::Step) {
             let (name, state) = (self.item(id).name.as_str(), self.state(id));
             let taken_back = state.back.is_some() && matches!(state.phase, ItemPhase::Done { .. });
@@ -70,12 +71,16 @@ impl Run {
                 ItemPhase::Doubt { .. } | ItemPhase::InFlight { .. } => unknown.push(name),
                 ItemPhase::Parked { doubt: true, .. } => unknown.push(name),
                 _ if taken_back => back.push(name),
+                _ if state.back.is_some() => done.push(name),
                 ItemPhase::Done { .. } if !state.changed => {}
-                _ if state.changed => done.push(name),
+                // Left out by a person while nobody knew.
+                ItemPhase::Skipped { .. } if state.changed => unknown.push(name),
+                ItemPhase::Done { .. } | ItemPhase::Applied { .. } => done.push(name),
+                _ if state.changed => half.push(name),
                 _ => not.push(name),
             }
         }
-        if done.is_empty() && unknown.is_empty() && back.is_empty() {
+        if done.is_empty() && half.is_empty() && unknown.is_empty() && back.is_empty() {
             return "nothing was changed".to_owned();
         }
         let part = |word: &str, names: Vec<&str>| {
@@ -83,6 +88,7 @@ impl Run {
         };
         let parts = [
             part("it stands changed", done),
+            part("changed, and not as it should be", half),
             part("not known whether it happened", unknown),
             part("taken back", back),
             part("not done", not),

@@ -16,9 +16,11 @@ mod next;
 mod overrides;
 mod pace;
 mod planning;
+mod proofs;
 mod rules;
 mod state;
 mod steps;
+mod still;
 mod summary;
 pub mod tell;
 mod told;
@@ -32,7 +34,8 @@ pub use freeze::{Freeze, may_freeze};
 pub use next::{Act, Next};
 pub use overrides::may_override;
 pub use pace::backoff;
-pub use state::{Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Said, Seen, Window};
+pub use proofs::{PROVEN_FOR, WORD_FOR};
+pub use state::{Accepted, Consent, FenceWatch, Hold, ItemPhase, ItemState, Run, Said, Seen, Window};
 pub use summary::{Summary, WatchLine, alerts_cached};
 
 #[cfg(test)]

@@ -116,6 +116,11 @@ impl Run {
         self.spec.items.iter().any(|i| i.accept_unfenced.as_ref().is_some_and(|rule| rule.target == *target))
     }
 
+    /// Targets whose missing fence is accepted at `now`.
+    fn accepted(&self, now: Time) -> Vec<&crate::domain::Name> {
+        self.overrides.iter().filter(|(_, accepted)| now < accepted.until).map(|(target, _)| target).collect()
+    }
+
     /// The plan's fence of `target` is a person's deed, which nothing here can vouch for ahead.
     fn fenced_by_hand(&self, target: &crate::domain::Name) -> bool {
         self.ids_of(ItemRole::Step).any(|id| {
@@ -138,7 +143,7 @@ impl Run {
         let mut contract = json!({
             "playbook": spec.playbook_digest, "service": spec.service, "from": spec.from, "to": spec.to,
             "kind": spec.kind, "items": items,
-            "overrides": self.overrides.keys().collect::<Vec<_>>(),
+            "overrides": self.accepted(now),
         });
         // Only where a rule is in fact broken: what binds nobody is no part of what is agreed to.
         let used = self.rules_lifted(now);

@@ -23,8 +23,8 @@ pub struct Run {
     /// How often nobody decided in time.
     pub expiries: u32,
     pub hold: Option<Hold>,
-    /// Targets whose missing fence a person accepted by name.
-    pub overrides: BTreeMap<Name, Actor>,
+    /// Targets whose missing fence a person accepted by name, for a while.
+    pub overrides: BTreeMap<Name, Accepted>,
     pub aborted: Option<(Actor, String)>,
     pub closed: Option<(Actor, String)>,
     /// Why the run goes back: from here on it takes back what it did, newest first, and begins nothing else.
@@ -105,6 +105,13 @@ pub enum Consent {
 pub struct Said {
     pub by: Actor,
     pub at: Time,
+}
+
+/// A person accepted that a target is not proven to be fenced: for this run, and until then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    pub by: Actor,
+    pub until: Time,
 }
 
 /// "No for now": looked at again at `until`.

@@ -3,7 +3,8 @@
 use super::rules::Ahead;
 use super::{ItemPhase, Next, Run, next::Act, pace::poll_delay};
 use crate::domain::{
-    Call, Change, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time, WhyObserved,
+    Call, Change, Fact, Form, ItemId, ItemRole, Outcome, Reason, Record, Settle, Span, StepPlan, Time,
+    WhyObserved,
 };
 
 /// Whether a gate lets an intent pass.
@@ -24,6 +25,13 @@ impl Run {
             let rung = self.state(id).rung;
             next.acts.push(Act::Observe { item: id, rung, why: WhyObserved::Recheck });
             return next.says("looking at finished steps again after a gap");
+        }
+        if let Some(record) = self.acceptance_over(now) {
+            if self.calls_open() {
+                return self.next_of_open_calls(now).says("finding out what the calls on their way came to");
+            }
+            next.record(record);
+            return next.says("what a person accepted holds no longer");
         }
         let work: Vec<ItemId> = self.ids_of(ItemRole::Step).chain(self.ids_of(ItemRole::Verify)).collect();
         for id in &work {
@@ -199,13 +207,31 @@ impl Run {
 
     pub(super) fn last_reasons(&self, id: ItemId) -> Vec<Reason> {
         let seen = self.state(id).seen.as_ref().map(|s| s.plan.reasons().to_vec()).unwrap_or_default();
-        match seen.is_empty() {
-            false => seen,
+        if !seen.is_empty() {
+            return seen;
+        }
+        // It was ready itself, and waited for a guard that did not know.
+        let blind =
+            self.ids_of(ItemRole::Guard).filter(|guard| self.committed.is_none() && self.is_blind(*guard));
+        let blind: Vec<Reason> = blind.flat_map(|guard| self.named_reasons(guard)).collect();
+        match blind.is_empty() {
+            false => blind,
             true => vec![Reason::new("PM5204", "it did not come about in its time")],
         }
     }
 
-    /// From a fresh, wanted change to its intent: drift, needs, gates; in this order.
+    /// The guard was looked at, and does not know.
+    fn is_blind(&self, guard: ItemId) -> bool {
+        self.state(guard).seen.as_ref().is_some_and(|seen| matches!(seen.plan, StepPlan::Unknown(_)))
+    }
+
+    fn named_reasons(&self, id: ItemId) -> Vec<Reason> {
+        let name = &self.item(id).name;
+        let reasons = self.state(id).seen.as_ref().map(|seen| seen.plan.reasons()).unwrap_or_default();
+        reasons.iter().map(|r| Reason::new(&r.code, format!("{name}: {}", r.says))).collect()
+    }
+
+    /// From a fresh, wanted change to its intent: drift, needs, rules, and with fresh eyes proofs and guards; in this order.
     fn intend(&self, id: ItemId, rung: u8, change: &Change, now: Time, next: &mut Next) {
         let state = self.state(id);
         if let Some(why) = self.drift(id, rung, change) {
@@ -224,19 +250,24 @@ impl Run {
         }
         let mut broken = self.standing(self.broken((id, rung), change, &given, Ahead::Write), now);
         broken.extend(self.over_budget(now));
-        if !broken.is_empty() {
+        if !broken.is_empty() && !self.ask_blind_guards(id, now, next) {
             return self.stop(id, broken, now, next);
+        }
+        if !broken.is_empty() {
+            return;
         }
         // Past the commit point guards speak of a world that is gone: the standby, for one, is the primary now.
         let anew = self.committed.is_none() && (self.late || self.look_anew);
-        let gated = self.first_change.is_none() || self.item(id).commit_point || anew;
+        let fences = self.committed.is_none() && self.fences(id, rung, change);
+        let gated = self.first_change.is_none() || self.item(id).commit_point || fences || anew;
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
         }
+        let fresh = self.proofs_are_fresh(id, change, now, next);
         match if gated { self.gate(id, now, next) } else { Gate::Open } {
-            Gate::Open => {}
-            Gate::Looking => return,
+            Gate::Open if fresh => {}
+            Gate::Open | Gate::Looking => return,
             Gate::Shut(why) => return self.stop(id, why, now, next),
         }
         let Form::Act(spec) = &self.rung(id, rung).form else {
@@ -247,6 +278,12 @@ impl Run {
         }
         let call = Call { item: id, rung, attempt: state.numbered + 1, undo: false };
         next.acts.push(Act::Apply { call, spec: spec.clone(), change: Box::new(change.clone()) });
+    }
+
+    /// A living primary may only be fenced while the guards say that its site is lost: they are asked for each fence.
+    fn fences(&self, id: ItemId, rung: u8, change: &Change) -> bool {
+        let fenced = |fact: &Fact| matches!(fact, Fact::Fenced { .. });
+        change.gives.iter().any(fenced) || self.rung(id, rung).proves.iter().any(fenced)
     }
 
     /// Before the first change there is nothing to park: plan again. After it, a person is needed.
@@ -282,8 +319,7 @@ impl Run {
     /// Guards must hold, seen no longer ago than `fresh`. After the first change, a guard that does not know is asked
     /// again for as long as the step `id` may take; one that says no shuts the gate at once.
     fn gate(&self, id: ItemId, now: Time, next: &mut Next) -> Gate {
-        let patient = self.first_change.is_some()
-            && self.state(id).rung_began.is_some_and(|began| now <= began + self.item(id).timeout);
+        let patient = self.is_patient(id, now);
         let mut looking = false;
         let mut shut = vec![];
         for guard in self.ids_of(ItemRole::Guard) {
@@ -297,19 +333,9 @@ impl Run {
                 Some((StepPlan::Nothing { .. }, _)) => {}
                 Some((StepPlan::Unknown(_), at)) if patient => {
                     looking = true;
-                    match at + poll_delay(10) {
-                        due if due <= now => {
-                            next.acts.push(Act::Observe { item: guard, rung: 0, why: WhyObserved::Recheck });
-                        }
-                        due => next.wake_at(due),
-                    }
+                    ask_again(guard, at, now, next);
                 }
-                Some((plan, _)) => {
-                    let name = &self.item(guard).name;
-                    shut.extend(
-                        plan.reasons().iter().map(|r| Reason::new(&r.code, format!("{name}: {}", r.says))),
-                    );
-                }
+                Some(_) => shut.extend(self.named_reasons(guard)),
             }
         }
         match (shut.is_empty(), looking) {
@@ -317,6 +343,25 @@ impl Run {
             (true, true) => Gate::Looking,
             (true, false) => Gate::Open,
         }
+    }
+
+    /// After the first change, a step waits for what is not known for as long as it may take itself.
+    fn is_patient(&self, id: ItemId, now: Time) -> bool {
+        self.first_change.is_some()
+            && self.state(id).rung_began.is_some_and(|began| now <= began + self.item(id).timeout)
+    }
+
+    /// A proof that a guard gave is gone since the guard cannot see: it is asked again while the step has time.
+    fn ask_blind_guards(&self, id: ItemId, now: Time, next: &mut Next) -> bool {
+        if !self.is_patient(id, now) {
+            return false;
+        }
+        let blind: Vec<ItemId> = self.ids_of(ItemRole::Guard).filter(|guard| self.is_blind(*guard)).collect();
+        for guard in &blind {
+            let at = self.state(*guard).seen.as_ref().map_or(now, |seen| seen.at);
+            ask_again(*guard, at, now, next);
+        }
+        !blind.is_empty()
     }
 
     /// One sentence for the status line.
@@ -352,6 +397,15 @@ impl Run {
             true => "going on".to_owned(),
             false => format!("working: {}", working.join(", ")),
         }
+    }
+}
+
+fn ask_again(guard: ItemId, last: Time, now: Time, next: &mut Next) {
+    match last + poll_delay(10) {
+        due if due <= now => {
+            next.acts.push(Act::Observe { item: guard, rung: 0, why: WhyObserved::Recheck });
+        }
+        due => next.wake_at(due),
     }
 }
 

@@ -6,8 +6,11 @@ mod approvals;
 mod faults;
 mod freeze;
 mod gates;
+mod leaps;
+mod proofs;
 mod rules;
 mod scene;
+mod still;
 mod two_drivers;
 
 use crate::domain::*;
@@ -44,6 +47,12 @@ pub(super) enum Wrong {
     Late,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    InPlan,
+    InCall,
+}
+
 /// How the toy world differs from the plain one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plot {
@@ -51,10 +60,12 @@ pub(super) struct Plot {
     /// Once a word was heard, the source says resolved, or says so and the probes say up.
     pub resolved: bool,
     pub well: bool,
-    /// As soon as the first register is set, somebody sets the second one by hand.
+    /// As soon as the first register is set, somebody turns the second one by hand.
     pub meddle: Option<(Name, Name)>,
     /// Setting this register takes so long.
     pub slow: Option<(Name, Span)>,
+    /// The program has a defect here: planning or setting this register panics.
+    pub broken: Option<(Name, Broken)>,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
@@ -132,6 +143,7 @@ impl Check for Set {
         })
     }
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
+        assert!(!self.is_broken(Broken::InPlan), "a defect that a test wants");
         let fenced =
             Fact::Fenced { target: self.spec.target.clone(), rung: FenceRung::Stopped, position: None };
         if self.spec.kind.as_str() == "toy.up" {
@@ -178,6 +190,9 @@ impl Check for Set {
 }
 
 impl Set {
+    fn is_broken(&self, how: Broken) -> bool {
+        self.plot.broken.as_ref() == Some(&(self.spec.target.clone(), how))
+    }
     fn wanted(&self) -> u64 {
         self.spec.with.get("to").and_then(|to| to.as_u64()).unwrap_or(1)
     }
@@ -194,6 +209,7 @@ impl Action for Set {
             if strike == Some(Strike::Reject) {
                 return CallEnd::rejected(true, "struck");
             }
+            assert!(!self.is_broken(Broken::InCall), "a defect that a test wants");
             let wanted = self.wanted();
             let wrong =
                 self.plot.wrong.as_ref().filter(|(name, to, _)| (name, *to) == (&self.spec.target, wanted));
@@ -228,7 +244,8 @@ impl Action for Set {
                     registers.order.push(target.clone());
                 }
                 if let Some((_, other)) = self.plot.meddle.as_ref().filter(|(first, _)| first == target) {
-                    registers.now.insert(other.clone(), 1);
+                    let value = registers.now.get(other).copied().unwrap_or(0);
+                    registers.now.insert(other.clone(), 1 - value);
                 }
                 let is = |name: &str| registers.now.get(&Name::from(name)).copied().unwrap_or(0);
                 registers.two_writers |= is("promote") == 1 && is("fence") == 0;

@@ -1,6 +1,6 @@
 //! What people said, folded into the run: a decision, and the words that name one step.
 
-use super::{Consent, ItemPhase, ItemState, Run, Said};
+use super::{Accepted, Consent, ItemPhase, ItemState, Run, Said, WORD_FOR};
 use crate::domain::{Actor, ItemId, Record, Time};
 
 impl Run {
@@ -21,7 +21,8 @@ impl Run {
             (true, Consent::None | Consent::Given { .. } | Consent::Denied { .. }) => {}
         }
         for target in accept_unfenced {
-            self.overrides.insert(target.clone(), by.clone());
+            let accepted = Accepted { by: by.clone(), until: at + WORD_FOR };
+            self.overrides.insert(target.clone(), accepted);
         }
         self.skip_overridden(at);
         Ok(())

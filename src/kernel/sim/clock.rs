@@ -5,7 +5,7 @@
 //! start, pushed forward by the second, and begun no earlier than the journal's last record.
 
 use crate::domain::{Span, Time};
-use crate::port::World;
+use crate::port::{LEAP, World};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -28,6 +28,9 @@ struct State {
     process: (Span, Time),
     /// What the process has been told last.
     last: Time,
+    /// How far that was ahead of what its own clock carried; and the leaps: where each landed, and how far it was.
+    ahead: Span,
+    leaps: Vec<(Time, Span)>,
     /// Whom to wake when so much has passed: calls in flight side by side are polled only when they are woken.
     waiting: BTreeMap<Span, Vec<Waker>>,
     random: u64,
@@ -42,6 +45,12 @@ impl State {
         let (began, at) = self.process;
         let carried = at + Span(self.passed.0 - began.0);
         self.last = self.last.max(carried).max(self.wall());
+        let ahead = self.last.since(carried);
+        let by = Span(ahead.0.saturating_sub(self.ahead.0));
+        if by > LEAP {
+            self.leaps.push((self.last, by));
+        }
+        self.ahead = ahead;
         self.last
     }
 }
@@ -56,6 +65,8 @@ impl SimWorld {
             wall_began: now,
             process: (Span::ZERO, now),
             last: now,
+            ahead: Span::ZERO,
+            leaps: vec![],
             waiting: BTreeMap::new(),
             random: 1,
         })))
@@ -110,6 +121,7 @@ impl SimWorld {
         let at = state.wall().max(head);
         state.process = (state.passed, at);
         state.last = at;
+        (state.ahead, state.leaps) = (Span::ZERO, vec![]);
         state.waiting.clear();
     }
 }
@@ -117,6 +129,10 @@ impl SimWorld {
 impl World for SimWorld {
     fn now(&self) -> Time {
         self.lock().now()
+    }
+    fn leapt_since(&self, at: Time) -> Span {
+        let state = self.lock();
+        Span(state.leaps.iter().filter(|(landed, _)| *landed > at).map(|(_, by)| by.0).sum())
     }
     fn sleep_until(&self, at: Time) -> BoxFuture<'_, ()> {
         let due = self.passed_at(at);

@@ -16,7 +16,20 @@ struct Booked {
     /// Oldest first.
     begun: VecDeque<(Time, RunId)>,
     /// Of runs under way: what is left of their plans.
-    left: BTreeMap<RunId, u32>,
+    left: BTreeMap<RunId, Left>,
+}
+
+/// Kept for a run for as long as its last change counts: one that stands still for an hour asks again when it goes on.
+#[derive(Clone, Copy, Default)]
+struct Left {
+    changes: u32,
+    since: Time,
+}
+
+impl Left {
+    fn at(self, now: Time) -> u32 {
+        if now.since(self.since) < HOUR { self.changes } else { 0 }
+    }
 }
 
 pub struct Changes {
@@ -27,11 +40,11 @@ pub struct Changes {
 impl Booked {
     fn spent(&self, run: &RunId, now: Time, most: u32) -> Spent {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let others = self.left.iter().filter(|(other, _)| *other != run).map(|(_, left)| *left);
+        let others = self.left.iter().filter(|(other, _)| *other != run).map(|(_, left)| left.at(now));
         Spent {
             begun: count(self.begun.iter().filter(|(at, _)| now.since(*at) < HOUR).count()),
             reserved: others.fold(0, u32::saturating_add),
-            own: self.left.get(run).copied().unwrap_or(0),
+            own: self.left.get(run).map_or(0, |left| left.at(now)),
             most,
         }
     }
@@ -66,8 +79,8 @@ impl Ledger for Changes {
             return false;
         }
         booked.begun.push_back((now, run.clone()));
-        let own = booked.left.entry(run.clone()).or_insert(left);
-        *own = own.saturating_sub(1);
+        let own = booked.left.entry(run.clone()).or_insert(Left { changes: left, since: now });
+        *own = Left { changes: own.at(now).saturating_sub(1), since: now };
         true
     }
 
@@ -76,7 +89,7 @@ impl Ledger for Changes {
         for _ in 0..calls {
             if let Some(last) = booked.begun.iter().rposition(|(_, of)| of == run) {
                 booked.begun.remove(last);
-                *booked.left.entry(run.clone()).or_default() += 1;
+                booked.left.entry(run.clone()).or_default().changes += 1;
             }
         }
     }
@@ -97,12 +110,13 @@ impl App {
                 continue;
             }
             let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
-            let intents = records.iter().filter(|r| matches!(r.record, Record::Intended { .. }));
-            begun
-                .extend(intents.map(|r| (r.at, summary.run.clone())).filter(|(at, _)| now.since(*at) < HOUR));
+            let intents =
+                records.iter().filter(|r| matches!(r.record, Record::Intended { .. })).map(|r| r.at);
+            let last = intents.clone().last();
+            begun.extend(intents.filter(|at| now.since(*at) < HOUR).map(|at| (at, summary.run.clone())));
             let run = Run::fold(&records).map_err(|e| ReadError(e.to_string()))?;
-            if open && run.first_change.is_some() {
-                left.insert(summary.run, run.changes_left());
+            if let Some(since) = last.filter(|_| open) {
+                left.insert(summary.run, Left { changes: run.changes_left(), since });
             }
         }
         begun.sort();
@@ -134,5 +148,24 @@ mod tests {
         changes.release(&a);
         assert_eq!(changes.now(start + Span::mins(59)), Spent { begun: 1, reserved: 0, own: 0, most: 5 });
         assert_eq!(changes.now(start + Span::mins(60)).begun, 0, "an hour is over");
+    }
+
+    #[test]
+    fn a_run_that_stands_still_for_an_hour_gives_back_what_was_kept_for_it() {
+        let (changes, start) = (Changes::new(5), Time(86_400_000_000));
+        let (parked, other) = (RunId::from("P"), RunId::from("O"));
+        assert!(changes.begin(&parked, start, 4, FREE));
+        let reserved = |at| changes.spent(&other, at).unwrap().reserved;
+        assert_eq!((reserved(start + Span::mins(59)), reserved(start + Span::mins(60))), (3, 0));
+        let own = |at| changes.spent(&parked, at).unwrap().own;
+        assert_eq!(
+            (own(start + Span::mins(59)), own(start + Span::mins(60))),
+            (3, 0),
+            "it asks for each again"
+        );
+        let later = start + Span::mins(90);
+        assert!(changes.begin(&parked, later, 3, FREE));
+        assert_eq!((own(later), reserved(later)), (0, 0), "nor is it kept again");
+        assert_eq!(changes.now(later).begun, 1);
     }
 }

@@ -109,6 +109,7 @@ async fn look(app: &App, run: &Run, item: ItemId) -> Option<String> {
     let ctx = Ctx {
         world: app.world.clone(),
         samples: app.samples.clone(),
+        began: app.world.now(),
         deadline: app.world.now() + LOOK,
         run: run.id().clone(),
         service: run.spec.service.clone(),

@@ -64,6 +64,7 @@ impl Rig {
         Ctx {
             world: Arc::new(Clock),
             samples: self.ring.clone(),
+            began: Clock.now(),
             deadline: Clock.now() + Span::secs(seconds),
             run: "R4N0M1".into(),
             service: "shop".into(),

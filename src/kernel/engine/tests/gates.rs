@@ -86,9 +86,9 @@ fn a_need_is_met_by_a_proof_or_an_override_of_that_target_alone() {
     // Promised is not proven.
     run.items[FENCE].phase = ItemPhase::Skipped { why: "left out".into() };
     assert_eq!((called(&run, NOW), stopped(&run, NOW)), (vec![], unproven.clone()));
-    run.overrides.insert("left".into(), person(&[Role::IncidentLead]));
+    accept(&mut run, "left", NOW + TICK);
     assert_eq!((called(&run, NOW), stopped(&run, NOW)), (vec![], unproven));
-    run.overrides.insert("fence".into(), person(&[Role::IncidentLead]));
+    accept(&mut run, "fence", NOW + TICK);
     assert_eq!(called(&run, NOW), [2]);
 }
 

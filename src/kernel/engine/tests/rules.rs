@@ -2,7 +2,7 @@
 //! the world by hand since; what is not told or not known breaks them; what a person lifts, and until when.
 
 use super::*;
-use crate::engine::{Command, Refused, Run};
+use crate::engine::{Accepted, Command, Refused, Run};
 use crate::journal::Journal;
 use crate::port::Ledger;
 
@@ -141,7 +141,7 @@ fn somebody_changes_the_world_between_the_plan_and_the_write() {
     assert_eq!(broken(&run, FenceRung::Stopped, Write), 1);
     assert_eq!(broken(&run, FenceRung::Stopped, Plan), 0, "the fence is still to come");
     assert_eq!(broken(&run, FenceRung::Lockout, Write), 0, "its clients are refused");
-    run.overrides.insert("third".into(), lead());
+    run.overrides.insert("third".into(), Accepted { by: lead(), until: Time(i64::MAX) });
     assert_eq!(broken(&run, FenceRung::None, Write), 1, "nobody accepts a writer that is seen to write");
 }
 

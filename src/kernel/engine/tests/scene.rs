@@ -1,7 +1,7 @@
 //! A run of the toy playbook set by hand at one moment, so that one rule at a time can be asked.
 
 use crate::domain::*;
-use crate::engine::{Act, ItemPhase, Run, Seen};
+use crate::engine::{Accepted, Act, ItemPhase, Run, Seen};
 use serde_json::json;
 
 use super::spec;
@@ -88,6 +88,12 @@ pub(super) fn done(run: &mut Run, id: usize, gives: Vec<Fact>) {
     let item = &mut run.items[id];
     item.phase = ItemPhase::Done { gives };
     (item.changed, item.ended, item.began) = (true, Some(NOW), Some(NOW));
+}
+
+/// A person accepts that this target is not fenced.
+pub(super) fn accept(run: &mut Run, target: &str, until: Time) {
+    let accepted = Accepted { by: person(&[Role::IncidentLead]), until };
+    run.overrides.insert(target.into(), accepted);
 }
 
 /// Items that are called at `now`.

@@ -100,7 +100,8 @@ impl Promote {
 
     /// Waits until the standby has all of the fenced primary's log. Bounded; on time-out nothing is promoted.
     async fn drain(&self, ctx: &Ctx, detail: &Detail, end: Lsn) -> Result<(), CallEnd> {
-        let until = (ctx.now() + self.drain_timeout).min(ctx.deadline);
+        // Of the time left after it, whatever the clock is set to meanwhile.
+        let spared = Span(ctx.left().0.saturating_sub(self.drain_timeout.0));
         let mut had = None;
         loop {
             if let Ok(progress) = self.port.progress(&self.target, within(ctx, CALL)).await {
@@ -113,7 +114,7 @@ impl Promote {
             if had >= Some(end) {
                 return Ok(());
             }
-            if ctx.now() >= until || !ctx.sleep(POLL).await {
+            if ctx.left() <= spared || !ctx.sleep(POLL).await {
                 let had = had.map_or("unknown".into(), |position| position.to_string());
                 return Err(CallEnd::rejected(
                     false,

@@ -87,6 +87,7 @@ impl Scene {
         Ctx {
             world: self.clock.clone(),
             samples: self.ring.clone(),
+            began: self.clock.now(),
             deadline: self.clock.now() + Span::secs(60),
             run: "R4N0M1".into(),
             service: "shop".into(),
