@@ -75,7 +75,7 @@ async fn connect(url: &str, tls: rustls::ClientConfig) -> Result<Line, String> {
     let encrypted = parsed.scheme() == "wss";
     // As with `api`: in clear no further than this machine.
     let here = host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    if !encrypted && !(parsed.scheme() == "ws" && here) {
+    if !(encrypted || (parsed.scheme() == "ws" && here)) {
         return Err(format!("the address that Slack gave begins with {}", plain(parsed.scheme())));
     }
     let port = parsed.port().unwrap_or(if encrypted { 443 } else { 80 });
