@@ -135,8 +135,10 @@ impl Pace for Quiet {
 
 pub async fn keep_retention(app: Arc<App>, stop: CancellationToken) {
     let quiet = Quiet { app: app.clone(), stop: stop.clone(), looked: Mutex::default() };
+    // Whether a cut may be unfinished: to find that out, a long stream may have to be looked through.
+    let mut owed = true;
     while !stop.is_cancelled() {
-        let pause = match round(&app, &quiet).await {
+        let pause = match round(&app, &quiet, &mut owed).await {
             Ok(()) => EVERY,
             Err(CutError::Stopped(why)) => {
                 tracing::debug!(%why, "retention waits");
@@ -149,16 +151,19 @@ pub async fn keep_retention(app: Arc<App>, stop: CancellationToken) {
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = app.wakes.retention.notified() => {}
+            () = app.wakes.retention.notified() => owed = true,
             () = app.world.sleep_until(app.world.now() + pause) => {}
         }
     }
 }
 
-async fn round(app: &App, quiet: &Quiet) -> Result<(), CutError> {
+async fn round(app: &App, quiet: &Quiet, owed: &mut bool) -> Result<(), CutError> {
     let _one = app.retaining.lock().await;
     let cutter = app.cutter();
-    finish(app, &cutter, quiet).await?;
+    if *owed {
+        finish(app, &cutter, quiet).await?;
+        *owed = false;
+    }
     let Some(older_than) = app.config.older_than else { return Ok(()) };
     quiet.next().await?;
     if !is_worth_it(app, older_than).await? {
@@ -171,7 +176,9 @@ async fn round(app: &App, quiet: &Quiet) -> Result<(), CutError> {
     if cut.goes().saturating_mul(WORTH) >= app.store.end().await?.position.saturating_sub(cut.first)
         && app.decide(&cutter, &cut, None, quiet).await?.is_some()
     {
+        *owed = true;
         finish(app, &cutter, quiet).await?;
+        *owed = false;
     }
     Ok(())
 }
