@@ -248,6 +248,7 @@ pages! {
     "PM5416" "Outside the windows of the playbook"
     "PM5417" "Too many automatic runs within an hour"
     "PM5418" "Too many services are sick at once"
+    "PM5419" "The playbook is disabled by people"
     "PM5501" "The old primary accepts writes again"
     "PM5502" "The old primary accepts writes and is not fenced again"
     "PM5503" "The end state drifted within the commit window"

@@ -10,7 +10,7 @@ Right now            status  plan  run  watch  approve  reject  pass  confirm  r
                      close-watch  freeze  thaw  override  ack  breaker
 Before the outage    check  test  match
 Afterwards           audit  why  report  resume
-Setting up           serve  token  notify  db  schema  explain  version";
+Setting up           serve  playbook  token  notify  db  schema  explain  version";
 
 const CODES: &str = "\
 Exit codes
@@ -155,6 +155,8 @@ pub enum Command {
     Serve(local::ServeArgs),
     /// Create, list and revoke tokens in the data directory
     Token(verb::token::TokenArgs),
+    /// The playbooks that are in force: list, text, differences, history; out of use for a while
+    Playbook(verb::playbook::PlaybookArgs),
     /// Whether a channel of notices works
     Notify(verb::notify::NotifyArgs),
     /// The page of an error's code; all codes without one

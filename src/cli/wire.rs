@@ -152,6 +152,54 @@ pub struct PlaybookDoc {
     /// The file as it is now, where the form before it stays active.
     #[serde(default)]
     pub refused: Option<String>,
+    #[serde(default)]
+    pub owner: Option<Name>,
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// By whom, until when, why.
+    #[serde(default)]
+    pub disabled: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlaybooksDoc {
+    pub playbooks: Vec<PlaybookDoc>,
+    pub trouble: Option<SaysDoc>,
+}
+
+/// One form of a playbook; its text is taken from the document itself.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FormDoc {
+    pub name: Name,
+    pub active: bool,
+    pub form: String,
+    /// When it was first on record.
+    pub first: Option<Time>,
+    /// The form in force; none where no file defines it any more.
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub refused: Option<String>,
+    #[serde(default)]
+    pub disabled: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PastFormsDoc {
+    pub playbook: Name,
+    pub records: Vec<PastFormDoc>,
+    /// There is nothing older.
+    pub whole: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PastFormDoc {
+    pub position: Position,
+    pub at: Time,
+    pub says: String,
+    pub digest: Option<String>,
+    pub active: Option<bool>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

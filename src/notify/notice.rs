@@ -162,6 +162,8 @@ fn of_instance(record: &Record) -> Option<(Topic, Pull)> {
         | Record::Thawed { .. }
         | Record::Overridden(_)
         | Record::OverrideEnded { .. }
+        | Record::Disabled(_)
+        | Record::Enabled { .. }
         | Record::Started { .. }
         | Record::Clock { .. } => (Topic::Instance, Pull::Tell),
         _ => return None,

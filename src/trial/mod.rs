@@ -26,7 +26,7 @@ mod verdict;
 mod words;
 
 pub use coverage::{Coverage, Missed};
-pub use diff::diff;
+pub use diff::{compare, diff};
 pub use judge::{Verdict, in_the_window, in_the_window_of, judge};
 pub use life::{Answer, HOLD, NOW, PATIENCE, Plot, Set, Story, intents};
 pub use matrix::{Matrix, matrix};

@@ -8,7 +8,7 @@ use super::{Metrics, Playbooks, Wakes};
 use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, RunKind, Seq, Stream,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
@@ -74,6 +74,9 @@ pub enum OpenError {
     /// Only what nobody asked for; a person may start it.
     #[error("{0}")]
     Clocks(String),
+    /// People took its playbook out of use.
+    #[error("{0}")]
+    Disabled(String),
     /// The name that was asked for has a run.
     #[error("run {0} was opened by it")]
     Used(RunId),
@@ -288,6 +291,12 @@ impl App {
         }
         if let Some(freeze) = self.frozen_by(&spec.service) {
             return Err(OpenError::Frozen(freeze.says()));
+        }
+        // An old primary that is back is fenced, whatever people say of the playbook that moved its service.
+        if spec.kind != RunKind::Refence
+            && let Some(disabled) = self.disabled_by(&spec.playbook)
+        {
+            return Err(OpenError::Disabled(disabled.says()));
         }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {

@@ -11,9 +11,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// Reasons that rules of alerting wait for.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 15] = [
     "PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416",
-    "PM5601", "PM5602", "PM5603", "PM5604",
+    "PM5419", "PM5601", "PM5602", "PM5603", "PM5604",
 ];
 
 type Labels = [(&'static str, &'static str); 1];
@@ -39,6 +39,7 @@ pub struct Metrics {
     notices_waiting: NoticesWaiting,
     heartbeats: Family<Labels, Counter>,
     playbooks: Family<Labels, Gauge>,
+    disabled: Gauge,
     reloaded: Gauge,
 }
 
@@ -87,7 +88,7 @@ impl Default for Metrics {
             changes.clone(),
         );
         let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
-        let (playbooks, reloaded) = of_playbooks(&mut registry);
+        let (playbooks, disabled, reloaded) = of_playbooks(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -107,6 +108,7 @@ impl Default for Metrics {
             notices_waiting,
             heartbeats,
             playbooks,
+            disabled,
             reloaded,
         };
         metrics.show_zeros();
@@ -122,19 +124,20 @@ fn of_notices(registry: &mut Registry) -> (Notices, NoticesWaiting, Family<Label
     (notices, waiting, heartbeats)
 }
 
-fn of_playbooks(registry: &mut Registry) -> (Family<Labels, Gauge>, Gauge) {
-    let (playbooks, reloaded) = (Family::default(), Gauge::default());
+fn of_playbooks(registry: &mut Registry) -> (Family<Labels, Gauge>, Gauge, Gauge) {
+    let (playbooks, disabled, reloaded) = (Family::default(), Gauge::default(), Gauge::default());
     registry.register(
         "playbooks",
         "Playbooks by state; last_good: active in a form before that of the file",
         playbooks.clone(),
     );
+    registry.register("playbooks_disabled", "Playbooks that people took out of use", disabled.clone());
     registry.register(
         "playbooks_last_reload_successful",
         "0: the folder of playbooks could not be read, or its changes not be written down",
         reloaded.clone(),
     );
-    (playbooks, reloaded)
+    (playbooks, disabled, reloaded)
 }
 
 impl Metrics {
@@ -201,9 +204,10 @@ impl Metrics {
         self.breaker.set(i64::from(tripped));
     }
 
-    /// Set when they are asked for: both change by time alone.
-    pub fn rules(&self, overrides: usize, changes: u32) {
+    /// Set when they are asked for: all change by time alone.
+    pub fn rules(&self, overrides: usize, disabled: usize, changes: u32) {
         self.overrides.set(i64::try_from(overrides).unwrap_or(i64::MAX));
+        self.disabled.set(i64::try_from(disabled).unwrap_or(i64::MAX));
         self.changes.set(i64::from(changes));
     }
 

@@ -200,6 +200,7 @@ impl Triage {
         let playbooks = self.app.playbooks();
         let mut verdicts: Vec<PlaybookVerdict> = vec![];
         let mut chosen: Option<(&Playbook, Span)> = None;
+        let mut disabled: Option<&Playbook> = None;
         for rejected in playbooks.rejected() {
             verdicts.push(verdict(&rejected.name, false, "PM5401", "it has problems and is not active"));
         }
@@ -207,6 +208,10 @@ impl Triage {
             match playbook::match_alert(candidate, &open.alert) {
                 Err(why) => {
                     verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+                }
+                // Another may start in its place; if there is none, the alert waits for it.
+                Ok(_) if self.app.disabled_by(&loaded.name).is_some() => {
+                    disabled = disabled.or(Some(candidate));
                 }
                 Ok(found) => match chosen {
                     None => chosen = Some((candidate, found.confirmed_for)),
@@ -217,7 +222,7 @@ impl Triage {
                 },
             }
         }
-        match chosen {
+        match chosen.or(disabled.map(|playbook| (playbook, Span::ZERO))) {
             None => self.not_started(&open.id, verdicts, None).await,
             Some((chosen, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
                 self.begin_confirming(open, chosen, hold, false).await
@@ -274,6 +279,10 @@ impl Triage {
             }
         };
         if chosen.mode == Mode::Observe {
+            if let Some(why) = self.app.out_of_use(&chosen.name) {
+                let why = vec![PlaybookVerdict { playbook: chosen.name.clone(), matched: true, why }];
+                return self.not_started(&open.id, why, None).await;
+            }
             let (app, id, name) = (self.app.clone(), open.id.clone(), chosen.name.clone());
             self.set(&open.id, State::Observing);
             self.looks.spawn(async move {
@@ -308,6 +317,9 @@ impl Triage {
             Err(error @ OpenError::Frozen(_)) => {
                 self.wait(open, chosen, vec![Reason::new("PM5410", error.to_string())]).await
             }
+            Err(error @ OpenError::Disabled(_)) => {
+                self.wait(open, chosen, vec![Reason::new("PM5419", error.to_string())]).await
+            }
             Err(error @ OpenError::Clocks(_)) => {
                 self.wait(open, chosen, vec![Reason::new("PM5506", error.to_string())]).await
             }
@@ -320,6 +332,7 @@ impl Triage {
         let app = &self.app;
         let mut why: Vec<Reason> = app.frozen().map(|says| Reason::new("PM5410", says)).into_iter().collect();
         why.extend(app.frozen_by(&chosen.service).map(|freeze| Reason::new("PM5410", freeze.says())));
+        why.extend(app.out_of_use(&chosen.name));
         why.extend(app.locked(spec).await?);
         if spec.is_automatic() {
             why.extend(app.against(chosen, self.sick()).await?);

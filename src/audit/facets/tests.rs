@@ -101,6 +101,12 @@ fn of_the_others(digest: &Digest) -> Vec<(&'static str, &'static str, Value)> {
         (instance, "overridden", lifted),
         (instance, "override_ended", ended),
         (
+            instance,
+            "disabled",
+            json!({ "playbook": "move-shop", "by": actor(), "reason": "upgrade", "until": 9 }),
+        ),
+        (instance, "enabled", json!({ "playbook": "move-shop", "by": null, "reason": "its time is over" })),
+        (
             "source:am-1",
             "delivered",
             json!({

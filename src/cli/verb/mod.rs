@@ -19,6 +19,7 @@ pub mod match_alert;
 pub mod notify;
 pub mod pass;
 pub mod plan;
+pub mod playbook;
 pub mod reject;
 pub mod report;
 pub mod resume;
@@ -88,6 +89,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Override(args) => lift::run(args, &client(global, talk)?, talk).await?,
         Command::Ack(args) => ack::run(args, &client(global, talk)?, talk).await?,
         Command::Breaker(args) => breaker::run(args, &client(global, talk)?, talk).await?,
+        Command::Playbook(args) => playbook::run(args, &client(global, talk)?, talk).await?,
         Command::Notify(args) => notify::run(args, &client(global, talk)?, talk).await?,
         Command::Why(args) => why::run(args, &client(global, talk)?, talk).await?,
     };

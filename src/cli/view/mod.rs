@@ -5,6 +5,7 @@ pub mod csv;
 pub mod junit;
 pub mod matched;
 pub mod plan;
+pub mod playbook;
 pub mod run;
 pub mod status;
 pub mod test;

@@ -2,6 +2,7 @@
 
 mod actor;
 mod digest;
+mod disabled;
 mod effect;
 mod fact;
 mod id;
@@ -15,6 +16,7 @@ mod time;
 
 pub use actor::{Actor, Role, Via};
 pub use digest::{Digest, canonical};
+pub use disabled::Disabled;
 pub use effect::{Effect, Other, Override, Rule, Spent, place};
 pub use fact::{Fact, FenceRung, Lsn};
 pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};

@@ -329,6 +329,14 @@ pub enum Record {
         by: Actor,
         reason: String,
     },
+    /// In the instance's stream: nothing starts this playbook until then. Open runs of it are not touched.
+    Disabled(super::Disabled),
+    /// By nobody: its time was over.
+    Enabled {
+        playbook: Name,
+        by: Option<Actor>,
+        reason: String,
+    },
     // ── a source's stream ──
     Delivered(Delivered),
     /// An alert that opened nothing, with the reason for each playbook.
@@ -425,6 +433,8 @@ impl Record {
             Record::Thawed { .. } => "thawed",
             Record::Overridden(_) => "overridden",
             Record::OverrideEnded { .. } => "override_ended",
+            Record::Disabled(_) => "disabled",
+            Record::Enabled { .. } => "enabled",
             Record::Delivered(_) => "delivered",
             Record::NotStarted { .. } => "not_started",
             Record::OccurrenceOpened { .. } => "occurrence_opened",
