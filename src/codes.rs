@@ -33,6 +33,8 @@ pages! {
     "PM0012" "There is no such code"
     "PM0013" "Contact with the server was lost while watching"
     "PM0014" "The server refused without a reason of its own"
+    "PM0015" "A file is there already"
+    "PM0016" "What would be written is not valid"
     "PM1101" "A credential cannot be read"
     "PM1200" "The file cannot be read"
     "PM1201" "The file is not YAML or TOML"
@@ -81,6 +83,7 @@ pages! {
     "PM1262" "A trigger could not be evaluated"
     "PM1263" "No file defines the playbook any more"
     "PM1264" "The playbooks cannot be read as they are now"
+    "PM1265" "No test can be made of the run"
     "PM1301" "The body is too large"
     "PM1302" "The body is not JSON"
     "PM1303" "The body is not Alertmanager's webhook"
@@ -266,6 +269,15 @@ pages! {
     "PM5705" "It cannot be taken back"
     "PM5706" "The call may still take effect"
     "PM5707" "The promotion may be under way"
+    "PM5801" "Whether the playbook would work cannot be told"
+    "PM5802" "Only doing it shows whether it may be done"
+    "PM5803" "What a step needs would not be allowed"
+    "PM5804" "Resolvers keep the old answer for long"
+    "PM5805" "A record beside the one that moves stays behind"
+    "PM5806" "The standby does not follow"
+    "PM5807" "The source of alerts cannot be asked"
+    "PM5808" "Nothing was ever delivered by a source"
+    "PM5809" "A place to look from is blind"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

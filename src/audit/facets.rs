@@ -227,6 +227,10 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
             };
             facets.set(Word::Object, playbook).set(Word::Result, result);
         }
+        Record::Readiness { playbook, ready, .. } => {
+            let result = if *ready { "ready" } else { "not_ready" };
+            facets.set(Word::Object, playbook).set(Word::Result, result);
+        }
         Record::BreakerTripped { .. } => {
             facets.set(Word::Result, "tripped");
         }

@@ -2,8 +2,8 @@
 //! v1); a missing or retyped one is an error: what cannot be read is never shown as nothing.
 
 use crate::kernel::domain::{
-    Digest, FenceRung, FenceWatchState, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason,
-    Rpo, Span, Time,
+    Digest, FenceRung, FenceWatchState, Grade, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position,
+    Reason, Rpo, Span, Time,
 };
 use crate::kernel::engine::Summary;
 use serde::Deserialize;
@@ -165,6 +165,62 @@ pub struct PlaybookDoc {
 pub struct PlaybooksDoc {
     pub playbooks: Vec<PlaybookDoc>,
     pub trouble: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyDoc {
+    pub at: Time,
+    /// How many would work.
+    pub ready: usize,
+    pub playbooks: Vec<ReadyPlaybookDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyPlaybookDoc {
+    pub playbook: Name,
+    pub active: bool,
+    /// `None`: it was not looked at.
+    pub ready: Option<bool>,
+    pub at: Option<Time>,
+    pub disabled: Option<String>,
+    pub findings: Vec<ReadyFindingDoc>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyFindingDoc {
+    pub about: String,
+    pub target: String,
+    pub grade: Grade,
+    #[serde(default)]
+    pub code: String,
+    pub says: String,
+    #[serde(default)]
+    pub fix: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ScorecardDoc {
+    pub playbook: Name,
+    pub days: u64,
+    pub agrees: usize,
+    pub needless: usize,
+    pub missed: usize,
+    pub alerts: Vec<ScoredDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ScoredDoc {
+    pub at: Time,
+    pub occurrence: String,
+    /// `None`: its plan could not be made.
+    pub would: Option<bool>,
+    pub why: Vec<String>,
+    pub run: Option<String>,
+    pub outcome: Option<String>,
+    pub over: Option<Time>,
+    pub score: String,
 }
 
 /// One form of a playbook; its text is taken from the document itself.

@@ -3,7 +3,7 @@
 //! Called by `serve`, `check`, `plan` and whatever else needs the configuration; tests of other rooms use
 //! it too.
 
-use super::{Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, target, web};
+use super::{Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, target, watch, web};
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.sources = named(&top, "sources", read_source);
     config.people = named(&top, "people", people::read);
     (config.storm, config.changes_per_hour) = limit::read(&top);
+    config.ready_every = watch::read_ready(&top);
     config.web = web::read(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");
     config.channels = named(&top, "channel", channel::read);

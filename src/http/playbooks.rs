@@ -30,7 +30,7 @@ pub fn brief(app: &App, p: &Loaded) -> Value {
         "description": p.playbook.as_ref().map(|playbook| playbook.description.clone()),
         "active": p.playbook.is_some(), "problems": p.problems, "warnings": p.warnings, "file": p.file,
         "refused": p.refused.as_ref().map(|refused| refused.digest),
-        "disabled": disabled.as_ref().map(out_of_use),
+        "disabled": disabled.as_ref().map(out_of_use), "ready": super::ready::ready(app, p),
     })
 }
 

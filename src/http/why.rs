@@ -206,6 +206,7 @@ fn reasons(record: &Record) -> Vec<Reason> {
         | Record::Parked { why, .. }
         | Record::NotOpened { why, .. }
         | Record::Finished { why, .. }
+        | Record::Readiness { why, .. }
         | Record::BreakerTripped { why } => why.clone(),
         Record::NotStarted { why, .. } => {
             why.iter().map(|v| Reason::new(&v.why.code, format!("{}: {}", v.playbook, v.why.says))).collect()

@@ -108,6 +108,7 @@ pub fn matter(stream: &Stream, record: &Record, alert: bool) -> Option<Matter> {
         (_, Record::Acknowledged { .. }) => (Topic::Decided, Pull::Tell),
         (Stream::Instance, record) => of_instance(record)?,
         (Stream::Playbook(_), Record::Loaded { active: false, .. }) => (Topic::Instance, Pull::Tell),
+        (Stream::Playbook(_), Record::Readiness { .. }) => (Topic::Instance, Pull::Tell),
         _ => return None,
     };
     Some(Matter { topic, pull })

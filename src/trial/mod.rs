@@ -11,6 +11,7 @@
 mod coverage;
 mod diff;
 mod faults;
+mod from_run;
 mod judge;
 mod life;
 mod matrix;
@@ -27,6 +28,7 @@ mod words;
 
 pub use coverage::{Coverage, Missed};
 pub use diff::{compare, diff};
+pub use from_run::test_of;
 pub use judge::{Verdict, in_the_window, in_the_window_of, judge};
 pub use life::{Answer, HOLD, NOW, PATIENCE, Plot, Set, Story, intents};
 pub use matrix::{Matrix, matrix};

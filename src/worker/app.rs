@@ -52,6 +52,8 @@ pub struct App {
     pub(super) clicks: super::slack::Clicks,
     pub(super) doors: super::people::Doors,
     pub(super) looks: super::looks::Looks,
+    /// The last look at each playbook: whether it would work.
+    pub ready: super::ready::Board,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -167,6 +169,7 @@ impl App {
             clicks: Default::default(),
             doors: Default::default(),
             looks: Default::default(),
+            ready: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

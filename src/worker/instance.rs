@@ -7,6 +7,7 @@ use super::clocks::compare_clocks;
 use super::heartbeat::beat;
 use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
+use super::ready::watch_readiness;
 use super::refusals::count_refusals;
 use super::reload::watch_playbooks;
 use super::sampling::{load_all_samples, load_probes, sample_pairs, watch_probes};
@@ -76,6 +77,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
+    tasks.spawn(watch_readiness(app.clone(), stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
     tasks.spawn(beat(app.clone(), stop.clone()));

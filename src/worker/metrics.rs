@@ -38,8 +38,14 @@ pub struct Metrics {
     notices: Notices,
     notices_waiting: NoticesWaiting,
     heartbeats: Family<Labels, Counter>,
-    playbooks: Family<Labels, Gauge>,
+    playbooks: OfPlaybooks,
+}
+
+#[derive(Default)]
+struct OfPlaybooks {
+    states: Family<Labels, Gauge>,
     disabled: Gauge,
+    ready: Family<Labels, Gauge>,
     reloaded: Gauge,
 }
 
@@ -88,7 +94,7 @@ impl Default for Metrics {
             changes.clone(),
         );
         let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
-        let (playbooks, disabled, reloaded) = of_playbooks(&mut registry);
+        let playbooks = of_playbooks(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -108,8 +114,6 @@ impl Default for Metrics {
             notices_waiting,
             heartbeats,
             playbooks,
-            disabled,
-            reloaded,
         };
         metrics.show_zeros();
         metrics
@@ -124,20 +128,22 @@ fn of_notices(registry: &mut Registry) -> (Notices, NoticesWaiting, Family<Label
     (notices, waiting, heartbeats)
 }
 
-fn of_playbooks(registry: &mut Registry) -> (Family<Labels, Gauge>, Gauge, Gauge) {
-    let (playbooks, disabled, reloaded) = (Family::default(), Gauge::default(), Gauge::default());
+fn of_playbooks(registry: &mut Registry) -> OfPlaybooks {
+    let of = OfPlaybooks::default();
+    let says = "Playbooks by state; last_good: active in a form before that of the file";
+    registry.register("playbooks", says, of.states.clone());
+    registry.register("playbooks_disabled", "Playbooks that people took out of use", of.disabled.clone());
     registry.register(
-        "playbooks",
-        "Playbooks by state; last_good: active in a form before that of the file",
-        playbooks.clone(),
+        "playbooks_ready",
+        "Active playbooks by the last look: would they work",
+        of.ready.clone(),
     );
-    registry.register("playbooks_disabled", "Playbooks that people took out of use", disabled.clone());
     registry.register(
         "playbooks_last_reload_successful",
         "0: the folder of playbooks could not be read, or its changes not be written down",
-        reloaded.clone(),
+        of.reloaded.clone(),
     );
-    (playbooks, disabled, reloaded)
+    of
 }
 
 impl Metrics {
@@ -147,13 +153,21 @@ impl Metrics {
         let states =
             [("active", all - last_good), ("last_good", last_good), ("not_active", set.rejected().count())];
         for (state, count) in states {
-            let gauge = self.playbooks.get_or_create(&[("state", state)]);
+            let gauge = self.playbooks.states.get_or_create(&[("state", state)]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How many would work, would not, and were not looked at.
+    pub fn ready(&self, [ready, not_ready, not_looked]: [usize; 3]) {
+        for (state, count) in [("ready", ready), ("not_ready", not_ready), ("not_looked", not_looked)] {
+            let gauge = self.playbooks.ready.get_or_create(&[("state", state)]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
     pub fn reloaded(&self, whole: bool) {
-        self.reloaded.set(i64::from(whole));
+        self.playbooks.reloaded.set(i64::from(whole));
     }
 
     /// `increase()` never sees the first jump from nothing.
@@ -207,7 +221,7 @@ impl Metrics {
     /// Set when they are asked for: all change by time alone.
     pub fn rules(&self, overrides: usize, disabled: usize, changes: u32) {
         self.overrides.set(i64::try_from(overrides).unwrap_or(i64::MAX));
-        self.disabled.set(i64::try_from(disabled).unwrap_or(i64::MAX));
+        self.playbooks.disabled.set(i64::try_from(disabled).unwrap_or(i64::MAX));
         self.changes.set(i64::from(changes));
     }
 

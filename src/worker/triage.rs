@@ -16,7 +16,7 @@ use crate::kernel::domain::{
 use crate::kernel::engine::{Command, alerts_cached};
 use crate::kernel::journal::{Batch, ReadError};
 use crate::playbook::{self, AlertView, Playbook};
-use crate::worker::{CommandError, OpenError, Sick};
+use crate::worker::{CommandError, OpenError, Playbooks, Sick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -195,35 +195,23 @@ impl Triage {
         }
     }
 
-    /// Every playbook's verdict; the first that matches starts, or begins to be confirmed.
+    /// The first that matches starts, or begins to be confirmed; if none does, every playbook's verdict is on record.
     async fn decide(&mut self, open: &Open) -> anyhow::Result<()> {
         let playbooks = self.app.playbooks();
-        let mut verdicts: Vec<PlaybookVerdict> = vec![];
         let mut chosen: Option<(&Playbook, Span)> = None;
         let mut disabled: Option<&Playbook> = None;
-        for rejected in playbooks.rejected() {
-            verdicts.push(verdict(&rejected.name, false, "PM5401", "it has problems and is not active"));
-        }
-        for (loaded, candidate) in playbooks.active() {
-            match playbook::match_alert(candidate, &open.alert) {
-                Err(why) => {
-                    verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
-                }
-                // Another may start in its place; if there is none, the alert waits for it.
-                Ok(_) if self.app.disabled_by(&loaded.name).is_some() => {
-                    disabled = disabled.or(Some(candidate));
-                }
-                Ok(found) => match chosen {
-                    None => chosen = Some((candidate, found.confirmed_for)),
-                    Some((first, _)) => {
-                        let says = format!("it matches too, but {} comes first", first.name);
-                        verdicts.push(verdict(&loaded.name, true, "PM5402", says));
-                    }
-                },
+        for (loaded, candidate) in playbooks.candidates(&open.alert) {
+            let Ok(found) = playbook::match_alert(candidate, &open.alert) else { continue };
+            // Another may start in its place; if there is none, the alert waits for it.
+            if self.app.disabled_by(&loaded.name).is_some() {
+                disabled = disabled.or(Some(candidate));
+                continue;
             }
+            chosen = Some((candidate, found.confirmed_for));
+            break;
         }
         match chosen.or(disabled.map(|playbook| (playbook, Span::ZERO))) {
-            None => self.not_started(&open.id, verdicts, None).await,
+            None => self.not_started(&open.id, verdicts(&playbooks, &open.alert), None).await,
             Some((chosen, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
                 self.begin_confirming(open, chosen, hold, false).await
             }
@@ -423,6 +411,18 @@ impl Triage {
             open.state = state;
         }
     }
+}
+
+/// Why each of them does not start.
+fn verdicts(playbooks: &Playbooks, alert: &AlertView) -> Vec<PlaybookVerdict> {
+    let rejected = playbooks.rejected();
+    let rejected =
+        rejected.map(|loaded| verdict(&loaded.name, false, "PM5401", "it has problems and is not active"));
+    let others = playbooks.active().filter_map(|(loaded, playbook)| {
+        let why = playbook::match_alert(playbook, alert).err()?;
+        Some(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+    });
+    rejected.chain(others).collect()
 }
 
 /// A recorded alert as playbooks see it.

@@ -141,3 +141,130 @@ async fn every_form_is_kept_and_their_difference_is_shown() {
     assert_eq!((status, problem["code"].as_str()), (404, Some("PM4002")), "{problem}");
     assert_eq!(look(&["playbook", "show", "no-such"]).0, 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_playbook_that_stops_being_ready_is_told_of_and_one_that_was_never_looked_at_is_not_ready() {
+    let yard = Yard::new(Plot { config: "[ready]\nevery = \"1s\"\n", ..Plot::default() }).await;
+    let (code, out, err) = say(&yard, Role::Viewer, &["ready", "--last"]);
+    // The first look of the schedule may have been a moment ago.
+    assert!(code == 0 || (code == 21 && out.contains("NOT LOOKED AT")), "{code}: {out}{err}");
+    let told = async |ready: bool| {
+        let all = yard.records("readiness").await;
+        all.iter().filter(|r| r["body"]["ready"] == ready).count()
+    };
+    yard.until("ready on record", 1, 20, async || told(true).await).await;
+    assert_eq!(say(&yard, Role::Viewer, &["ready"]).0, 0);
+    assert!(yard.metric("pointsman_playbooks_ready{state=\"ready\"} 1").await);
+
+    yard.world.sick.store(true, std::sync::atomic::Ordering::SeqCst);
+    yard.until("not ready on record", 1, 20, async || told(false).await).await;
+    let record = yard.records("readiness").await.pop().unwrap();
+    assert!(record["says"].as_str().unwrap().contains("NOT READY: origin is sick"), "{record}");
+    let (code, out, err) = say(&yard, Role::Viewer, &["ready", "move-s0"]);
+    assert!(code == 21 && out.contains("NOT READY") && out.contains("do: "), "{out}{err}");
+    let (_, status) = yard.server.get("/api/v1/status").await;
+    assert_eq!(status["playbooks"][0]["ready"], false, "{status}");
+    let metric = async || usize::from(yard.metric("pointsman_playbooks_ready{state=\"not_ready\"} 1").await);
+    yard.until("the metric", 1, 10, metric).await;
+    let (again, records) = (yard.records("readiness").await.len(), yard.journal().await.len());
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(yard.journal().await.len(), records, "only what is new is on record");
+
+    yard.world.sick.store(false, std::sync::atomic::Ordering::SeqCst);
+    yard.until("ready again", again + 1, 20, async || yard.records("readiness").await.len()).await;
+    assert!(yard.records("opened").await.is_empty() && !yard.moved("s0"), "a look changes nothing");
+    // A playbook that is out of use is nobody's worry; one that changed was not looked at in its new form.
+    let off = json!({ "reason": "on the bench", "for": "1h" });
+    assert_eq!(yard.server.post("/api/v1/playbooks/move-s0/disable", off).await.0, 200);
+    let (code, out, _) = say(&yard, Role::Viewer, &["ready", "--last"]);
+    assert!(code == 0 && out.contains("DISABLED"), "{out}");
+    yard.verified();
+}
+
+#[test]
+fn what_init_writes_passes_its_check_and_its_crash_matrix_and_nothing_is_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("new");
+    let flags = "--shape dns --service blog --from lyon --to lille --site paris --domain blog.example.org --from-address 192.0.2.1 \
+                 --to-address 192.0.2.2";
+    let run = |words: &[&str]| {
+        let out = Command::new(crate::serve::rig::BINARY).args(words).output().unwrap();
+        let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        (out.status.code().unwrap(), text)
+    };
+    let at = |name: &str| dir.join(name).display().to_string();
+    let words: Vec<&str> =
+        ["init", dir.to_str().unwrap()].into_iter().chain(flags.split_whitespace()).collect();
+    let (code, said) = run(&words[..words.len() - 2]);
+    assert!(code == 2 && said.contains("--to-address") && !dir.exists(), "nobody can be asked here: {said}");
+    let (code, said) = run(&words);
+    assert!(code == 0 && said.contains("pointsman serve"), "{said}");
+    let (config, books) = (at("pointsman.toml"), at("playbooks"));
+    let (code, said) = run(&["check", "--config", &config, &books]);
+    assert!(code == 0 && said.contains("1 playbook checked: 0 errors"), "{said}");
+    let (code, said) = run(&["test", "--config", &config, &books]);
+    assert_eq!(code, 0, "{said}");
+    let before = std::fs::read(&config).unwrap();
+    let (code, said) = run(&words);
+    assert!(code == 6 && said.contains("PM0015") && std::fs::read(&config).unwrap() == before, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_scorecard_sets_what_it_would_have_done_against_what_people_did() {
+    // It observes; by hand, another playbook of the same service moves it.
+    let yard = Yard::new(Plot { mode: "observe", ..Plot::default() }).await;
+    let by_hand = yard
+        .playbook("s0")
+        .replace("playbook: move-s0", "playbook: by-hand")
+        .replace("mode: observe", "mode: auto");
+    let by_hand =
+        by_hand.replace("  - alertmanager: { alertname: SiteDown, service: s0 }", "  - when: \"false\"");
+    yard.write_playbook("z-by-hand", &by_hand);
+    yard.server.hang_up();
+    let active = async || {
+        let (_, list) = yard.server.get("/api/v1/playbooks").await;
+        list["playbooks"].as_array().unwrap().iter().filter(|p| p["active"] == true).count()
+    };
+    yard.until("two playbooks", 2, 20, active).await;
+    let decided = async || yard.records("not_started").await.len();
+    let card = async || yard.server.get("/api/v1/playbooks/move-s0/scorecard").await.1;
+
+    // It would have acted, and people did.
+    let first = yard.fire("s0").await;
+    yard.until("the first alert", 1, 20, decided).await;
+    let (status, opened) =
+        yard.server.post("/api/v1/runs", json!({ "playbook": "by-hand", "reason": "seen" })).await;
+    assert_eq!(status, 201, "{opened}");
+    yard.until_finished(1).await;
+    yard.resolve(first).await;
+    // It would have acted, nobody did, and it went away.
+    yard.move_back("s0");
+    let second = yard.fire("s0").await;
+    yard.until("the second alert", 2, 20, decided).await;
+    assert_eq!(card().await["alerts"][1]["score"], "open", "people may still act");
+    yard.resolve(second).await;
+    // It would have held back, and nobody did anything either.
+    yard.world.sick.store(true, std::sync::atomic::Ordering::SeqCst);
+    let third = yard.fire("s0").await;
+    yard.until("the third alert", 3, 20, decided).await;
+    yard.resolve(third).await;
+    let over = async || yard.records("occurrence_closed").await.len();
+    yard.until("all over", 3, 20, over).await;
+
+    let card = card().await;
+    let scores: Vec<&str> =
+        card["alerts"].as_array().unwrap().iter().map(|a| a["score"].as_str().unwrap()).collect();
+    assert_eq!(scores, ["agrees", "needless", "agrees"], "{card}");
+    assert_eq!(
+        (&card["alerts"][0]["run"], &card["alerts"][0]["outcome"]),
+        (&opened["run"], &json!("succeeded")),
+        "{card}"
+    );
+    assert!(card["alerts"][2]["why"].to_string().contains("origin is sick"), "{card}");
+    let (code, out, err) = say(&yard, Role::Viewer, &["playbook", "scorecard", "move-s0"]);
+    assert!(
+        code == 0 && out.contains("agreed with people in 2 of 3") && out.contains("NEEDLESS"),
+        "{out}{err}"
+    );
+    assert_eq!(say(&yard, Role::Viewer, &["playbook", "scorecard", "no-such"]).0, 5);
+}

@@ -2,7 +2,7 @@
 
 use super::decision;
 use crate::cli::options::{reason, span};
-use crate::cli::wire::{FormDoc, PastFormsDoc, PlaybooksDoc};
+use crate::cli::wire::{FormDoc, PastFormsDoc, PlaybooksDoc, ScorecardDoc};
 use crate::cli::{Client, Exit, Fault, Talk, view};
 use crate::kernel::domain::Span;
 use clap::{Args, Subcommand};
@@ -26,6 +26,8 @@ enum PlaybookVerb {
     Diff(DiffArgs),
     /// Every form, when it came into force or was refused; who disabled it, and why
     History { playbook: String },
+    /// Of one that only observes: what it would have done with the alerts of the last weeks, against what people did
+    Scorecard(ScorecardArgs),
     /// Nothing starts it for a while. Runs that are open go on: `freeze` stops those
     Disable(DisableArgs),
     /// Back into use before its time; what waits is looked at again
@@ -52,6 +54,14 @@ struct DiffArgs {
     /// To a file here, that is about to be sent
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct ScorecardArgs {
+    playbook: String,
+    /// How far back
+    #[arg(long, default_value_t = 28)]
+    days: u64,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -91,6 +101,15 @@ pub async fn run(args: &PlaybookArgs, client: &Client, talk: &mut Talk) -> anyho
             shown(&document, talk, || {
                 let doc: PastFormsDoc = view::playbook::read(&document, "playbook-history")?;
                 Ok(view::playbook::history(&doc, &look))
+            })
+        }
+        PlaybookVerb::Scorecard(args) => {
+            let query = [("days", args.days.to_string())];
+            let document = client.get(&["playbooks", &args.playbook, "scorecard"], &query).await?;
+            let look = talk.look.clone();
+            shown(&document, talk, || {
+                let doc: ScorecardDoc = view::playbook::read(&document, "scorecard")?;
+                Ok(view::scorecard::screen(&doc, &look))
             })
         }
         PlaybookVerb::Disable(args) => {

@@ -383,6 +383,12 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stays: Option<Digest>,
     },
+    /// In the playbook's stream, where it changed: whether it would have worked, had it been needed.
+    Readiness {
+        playbook: Name,
+        ready: bool,
+        why: Vec<Reason>,
+    },
     Sealed(Box<Sealed>),
     Clock {
         says: String,
@@ -441,6 +447,7 @@ impl Record {
             Record::OccurrenceClosed { .. } => "occurrence_closed",
             Record::Started { .. } => "started",
             Record::Loaded { .. } => "loaded",
+            Record::Readiness { .. } => "readiness",
             Record::Sealed(_) => "sealed",
             Record::Clock { .. } => "clock",
             Record::BreakerTripped { .. } => "breaker_tripped",

@@ -163,6 +163,10 @@ fn tell_playbook(record: &Record) -> String {
         Record::Loaded { playbook, digest, active, problems, stays } => {
             tell_loaded(playbook, *digest, *active, problems.len(), *stays)
         }
+        Record::Readiness { playbook, ready: true, .. } => format!("playbook {playbook} is ready"),
+        Record::Readiness { playbook, why, .. } => {
+            format!("playbook {playbook} is NOT READY: {}", join(why))
+        }
         run_record => run_record.kind().to_owned(),
     }
 }
