@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use pointsman::config::Config;
 use pointsman::kernel::domain::SourceKind;
-use pointsman::playbook::{AlertView, Playbook, check, match_alert};
+use pointsman::playbook::{AlertView, MatchIndex, Playbook, check, match_alert};
 use pointsman::provider::{Ports, ProviderRegistry};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -41,8 +41,16 @@ pub fn run(criterion: &mut Criterion) {
         })
         .collect();
     let alert = alert();
-    group.bench_function("match 1 alert against 10,000 playbooks", |b| {
+    group.bench_function("match 1 alert against each of 10,000 playbooks", |b| {
         b.iter(|| many.iter().filter(|p| match_alert(p, black_box(&alert)).is_ok()).count());
+    });
+    group.bench_function("index 10,000 playbooks", |b| b.iter(|| MatchIndex::new(black_box(&many))));
+    let index = MatchIndex::new(&many);
+    group.bench_function("match 1 alert against 10,000 playbooks by their index", |b| {
+        b.iter(|| {
+            let candidates = index.candidates(black_box(&alert));
+            candidates.into_iter().filter(|place| match_alert(&many[*place], &alert).is_ok()).count()
+        });
     });
     group.finish();
 }

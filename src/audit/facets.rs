@@ -153,6 +153,15 @@ fn of_people(facets: &mut Facets, record: &Record) {
         Record::OverrideEnded { by, service, rule, .. } => {
             facets.by(by).set(Word::Service, service).set(Word::Object, rule);
         }
+        Record::Disabled(disabled) => {
+            facets.by(&disabled.by).set(Word::Playbook, &disabled.playbook);
+        }
+        Record::Enabled { by, playbook, .. } => {
+            facets.set(Word::Playbook, playbook);
+            if let Some(by) = by {
+                facets.by(by);
+            }
+        }
         Record::Frozen { by, service, .. } => {
             facets.by(by);
             if let Some(service) = service {
@@ -218,6 +227,10 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
             };
             facets.set(Word::Object, playbook).set(Word::Result, result);
         }
+        Record::Readiness { playbook, ready, .. } => {
+            let result = if *ready { "ready" } else { "not_ready" };
+            facets.set(Word::Object, playbook).set(Word::Result, result);
+        }
         Record::BreakerTripped { .. } => {
             facets.set(Word::Result, "tripped");
         }
@@ -255,6 +268,8 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
         | Record::SignedIn { .. }
         | Record::Overridden(_)
         | Record::OverrideEnded { .. }
+        | Record::Disabled(_)
+        | Record::Enabled { .. }
         | Record::Frozen { .. }
         | Record::Thawed { .. } => {}
     }

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 const GROUPS: &str = "\
 Right now            status  plan  run  watch  approve  reject  pass  confirm  retry  skip  abort  close
                      close-watch  freeze  thaw  override  ack  breaker
-Before the outage    check  test  match
+Before the outage    check  test  match  ready
 Afterwards           audit  why  report  resume
-Setting up           serve  token  notify  db  schema  explain  version";
+Setting up           init  serve  playbook  token  notify  db  schema  explain  version";
 
 const CODES: &str = "\
 Exit codes
@@ -30,6 +30,7 @@ Exit codes
   13   an effect is not known
   14   cancelled, nothing was changed
   20   the plan has changes (--detailed-exitcode)
+  21   a playbook is not ready
   22   the journal does not verify
   130  you left and the run continues
 A code that you do not know is a failure.
@@ -141,6 +142,8 @@ pub enum Command {
     Test(verb::test::TestArgs),
     /// Which playbook an alert would start, and why not the others; with --against, for alerts on record
     Match(verb::match_alert::MatchArgs),
+    /// Whether each playbook would work now: looks at everything, changes nothing
+    Ready(verb::ready::ReadyArgs),
     /// JSON Schema of playbooks and of test files, for editors; or the list of actions
     Schema(verb::schema::SchemaArgs),
     /// Query, follow and verify the record
@@ -151,10 +154,14 @@ pub enum Command {
     Resume(verb::resume::ResumeArgs),
     /// Copy and check the database, offline or beside the server
     Db(verb::db::DbArgs),
+    /// A configuration and a playbook to begin with, from a few questions or flags; offline
+    Init(verb::init::InitArgs),
     /// Run the server
     Serve(local::ServeArgs),
     /// Create, list and revoke tokens in the data directory
     Token(verb::token::TokenArgs),
+    /// The playbooks that are in force: list, text, differences, history; out of use for a while
+    Playbook(verb::playbook::PlaybookArgs),
     /// Whether a channel of notices works
     Notify(verb::notify::NotifyArgs),
     /// The page of an error's code; all codes without one

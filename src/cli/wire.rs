@@ -2,8 +2,8 @@
 //! v1); a missing or retyped one is an error: what cannot be read is never shown as nothing.
 
 use crate::kernel::domain::{
-    Digest, FenceRung, FenceWatchState, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position, Reason,
-    Rpo, Span, Time,
+    Digest, FenceRung, FenceWatchState, Grade, ItemId, ItemRole, Mode, Name, PlanLine, PlanSheet, Position,
+    Reason, Rpo, Span, Time,
 };
 use crate::kernel::engine::Summary;
 use serde::Deserialize;
@@ -152,6 +152,110 @@ pub struct PlaybookDoc {
     /// The file as it is now, where the form before it stays active.
     #[serde(default)]
     pub refused: Option<String>,
+    #[serde(default)]
+    pub owner: Option<Name>,
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// By whom, until when, why.
+    #[serde(default)]
+    pub disabled: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PlaybooksDoc {
+    pub playbooks: Vec<PlaybookDoc>,
+    pub trouble: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyDoc {
+    pub at: Time,
+    /// How many would work.
+    pub ready: usize,
+    pub playbooks: Vec<ReadyPlaybookDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyPlaybookDoc {
+    pub playbook: Name,
+    pub active: bool,
+    /// `None`: it was not looked at.
+    pub ready: Option<bool>,
+    pub at: Option<Time>,
+    pub disabled: Option<String>,
+    pub findings: Vec<ReadyFindingDoc>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReadyFindingDoc {
+    pub about: String,
+    pub target: String,
+    pub grade: Grade,
+    #[serde(default)]
+    pub code: String,
+    pub says: String,
+    #[serde(default)]
+    pub fix: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ScorecardDoc {
+    pub playbook: Name,
+    pub days: u64,
+    pub agrees: usize,
+    pub needless: usize,
+    pub missed: usize,
+    pub alerts: Vec<ScoredDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ScoredDoc {
+    pub at: Time,
+    pub occurrence: String,
+    /// `None`: its plan could not be made.
+    pub would: Option<bool>,
+    pub why: Vec<String>,
+    pub run: Option<String>,
+    pub outcome: Option<String>,
+    pub over: Option<Time>,
+    pub score: String,
+}
+
+/// One form of a playbook; its text is taken from the document itself.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FormDoc {
+    pub name: Name,
+    pub active: bool,
+    pub form: String,
+    /// When it was first on record.
+    pub first: Option<Time>,
+    /// The form in force; none where no file defines it any more.
+    pub digest: Option<String>,
+    #[serde(default)]
+    pub refused: Option<String>,
+    #[serde(default)]
+    pub disabled: Option<SaysDoc>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PastFormsDoc {
+    pub playbook: Name,
+    pub records: Vec<PastFormDoc>,
+    /// There is nothing older.
+    pub whole: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PastFormDoc {
+    pub position: Position,
+    pub at: Time,
+    pub says: String,
+    pub digest: Option<String>,
+    pub active: Option<bool>,
+    /// Lines of each.
+    pub problems: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

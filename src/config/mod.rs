@@ -51,6 +51,8 @@ pub struct Config {
     pub channels: BTreeMap<Name, Channel>,
     /// `[heartbeat]`: who waits for signs of life.
     pub heartbeat: Option<Heartbeat>,
+    /// `[ready]`: how often playbooks are looked at; none: only when a person asks.
+    pub ready_every: Option<Span>,
     /// `[limits.storm]`
     pub storm: Storm,
     /// `[limits]`: changes begun within an hour, over all runs.
@@ -72,6 +74,7 @@ impl Default for Config {
             web: Web::default(),
             channels: BTreeMap::new(),
             heartbeat: None,
+            ready_every: Some(watch::READY_EVERY),
             storm: Storm::default(),
             changes_per_hour: limit::CHANGES_PER_HOUR,
             older_than: None,

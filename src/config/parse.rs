@@ -4,7 +4,7 @@
 //! it too.
 
 use super::{
-    Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, retention, target, web,
+    Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, retention, target, watch, web,
 };
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::Name;
@@ -35,6 +35,7 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.sources = named(&top, "sources", read_source);
     config.people = named(&top, "people", people::read);
     (config.storm, config.changes_per_hour) = limit::read(&top);
+    config.ready_every = watch::read_ready(&top);
     config.web = web::read(&top);
     config.older_than = retention::read(&top);
     top.not_yet("store", "records lie in SQLite, in the data directory");

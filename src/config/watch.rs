@@ -1,7 +1,8 @@
 //! What looks and who is asked: probes, vantages, alert sources.
 
 use super::SecretRef;
-use crate::kernel::domain::Name;
+use crate::document::{Table, code};
+use crate::kernel::domain::{Name, Span};
 use std::net::IpAddr;
 
 /// One question about one thing, asked from every vantage. Exactly one of `http`, `tcp`, `sql`.
@@ -61,4 +62,20 @@ impl Source {
     pub fn signing_secrets(&self) -> impl Iterator<Item = &SecretRef> {
         self.signing_secret.iter().chain(&self.previous_signing_secret)
     }
+}
+
+/// Where the configuration says nothing.
+pub const READY_EVERY: Span = Span::mins(10);
+
+/// `[ready] every = "10m"`, or `"never"`.
+pub(super) fn read_ready(top: &Table<'_>) -> Option<Span> {
+    let Some(table) = top.table("ready") else { return Some(READY_EVERY) };
+    let never = table.get("every").and_then(|node| node.text()) == Some("never");
+    let every = if never { None } else { Some(table.span("every").unwrap_or(READY_EVERY)) };
+    if every.is_some_and(|every| every < Span::secs(1) || every > Span::mins(24 * 60)) {
+        let says = "\"every\" is between 1s and 24h, or \"never\"";
+        table.sink.error(code::BAD_VALUE, table.key_at("every"), says);
+    }
+    table.finish();
+    every
 }

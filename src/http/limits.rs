@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-type Answer = Result<Json<Value>, Problem>;
+pub(super) type Answer = Result<Json<Value>, Problem>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +56,7 @@ pub struct Enforce {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Why {
-    reason: String,
+    pub(super) reason: String,
 }
 
 pub async fn freeze(
@@ -70,7 +70,7 @@ pub async fn freeze(
     answer(app.freeze(wanted.service, &by, &wanted.reason, lasts).await)
 }
 
-fn span(text: &str) -> Result<crate::kernel::domain::Span, Problem> {
+pub(super) fn span(text: &str) -> Result<crate::kernel::domain::Span, Problem> {
     parse_span(text).map_err(|says| {
         let remedy = "send \"for\" with its unit, like \"2h\" or \"30m\"";
         Problem::new(StatusCode::BAD_REQUEST, "PM4011", says, "nothing was changed", remedy)
@@ -129,7 +129,7 @@ pub async fn reset_breaker(
     answer(app.reset_breaker(&by, &wanted.reason).await)
 }
 
-fn answer(said: Result<(Position, String), CommandError>) -> Answer {
+pub(super) fn answer(said: Result<(Position, String), CommandError>) -> Answer {
     let (position, says) = said.map_err(|error| refused(error, "-"))?;
     Ok(Json(json!({ "schema": "pointsman.decision/v1", "position": position, "says": says })))
 }

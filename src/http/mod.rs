@@ -14,9 +14,12 @@ mod limits;
 pub mod listen;
 mod pages;
 mod plans;
+mod playbooks;
+mod ready;
 mod replays;
 mod retentions;
 mod runs;
+mod scorecard;
 mod sealed;
 mod sender;
 mod slack;
@@ -64,6 +67,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/plans", post(plans::create))
         .route("/api/v1/plans/{named}", get(plans::show))
+        .route("/api/v1/ready", get(ready::last).post(ready::look))
+        .route("/api/v1/playbooks", get(playbooks::list))
+        .route("/api/v1/playbooks/{name}", get(playbooks::show))
+        .route("/api/v1/playbooks/{name}/history", get(playbooks::history))
+        .route("/api/v1/playbooks/{name}/scorecard", get(scorecard::show))
+        .route("/api/v1/playbooks/{name}/disable", post(playbooks::disable))
+        .route("/api/v1/playbooks/{name}/enable", post(playbooks::enable))
         .route("/api/v1/runs", get(runs::list).post(runs::open))
         .route("/api/v1/runs/{id}", get(runs::show))
         .route("/api/v1/runs/{id}/report", get(evidence::show_report))

@@ -49,6 +49,11 @@ pub async fn create(
                 verdicts.push(verdict(false, &format!("{}: {}", why.code, why.says)));
                 continue;
             }
+            Ok(_) if app.disabled_by(&loaded.name).is_some() => {
+                verdicts
+                    .push(verdict(true, "PM5420: it is disabled, and starts nothing before it is enabled"));
+                continue;
+            }
             Ok(_) if chosen => {
                 verdicts.push(verdict(true, "it matches too, but another comes first"));
                 continue;

@@ -77,6 +77,7 @@ pub async fn open(
             let (code, remedy) = match &error {
                 OpenError::Frozen(_) => ("PM5410", "a person has to thaw it first"),
                 OpenError::Clocks(_) => ("PM5506", "set the clocks right"),
+                OpenError::Disabled(_) => ("PM5420", "`pointsman playbook enable` takes it back into use"),
                 _ => ("PM5408", "wait for that run, or close it"),
             };
             let why = Reason::new(code, error.to_string());

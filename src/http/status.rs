@@ -2,10 +2,11 @@
 
 use super::Problem;
 use super::auth::Viewer;
+use super::playbooks::brief;
 use crate::kernel::domain::{Mode, Override};
 use crate::kernel::engine::Freeze;
 use crate::units::counted;
-use crate::worker::{App, Loaded};
+use crate::worker::App;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -16,8 +17,9 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
     let runs = app.summaries(50).await.map_err(Problem::store)?;
     let open = runs.iter().filter(|r| r.outcome.is_none()).count();
     let set = app.playbooks();
-    let playbooks: Vec<Value> = set.all().map(playbook).collect();
+    let playbooks: Vec<Value> = set.all().map(|loaded| brief(&app, loaded)).collect();
     let (active, last_good) = (set.active().count(), set.last_good().count());
+    let disabled = set.active().filter(|(loaded, _)| app.disabled_by(&loaded.name).is_some()).count();
     let trouble = app.playbooks_trouble();
     let frozen = app.frozen();
     let asks = app.asks(&who).await.map_err(Problem::store)?;
@@ -42,7 +44,7 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
             "STORM: no automatic run starts before a person resets the breaker".to_owned()
         }
         (None, 0, 0) => "no playbook is active: alerts are recorded, nothing can start".to_owned(),
-        (None, 0, n) => quiet(n, last_good, trouble.is_some()),
+        (None, 0, n) => quiet(n, last_good, disabled, trouble.is_some()),
         (None, runs, _) => match asks.iter().filter(|ask| ask.mine).count() {
             0 => format!("{} open", counted(runs, "run")),
             1 => format!("{} open, 1 thing waits for you", counted(runs, "run")),
@@ -64,21 +66,16 @@ pub async fn show(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Result<Js
 }
 
 /// Quiet only where the files are what is in force.
-fn quiet(active: usize, last_good: usize, trouble: bool) -> String {
-    let active = counted(active, "playbook");
+fn quiet(active: usize, last_good: usize, disabled: usize, trouble: bool) -> String {
+    let active = match disabled {
+        0 => counted(active, "playbook"),
+        n => format!("{} ({n} disabled)", counted(active, "playbook")),
+    };
     match (trouble, last_good) {
         (true, _) => format!("{active} active as before, no run open; the folder cannot be taken now"),
         (false, 0) => format!("quiet: {active} active, no run open"),
         (false, n) => format!("{active} active, {n} in a form before that of its file; no run open"),
     }
-}
-
-fn playbook(p: &Loaded) -> Value {
-    json!({
-        "name": p.name, "service": p.service(), "mode": p.mode(), "digest": p.digest,
-        "active": p.playbook.is_some(), "problems": p.problems, "warnings": p.warnings, "file": p.file,
-        "refused": p.refused.as_ref().map(|refused| refused.digest),
-    })
 }
 
 /// Old primaries that are still watched, of whatever run, with what the last look saw.

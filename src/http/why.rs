@@ -3,7 +3,7 @@
 use super::Problem;
 use super::audit::Teller;
 use super::auth::Viewer;
-use crate::kernel::domain::{ItemId, Name, OccurrenceId, Reason, Record, RunId, Stamped, Stream};
+use crate::kernel::domain::{Disabled, ItemId, Name, OccurrenceId, Reason, Record, RunId, Stamped, Stream};
 use crate::kernel::engine::{ItemPhase, Run};
 use crate::worker::App;
 use axum::Json;
@@ -20,8 +20,16 @@ const LOOK_BACK: u32 = 2_000;
 /// Sources whose alerts are looked through, newest first.
 const SOURCES: u32 = 100;
 /// What the instance's stream says about limits.
-const LIMITS: [&str; 6] =
-    ["frozen", "thawed", "breaker_tripped", "breaker_reset", "overridden", "override_ended"];
+const LIMITS: [&str; 8] = [
+    "frozen",
+    "thawed",
+    "breaker_tripped",
+    "breaker_reset",
+    "overridden",
+    "override_ended",
+    "disabled",
+    "enabled",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +112,9 @@ async fn service(app: &App, service: &Name) -> Result<(String, Vec<Reason>, Foun
     why.extend(app.frozen().map(|says| Reason::new("PM5410", says)));
     why.extend(app.frozen_by(service).map(|freeze| Reason::new("PM5410", freeze.says())));
     why.extend(app.tripped().map(|tripped| tripped.reason()));
-    for (_, playbook) in app.playbooks().active().filter(|(_, p)| p.service == *service) {
+    let playbooks = app.playbooks();
+    for (_, playbook) in playbooks.active().filter(|(_, p)| p.service == *service) {
+        why.extend(app.out_of_use(&playbook.name));
         let against = app.against_service(playbook, &runs, now).await.map_err(Problem::store)?;
         why.extend(
             against.into_iter().map(|r| Reason::new(&r.code, format!("{}: {}", playbook.name, r.says))),
@@ -129,6 +139,9 @@ async fn service(app: &App, service: &Name) -> Result<(String, Vec<Reason>, Foun
         }
         Record::Overridden(lifted) => lifted.service == *service,
         Record::OverrideEnded { service: of, .. } => of == service,
+        Record::Disabled(Disabled { playbook, .. }) | Record::Enabled { playbook, .. } => {
+            playbooks.find(playbook.as_str()).is_some_and(|loaded| loaded.service() == Some(service))
+        }
         _ => true,
     }));
     found.records.sort_by_key(|r| r.position);
@@ -193,6 +206,7 @@ fn reasons(record: &Record) -> Vec<Reason> {
         | Record::Parked { why, .. }
         | Record::NotOpened { why, .. }
         | Record::Finished { why, .. }
+        | Record::Readiness { why, .. }
         | Record::BreakerTripped { why } => why.clone(),
         Record::NotStarted { why, .. } => {
             why.iter().map(|v| Reason::new(&v.why.code, format!("{}: {}", v.playbook, v.why.says))).collect()

@@ -4,7 +4,9 @@
 //! The worker wraps its registry; `check` lets the key into playbooks of `kind: drill` only. Tests plant faults into any
 //! resolved run ([`plant`]), in front of real servers or of models.
 
-use crate::domain::{CallEnd, CallResult, Fact, Form, Observation, Resolved, RunId, Spec, StepPlan, Time};
+use crate::domain::{
+    CallEnd, CallResult, Fact, Finding, Form, Observation, Resolved, RunId, Spec, StepPlan, Time,
+};
 use crate::journal::Permit;
 use crate::port::{Action, Bound, Check, Ctx, ProviderError, Registry};
 use futures_util::future::BoxFuture;
@@ -172,6 +174,9 @@ impl Check for Struck {
     }
     fn plan(&self, seen: &Observation, given: &[Fact], now: Time) -> StepPlan {
         self.inner.check().plan(seen, given, now)
+    }
+    fn rehearse<'a>(&'a self, ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        self.inner.check().rehearse(ctx, seen)
     }
 }
 

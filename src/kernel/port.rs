@@ -1,6 +1,8 @@
 //! What the shell implements and the kernel calls: checks, actions, the registry that binds them, the world.
 
-use crate::domain::{CallEnd, Epoch, Fact, Lsn, Name, Observation, RunId, Span, Spec, Spent, StepPlan, Time};
+use crate::domain::{
+    CallEnd, Epoch, Fact, Finding, Lsn, Name, Observation, RunId, Span, Spec, Spent, StepPlan, Time,
+};
 use crate::journal::Permit;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -107,6 +109,11 @@ pub trait Check: Send + Sync {
     /// Pure. `given` is what earlier steps promise while planning, and only what is proven before an intent.
     /// A check never returns `Change`.
     fn plan(&self, seen: &Observation, given: &[Fact], now: Time) -> StepPlan;
+    /// For readiness, what the verdict over a look does not show: whether the change would be allowed, what would be
+    /// worse than it need be. May ask the remote, and changes nothing there. `None`: it cannot be asked ahead.
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, _seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 pub trait Action: Check {

@@ -210,6 +210,9 @@ fn asked(run: &Run, until: Option<crate::kernel::domain::Time>) -> Vec<String> {
 }
 
 fn next(record: &Record, run: Option<&Run>) -> Vec<String> {
+    if let Record::Readiness { playbook, ready: false, .. } = record {
+        return vec![format!("pointsman ready {playbook}")];
+    }
     let Some(run) = run else { return vec![] };
     let id = run.id();
     match record {

@@ -136,6 +136,7 @@ pub fn matter(stream: &Stream, record: &Record, alert: bool) -> Option<Matter> {
         (_, Record::Acknowledged { .. }) => (Topic::Decided, Pull::Clear),
         (Stream::Instance, record) => of_instance(record)?,
         (Stream::Playbook(_), Record::Loaded { active: false, .. }) => (Topic::Instance, Pull::Tell),
+        (Stream::Playbook(_), Record::Readiness { .. }) => (Topic::Instance, Pull::Tell),
         _ => return None,
     };
     Some(Matter { topic, pull })
@@ -189,6 +190,8 @@ fn of_instance(record: &Record) -> Option<(Topic, Pull)> {
         | Record::Thawed { .. }
         | Record::Overridden(_)
         | Record::OverrideEnded { .. }
+        | Record::Disabled(_)
+        | Record::Enabled { .. }
         | Record::Started { .. }
         | Record::Sealed(_)
         | Record::Clock { .. } => (Topic::Instance, Pull::Tell),

@@ -92,6 +92,14 @@ impl Condition {
         Err(format!("{key} is {is}, wanted {key}{self}"))
     }
 
+    /// The one value that it accepts.
+    pub(super) fn equal(&self) -> Option<&str> {
+        match &self.0 {
+            Form::Text(matcher) => matcher.only(),
+            Form::Severity(..) => None,
+        }
+    }
+
     /// One value that it accepts, where it names one.
     pub(super) fn only(&self) -> Option<&str> {
         match &self.0 {

@@ -124,12 +124,19 @@ impl World {
         if self.no_texts && update.after.iter().any(|set| set.r#type == RrType::Txt) {
             return Updated::Refused { rcode: "REFUSED".into(), says: "update-type".into() };
         }
-        if update.before.iter().any(|old| self.now.get(&old.question()).values != old.values) {
-            return Updated::Refused { rcode: "NXRRSET".into(), says: "somebody changed it".into() };
+        let stands = self.stand(&update.before);
+        if stands == Updated::Done {
+            self.put(update.after.clone());
+            self.updates += 1;
         }
-        self.put(update.after.clone());
-        self.updates += 1;
-        Updated::Done
+        stands
+    }
+
+    fn stand(&self, sets: &[RrSet]) -> Updated {
+        match sets.iter().any(|old| self.now.get(&old.question()).values != old.values) {
+            true => Updated::Refused { rcode: "NXRRSET".into(), says: "somebody changed it".into() },
+            false => Updated::Done,
+        }
     }
 
     fn ask(&mut self, primary: bool, questions: &[Question]) -> Answers {
@@ -217,6 +224,27 @@ impl Port for DnsModel {
             let updated = self.world().update(update);
             self.hook.after("dns.update", true).await;
             if fault == Fault::LoseReply { Updated::Doubt("the reply was lost".into()) } else { updated }
+        }
+        .boxed()
+    }
+
+    fn rehearse<'a>(
+        &'a self,
+        zone: &'a Rfc2136Target,
+        held: &'a [RrSet],
+        _now: Time,
+        _within: Span,
+    ) -> BoxFuture<'a, Updated> {
+        async move {
+            let fault = self.hook.before("dns.rehearse", false).await;
+            let world = self.world();
+            let silent = zone.servers.first().is_none_or(|first| world.silent.contains(first));
+            match fault {
+                _ if silent => Updated::NotSent { retry: true, says: "connection refused".into() },
+                Fault::Reject => Updated::Refused { rcode: "REFUSED".into(), says: "as planted".into() },
+                Fault::LoseReply => Updated::Doubt("the reply was lost".into()),
+                Fault::None | Fault::Stale => world.stand(held),
+            }
         }
         .boxed()
     }

@@ -175,4 +175,14 @@ impl dns::Port for HostedModel {
     ) -> BoxFuture<'a, Updated> {
         async { Updated::NotSent { retry: false, says: "a provider takes no updates".into() } }.boxed()
     }
+
+    fn rehearse<'a>(
+        &'a self,
+        _zone: &'a Rfc2136Target,
+        _held: &'a [RrSet],
+        _now: Time,
+        _within: Span,
+    ) -> BoxFuture<'a, Updated> {
+        async { Updated::NotSent { retry: false, says: "a provider takes no updates".into() } }.boxed()
+    }
 }

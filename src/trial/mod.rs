@@ -11,6 +11,7 @@
 mod coverage;
 mod diff;
 mod faults;
+mod from_run;
 mod judge;
 mod life;
 mod matrix;
@@ -26,7 +27,8 @@ mod verdict;
 mod words;
 
 pub use coverage::{Coverage, Missed};
-pub use diff::diff;
+pub use diff::{compare, diff};
+pub use from_run::test_of;
 pub use judge::{Verdict, in_the_window, in_the_window_of, judge};
 pub use life::{Answer, HOLD, NOW, PATIENCE, Plot, Set, Story, intents};
 pub use matrix::{Matrix, matrix};

@@ -156,3 +156,34 @@ fn coverage_knows_what_no_test_has_seen() {
     assert!(missed.contains(&"move the name: never failed".to_owned()), "{missed:?}");
     assert!(missed.contains(&"destination is healthy: never refused".to_owned()), "{missed:?}");
 }
+
+/// Every story of the shipped tests, but those in which somebody changes the world by hand, which no record tells.
+#[test]
+fn a_story_told_again_from_its_own_records_comes_to_the_same() {
+    let mut again = 0;
+    for path in test_files(&[folder()]).unwrap() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = read(&text, &path.display().to_string()).0.unwrap();
+        let stage = stage(&file.playbook.0);
+        for case in &file.cases {
+            let by_hand = case.faults.iter().any(|fault| matches!(fault.kind, model::FaultKind::ByHand(_)))
+                || case
+                    .meanwhile
+                    .iter()
+                    .any(|deed| deed.what != model::WorldDeed::Hand(crate::simulated::world::Hand::Resolve));
+            let told = tell(&stage, case).unwrap();
+            if by_hand || told.run.is_none() {
+                continue;
+            }
+            let made = test_of(&told.records, &file.playbook.0, "pointsman.example.toml").unwrap();
+            let (read, problems) = read(&made, "made.test.yaml");
+            let case = read.unwrap_or_else(|| panic!("{made}\n{problems:?}")).cases.remove(0);
+            let second = tell(&stage, &case).unwrap_or_else(|why| panic!("{why}: {made}"));
+            let unmet: Vec<String> =
+                failures(&case, &second).into_iter().map(|failure| failure.says).collect();
+            assert!(unmet.is_empty(), "{made}\n{unmet:#?}\n{}", sentences(&second).join("\n"));
+            again += 1;
+        }
+    }
+    assert!(again >= 20, "only {again} stories were told again");
+}

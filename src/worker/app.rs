@@ -8,7 +8,7 @@ use super::{Metrics, Playbooks, Wakes};
 use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, Seq, Stream, Time,
+    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, RunKind, Seq, Stream, Time,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
@@ -58,6 +58,8 @@ pub struct App {
     pub(super) retaining: tokio::sync::Mutex<()>,
     /// By source: the newest end of an occurrence whose records are sealed away, or about to be.
     pub(super) sealed_ends: Mutex<BTreeMap<Name, Time>>,
+    /// The last look at each playbook: whether it would work.
+    pub ready: super::ready::Board,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -80,6 +82,9 @@ pub enum OpenError {
     /// Only what nobody asked for; a person may start it.
     #[error("{0}")]
     Clocks(String),
+    /// People took its playbook out of use.
+    #[error("{0}")]
+    Disabled(String),
     /// The name that was asked for has a run.
     #[error("run {0} was opened by it")]
     Used(RunId),
@@ -173,6 +178,7 @@ impl App {
             looks: Default::default(),
             retaining: Default::default(),
             sealed_ends: Mutex::default(),
+            ready: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),
@@ -297,6 +303,12 @@ impl App {
         }
         if let Some(freeze) = self.frozen_by(&spec.service) {
             return Err(OpenError::Frozen(freeze.says()));
+        }
+        // An old primary that is back is fenced, whatever people say of the playbook that moved its service.
+        if spec.kind != RunKind::Refence
+            && let Some(disabled) = self.disabled_by(&spec.playbook)
+        {
+            return Err(OpenError::Disabled(disabled.says()));
         }
         let service = Stream::Service(spec.service.clone());
         for _ in 0..RACES {

@@ -1,13 +1,13 @@
 //! A plan that writes nothing: the real drive over a journal in memory, in mode observe, so that no permit is minted.
 //!
-//! Called by `plan`, before a person's `run`, and by triage for playbooks that only observe.
+//! Called by `plan`, before a person's `run`, by triage for playbooks that only observe, and by readiness.
 
 use super::App;
-use crate::kernel::domain::{Actor, Cause, Mode, PlanSheet, Reason, Record, Resolved, Stream};
+use crate::kernel::domain::{Actor, Cause, Mode, PlanSheet, Reason, Record, Resolved, Stamped, Stream};
 use crate::kernel::drive::{DriveError, Driver};
 use crate::kernel::engine::Run;
 use crate::kernel::journal::{Batch, Journal, MemoryBackend, Row};
-use crate::kernel::port::Ledger as _;
+use crate::kernel::port::{Ledger as _, Registry};
 use std::sync::Arc;
 
 pub struct DryPlan {
@@ -16,7 +16,17 @@ pub struct DryPlan {
     pub blockers: Vec<Reason>,
 }
 
-pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveError> {
+pub async fn dry_plan(app: &App, spec: Resolved) -> Result<DryPlan, DriveError> {
+    let (run, _) = dry_run(app, spec, &app.faults).await?;
+    Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers(app.world.now()) })
+}
+
+/// The run as planned, and the looks that it was planned from; everything is bound by `registry`.
+pub async fn dry_run(
+    app: &App,
+    mut spec: Resolved,
+    registry: &dyn Registry,
+) -> Result<(Run, Vec<Stamped>), DriveError> {
     let started = match &spec.cause {
         Cause::Alert { started, .. } => Some(*started),
         Cause::Person { .. } => None,
@@ -39,7 +49,7 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     );
     journal.append(opened).await?;
     let (world, samples) = (app.world.clone(), app.samples.clone());
-    let driver = Driver::new(&journal, &app.faults, world, samples, app.owner.as_str());
+    let driver = Driver::new(&journal, registry, world, samples, app.owner.as_str());
     let driver = driver.within(app.changes.clone());
     driver.drive(&run).await?;
     let records = journal.read(&Stream::Run(run), 1).await?;
@@ -48,10 +58,10 @@ pub async fn dry_plan(app: &App, mut spec: Resolved) -> Result<DryPlan, DriveErr
     let shown = renumber(shown);
     let mut run = Run::fold(&shown)?;
     run.spent = Some(app.changes.spent(run.id(), app.world.now()));
-    Ok(DryPlan { sheet: run.sheet(app.world.now()), blockers: run.blockers(app.world.now()) })
+    Ok((run, shown))
 }
 
-fn renumber(mut records: Vec<crate::kernel::domain::Stamped>) -> Vec<crate::kernel::domain::Stamped> {
+fn renumber(mut records: Vec<Stamped>) -> Vec<Stamped> {
     for (seq, stamped) in (1..).zip(&mut records) {
         stamped.seq = seq;
     }

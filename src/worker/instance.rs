@@ -8,6 +8,7 @@ use super::codes::send_codes;
 use super::heartbeat::beat;
 use super::limits::end_freezes;
 use super::outbox::{begin_notices, send_notices};
+use super::ready::watch_readiness;
 use super::refusals::count_refusals;
 use super::reload::watch_playbooks;
 use super::retain::keep_retention;
@@ -78,6 +79,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_fences(app.clone(), stop.clone()));
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
+    tasks.spawn(watch_readiness(app.clone(), stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
     tasks.spawn(listen_to_slack(app.clone(), stop.clone()));

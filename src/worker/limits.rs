@@ -1,6 +1,7 @@
 //! What stops automation: freezes by people, cooldowns and budgets, windows, the storm breaker. The journal holds all of
 //! it; this is its fold, and the verbs that write it. Triage asks before it opens a run; people call the verbs.
 
+mod disabled;
 mod history;
 mod ledger;
 mod overrides;
@@ -402,22 +403,20 @@ fn reasoned(reason: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Writes the ends of freezes down when their time comes, so that the end too is on record. Runs until `stop`.
+/// Writes the ends of freezes, and of what is disabled, down when their time comes, so that the end too is on record. Runs until `stop`.
 pub async fn end_freezes(app: Arc<App>, stop: CancellationToken) {
     loop {
         let now = app.world.now();
-        let over: Vec<Freeze> = app.standing().freezes.iter().filter(|f| f.until <= now).cloned().collect();
+        let over = app.standing().over(now);
         let mut failed = false;
-        for freeze in over {
-            let reason = "its time is over; what waited is looked at again".to_owned();
-            let record = Record::Thawed { service: freeze.service.clone(), by: None, reason };
+        for record in over {
             if let Err(error) = app.note(Stream::Instance, record).await {
-                tracing::error!(%error, "the end of a freeze cannot be written down now");
+                tracing::error!(%error, "the end of what people stopped cannot be written down now");
                 failed = true;
             }
             app.look_now();
         }
-        let next = app.standing().freezes.iter().map(|f| f.until).min();
+        let next = app.standing().next_end();
         let longest = if failed { Span::secs(1) } else { LOOK_AT_LEAST };
         let due = next.filter(|_| !failed).unwrap_or(now + longest).min(now + longest);
         tokio::select! {

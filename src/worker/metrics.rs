@@ -11,9 +11,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// Reasons that rules of alerting wait for.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 16] = [
     "PM5405", "PM5406", "PM5408", "PM5410", "PM5411", "PM5412", "PM5413", "PM5414", "PM5415", "PM5416",
-    "PM5601", "PM5602", "PM5603", "PM5604",
+    "PM5419", "PM5420", "PM5601", "PM5602", "PM5603", "PM5604",
 ];
 
 type Labels = [(&'static str, &'static str); 1];
@@ -38,7 +38,14 @@ pub struct Metrics {
     notices: Notices,
     notices_waiting: NoticesWaiting,
     heartbeats: Family<Labels, Counter>,
-    playbooks: Family<Labels, Gauge>,
+    playbooks: OfPlaybooks,
+}
+
+#[derive(Default)]
+struct OfPlaybooks {
+    states: Family<Labels, Gauge>,
+    disabled: Gauge,
+    ready: Family<Labels, Gauge>,
     reloaded: Gauge,
 }
 
@@ -87,7 +94,7 @@ impl Default for Metrics {
             changes.clone(),
         );
         let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
-        let (playbooks, reloaded) = of_playbooks(&mut registry);
+        let playbooks = of_playbooks(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -107,7 +114,6 @@ impl Default for Metrics {
             notices_waiting,
             heartbeats,
             playbooks,
-            reloaded,
         };
         metrics.show_zeros();
         metrics
@@ -122,19 +128,22 @@ fn of_notices(registry: &mut Registry) -> (Notices, NoticesWaiting, Family<Label
     (notices, waiting, heartbeats)
 }
 
-fn of_playbooks(registry: &mut Registry) -> (Family<Labels, Gauge>, Gauge) {
-    let (playbooks, reloaded) = (Family::default(), Gauge::default());
+fn of_playbooks(registry: &mut Registry) -> OfPlaybooks {
+    let of = OfPlaybooks::default();
+    let says = "Playbooks by state; last_good: active in a form before that of the file";
+    registry.register("playbooks", says, of.states.clone());
+    registry.register("playbooks_disabled", "Playbooks that people took out of use", of.disabled.clone());
     registry.register(
-        "playbooks",
-        "Playbooks by state; last_good: active in a form before that of the file",
-        playbooks.clone(),
+        "playbooks_ready",
+        "Active playbooks by the last look: would they work",
+        of.ready.clone(),
     );
     registry.register(
         "playbooks_last_reload_successful",
         "0: the folder of playbooks could not be read, or its changes not be written down",
-        reloaded.clone(),
+        of.reloaded.clone(),
     );
-    (playbooks, reloaded)
+    of
 }
 
 impl Metrics {
@@ -144,13 +153,21 @@ impl Metrics {
         let states =
             [("active", all - last_good), ("last_good", last_good), ("not_active", set.rejected().count())];
         for (state, count) in states {
-            let gauge = self.playbooks.get_or_create(&[("state", state)]);
+            let gauge = self.playbooks.states.get_or_create(&[("state", state)]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How many would work, would not, and were not looked at.
+    pub fn ready(&self, [ready, not_ready, not_looked]: [usize; 3]) {
+        for (state, count) in [("ready", ready), ("not_ready", not_ready), ("not_looked", not_looked)] {
+            let gauge = self.playbooks.ready.get_or_create(&[("state", state)]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
     pub fn reloaded(&self, whole: bool) {
-        self.reloaded.set(i64::from(whole));
+        self.playbooks.reloaded.set(i64::from(whole));
     }
 
     /// `increase()` never sees the first jump from nothing.
@@ -201,9 +218,10 @@ impl Metrics {
         self.breaker.set(i64::from(tripped));
     }
 
-    /// Set when they are asked for: both change by time alone.
-    pub fn rules(&self, overrides: usize, changes: u32) {
+    /// Set when they are asked for: all change by time alone.
+    pub fn rules(&self, overrides: usize, disabled: usize, changes: u32) {
         self.overrides.set(i64::try_from(overrides).unwrap_or(i64::MAX));
+        self.playbooks.disabled.set(i64::try_from(disabled).unwrap_or(i64::MAX));
         self.changes.set(i64::from(changes));
     }
 

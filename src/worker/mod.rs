@@ -22,10 +22,12 @@ mod outbox;
 mod past;
 mod people;
 mod playbooks;
+mod ready;
 mod refusals;
 mod reload;
 mod retain;
 mod sampling;
+mod scorecard;
 mod slack;
 mod still;
 mod supervise;
@@ -48,10 +50,12 @@ pub use outbox::{ChannelState, TestError};
 pub use past::past;
 pub use people::{Caller, SignInError};
 pub use playbooks::{Loaded, Playbooks, playbook_files};
+pub use ready::{Found, Looked};
 pub use retain::{
     Counted, Cut, CutError, Cutter, Gone, Held, Kind, LEAST_AGE, Offline, Pace, Parted, Parting, RetainError,
     Retained, Terms, Unhurried, count, document as retention_document, retain_offline,
 };
+pub use scorecard::{Score, scorecard};
 pub use slack::Heard;
 pub use triage::view as alert_view;
 pub use wakes::Wakes;

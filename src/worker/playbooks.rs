@@ -6,9 +6,10 @@ use crate::config::Config;
 use crate::kernel::domain::{Digest, Mode, Name, Record, Span, Stream};
 use crate::kernel::journal::{AppendError, Batch, Journal, ReadError, Row};
 use crate::kernel::port::{Registry, World};
-use crate::playbook::{self, Playbook};
+use crate::playbook::{self, AlertView, MatchIndex, Playbook};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Files beyond this are not read.
 const MAX_FILES: usize = 1_000;
@@ -84,8 +85,21 @@ impl Loaded {
     }
 }
 
+/// In the order of their files; and, once an alert came, which of them it may be meant for.
 #[derive(Default)]
-pub struct Playbooks(Vec<Loaded>);
+pub struct Playbooks(Vec<Loaded>, OnceLock<Indexed>);
+
+struct Indexed {
+    index: MatchIndex,
+    /// Where the active ones stand in the list.
+    active: Vec<usize>,
+}
+
+impl From<Vec<Loaded>> for Playbooks {
+    fn from(all: Vec<Loaded>) -> Playbooks {
+        Playbooks(all, OnceLock::new())
+    }
+}
 
 impl Playbooks {
     /// Reads every playbook of a folder.
@@ -93,7 +107,7 @@ impl Playbooks {
         let files = folder(dir)?;
         let mut all: Vec<Loaded> = files.into_iter().map(|file| load(file, config, registry)).collect();
         refuse_twins(&mut all);
-        Ok(Playbooks(all))
+        Ok(all.into())
     }
 
     /// At a start: what is broken takes the form that the journal says was active last, if that is still good.
@@ -110,7 +124,7 @@ impl Playbooks {
             if now.playbook.is_some() || taken.contains(&name) {
                 continue;
             }
-            let records = journal.read(&Stream::Playbook(name.clone()), 1).await?;
+            let records = journal.newest(&Stream::Playbook(name.clone()), &["loaded"], 1).await?;
             let Some(good) = records.last().and_then(|last| in_force(&last.record)) else { continue };
             // Of two files with one name, the one that still has the text.
             if now.digest != good && self.0.iter().any(|l| l.name == now.name && l.digest == good) {
@@ -145,7 +159,7 @@ impl Playbooks {
                 _ => now,
             }
         });
-        Playbooks(kept.collect())
+        kept.collect::<Vec<Loaded>>().into()
     }
 
     /// One line in the log for each that is not as it was in `before`.
@@ -188,6 +202,17 @@ impl Playbooks {
             *known = playbook.cooldown.unwrap_or(COOLDOWN).max(*known);
         }
         longest
+    }
+    /// Active ones that may match, in their order; every other one does not.
+    pub fn candidates<'a>(&'a self, alert: &AlertView) -> impl Iterator<Item = (&'a Loaded, &'a Playbook)> {
+        let indexed = self.1.get_or_init(|| Indexed {
+            index: MatchIndex::new(self.active().map(|(_, playbook)| playbook)),
+            active: (0..self.0.len()).filter(|place| self.0[*place].playbook.is_some()).collect(),
+        });
+        indexed.index.candidates(alert).into_iter().filter_map(|place| {
+            let loaded = self.0.get(*indexed.active.get(place)?)?;
+            Some((loaded, loaded.playbook.as_ref()?))
+        })
     }
     pub fn rejected(&self) -> impl Iterator<Item = &Loaded> {
         self.0.iter().filter(|l| l.playbook.is_none())
@@ -284,7 +309,8 @@ async fn write(
     row: Option<Row>,
 ) -> Result<(), AppendError> {
     let stream = Stream::Playbook(name.clone());
-    let records = journal.read(&stream, 1).await.map_err(|e| AppendError::Unavailable(e.to_string()))?;
+    let records = journal.newest(&stream, &["loaded"], 1).await;
+    let records = records.map_err(|e| AppendError::Unavailable(e.to_string()))?;
     if records.last().is_some_and(|last| last.record == record) {
         return Ok(());
     }

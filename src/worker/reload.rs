@@ -136,6 +136,7 @@ async fn reload(app: &Arc<App>, dir: &Path, asked: bool) -> Result<(), String> {
     app.metrics.playbooks(&now);
     app.shelf.put(Arc::new(now));
     app.wakes.playbooks.notify_one();
+    app.wakes.ready.notify_one();
     Ok(())
 }
 

@@ -67,6 +67,7 @@ pub enum Kind {
     /// It is closed, and its close lies beyond the cut.
     OccurrenceGoesOn,
     Freeze,
+    Disabled,
     Breaker,
     Reader,
 }

@@ -16,7 +16,7 @@ use crate::kernel::domain::{
 use crate::kernel::engine::{Command, alerts_cached};
 use crate::kernel::journal::{Batch, ReadError};
 use crate::playbook::{self, AlertView, Playbook};
-use crate::worker::{CommandError, OpenError, Sick};
+use crate::worker::{CommandError, OpenError, Playbooks, Sick};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -201,30 +201,23 @@ impl Triage {
         }
     }
 
-    /// Every playbook's verdict; the first that matches starts, or begins to be confirmed.
+    /// The first that matches starts, or begins to be confirmed; if none does, every playbook's verdict is on record.
     async fn decide(&mut self, open: &Open) -> anyhow::Result<()> {
         let playbooks = self.app.playbooks();
-        let mut verdicts: Vec<PlaybookVerdict> = vec![];
         let mut chosen: Option<(&Playbook, Span)> = None;
-        for rejected in playbooks.rejected() {
-            verdicts.push(verdict(&rejected.name, false, "PM5401", "it has problems and is not active"));
-        }
-        for (loaded, candidate) in playbooks.active() {
-            match playbook::match_alert(candidate, &open.alert) {
-                Err(why) => {
-                    verdicts.push(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
-                }
-                Ok(found) => match chosen {
-                    None => chosen = Some((candidate, found.confirmed_for)),
-                    Some((first, _)) => {
-                        let says = format!("it matches too, but {} comes first", first.name);
-                        verdicts.push(verdict(&loaded.name, true, "PM5402", says));
-                    }
-                },
+        let mut disabled: Option<&Playbook> = None;
+        for (loaded, candidate) in playbooks.candidates(&open.alert) {
+            let Ok(found) = playbook::match_alert(candidate, &open.alert) else { continue };
+            // Another may start in its place; if there is none, the alert waits for it.
+            if self.app.disabled_by(&loaded.name).is_some() {
+                disabled = disabled.or(Some(candidate));
+                continue;
             }
+            chosen = Some((candidate, found.confirmed_for));
+            break;
         }
-        match chosen {
-            None => self.not_started(&open.id, verdicts, None).await,
+        match chosen.or(disabled.map(|playbook| (playbook, Span::ZERO))) {
+            None => self.not_started(&open.id, verdicts(&playbooks, &open.alert), None).await,
             Some((chosen, hold)) if hold > Span::ZERO && matches!(open.state, State::New) => {
                 self.begin_confirming(open, chosen, hold, false).await
             }
@@ -280,6 +273,10 @@ impl Triage {
             }
         };
         if chosen.mode == Mode::Observe {
+            if let Some(why) = self.app.out_of_use(&chosen.name) {
+                let why = vec![PlaybookVerdict { playbook: chosen.name.clone(), matched: true, why }];
+                return self.not_started(&open.id, why, None).await;
+            }
             let (app, id, name) = (self.app.clone(), open.id.clone(), chosen.name.clone());
             self.set(&open.id, State::Observing);
             self.looks.spawn(async move {
@@ -314,6 +311,9 @@ impl Triage {
             Err(error @ OpenError::Frozen(_)) => {
                 self.wait(open, chosen, vec![Reason::new("PM5410", error.to_string())]).await
             }
+            Err(error @ OpenError::Disabled(_)) => {
+                self.wait(open, chosen, vec![Reason::new("PM5420", error.to_string())]).await
+            }
             Err(error @ OpenError::Clocks(_)) => {
                 self.wait(open, chosen, vec![Reason::new("PM5506", error.to_string())]).await
             }
@@ -326,6 +326,7 @@ impl Triage {
         let app = &self.app;
         let mut why: Vec<Reason> = app.frozen().map(|says| Reason::new("PM5410", says)).into_iter().collect();
         why.extend(app.frozen_by(&chosen.service).map(|freeze| Reason::new("PM5410", freeze.says())));
+        why.extend(app.out_of_use(&chosen.name));
         why.extend(app.locked(spec).await?);
         if spec.is_automatic() {
             why.extend(app.against(chosen, self.sick()).await?);
@@ -416,6 +417,18 @@ impl Triage {
             open.state = state;
         }
     }
+}
+
+/// Why each of them does not start.
+fn verdicts(playbooks: &Playbooks, alert: &AlertView) -> Vec<PlaybookVerdict> {
+    let rejected = playbooks.rejected();
+    let rejected =
+        rejected.map(|loaded| verdict(&loaded.name, false, "PM5401", "it has problems and is not active"));
+    let others = playbooks.active().filter_map(|(loaded, playbook)| {
+        let why = playbook::match_alert(playbook, alert).err()?;
+        Some(PlaybookVerdict { playbook: loaded.name.clone(), matched: false, why })
+    });
+    rejected.chain(others).collect()
 }
 
 /// A recorded alert as playbooks see it.

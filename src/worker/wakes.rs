@@ -14,6 +14,8 @@ pub struct Wakes {
     pub limits: Notify,
     /// Rung when other playbooks are in force.
     pub playbooks: Notify,
+    /// Rung when other playbooks are in force: are they ready?
+    pub ready: Notify,
     /// Rung when the head of the chain should be noted outside the database.
     pub head_file: Notify,
     /// Rung when a cut of the journal was decided.
@@ -28,6 +30,7 @@ impl Default for Wakes {
             triage: Notify::new(),
             limits: Notify::new(),
             playbooks: Notify::new(),
+            ready: Notify::new(),
             head_file: Notify::new(),
             retention: Notify::new(),
         }

@@ -309,3 +309,48 @@ async fn a_follower_whose_primary_stays_silent_is_told_by_us() {
     remote.settled(&undo).await;
     assert_eq!(zone.values(dns.secondary, "A").await, ["127.0.1.80"]);
 }
+
+async fn rehearsed(remote: &Remote, target: &str, with: Value) -> Vec<Finding> {
+    let action = remote.bind("dns.record", target, with);
+    let seen = action.check().observe(&remote.ctx(15)).await.expect("an observation");
+    action.check().rehearse(&remote.ctx(15), &seen).await.expect("it can be asked ahead")
+}
+
+fn grades(findings: &[Finding]) -> Vec<(Grade, &str)> {
+    findings.iter().map(|finding| (finding.grade, finding.code.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_the_zone_would_take_our_update_is_asked_without_changing_it() {
+    let zone = Zone::new().await;
+    let (remote, dns) = (&zone.remote, zone.lab.dns());
+    let before = (dns.serial(dns.primary).await.unwrap(), zone.values(dns.primary, "A").await);
+    let found = rehearsed(remote, "zone", swap()).await;
+    // Its TTL is 60, and the swap wants 30.
+    assert_eq!(grades(&found), [(Grade::Ok, ""), (Grade::Warn, "PM5804")], "{found:?}");
+    for (target, word) in [("forged", "NOTAUTH"), ("unknown-key", "NOTAUTH"), ("to-secondary", "RE")] {
+        let found = rehearsed(remote, target, swap()).await;
+        assert_eq!(grades(&found)[0], (Grade::Bad, "PM5803"), "{target}: {found:?}");
+        assert!(found[0].says.contains(word) || found[0].says.contains("NOTAUTH"), "{target}: {found:?}");
+    }
+    let one = json!({ "ttl": 60, "records": [{ "name": NAME, "type": "A", "values": ["127.0.2.80"] }] });
+    let found = rehearsed(remote, "zone", one).await;
+    assert_eq!(
+        grades(&found),
+        [(Grade::Ok, ""), (Grade::Bad, "PM5805")],
+        "its other half would stay: {found:?}"
+    );
+    let new = json!({ "ttl": 60, "records": [
+        { "name": format!("new.{NAME}"), "type": "TXT", "values": ["ours"] } ] });
+    assert_eq!(grades(&rehearsed(remote, "zone", new).await), [(Grade::Ok, "")], "what does not exist yet");
+    let after = (dns.serial(dns.primary).await.unwrap(), zone.values(dns.primary, "A").await);
+    assert_eq!(after, before, "a question changed the zone");
+
+    // What changed between the look and the question is not known, and not written either.
+    let action = remote.bind("dns.record", "zone", swap());
+    let seen = action.check().observe(&remote.ctx(15)).await.unwrap();
+    dns.nsupdate(&format!("update delete {NAME}. A\nupdate add {NAME}. 60 A 127.0.9.9\n")).await.unwrap();
+    let found = action.check().rehearse(&remote.ctx(15), &seen).await.unwrap();
+    assert_eq!(grades(&found)[0], (Grade::Unknown, "PM5803"), "{found:?}");
+    assert_eq!(zone.values(dns.primary, "A").await, ["127.0.9.9"]);
+}

@@ -10,6 +10,7 @@ mod frozen;
 mod ordinary;
 mod partition;
 mod people;
+mod ready;
 mod refusals;
 mod scene;
 mod two;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_playbooks;
+mod books;
 mod canary;
 mod contract;
 mod dns;

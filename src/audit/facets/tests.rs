@@ -101,6 +101,12 @@ fn of_the_others(digest: &Digest) -> Vec<(&'static str, &'static str, Value)> {
         (instance, "overridden", lifted),
         (instance, "override_ended", ended),
         (
+            instance,
+            "disabled",
+            json!({ "playbook": "move-shop", "by": actor(), "reason": "upgrade", "until": 9 }),
+        ),
+        (instance, "enabled", json!({ "playbook": "move-shop", "by": null, "reason": "its time is over" })),
+        (
             "source:am-1",
             "delivered",
             json!({
@@ -136,6 +142,7 @@ fn of_the_others(digest: &Digest) -> Vec<(&'static str, &'static str, Value)> {
             "loaded",
             json!({ "playbook": "move-shop", "digest": digest, "active": false, "problems": ["unknown key"] }),
         ),
+        ("playbook:move-shop", "readiness", json!({ "playbook": "move-shop", "ready": false, "why": why() })),
         (instance, "sealed", json!({ "before": 100, "hash": digest })),
         (instance, "clock", json!({ "says": "the clock went back by 3 s", "jump": -3 })),
         (instance, "breaker_tripped", json!({ "why": why() })),

@@ -14,11 +14,14 @@ mod decision;
 pub mod explain;
 pub(super) mod follow;
 pub mod freeze;
+pub mod init;
 pub mod lift;
 pub mod match_alert;
 pub mod notify;
 pub mod pass;
 pub mod plan;
+pub mod playbook;
+pub mod ready;
 pub mod reject;
 pub mod report;
 pub mod resume;
@@ -63,6 +66,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Token(args) => return token::run(args, talk).await,
         Command::Audit(args) => return audit::run(args, global, talk).await,
         Command::Check(args) => check::run(args, talk)?,
+        Command::Init(args) => init::run(args, talk)?,
         Command::Schema(args) => schema::run(args, talk)?,
         Command::Match(args) => match_alert::run(args, global, talk).await?,
         Command::Test(args) => test::run(args, talk)?,
@@ -72,6 +76,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(args, talk)?,
         Command::Version => version::run(talk)?,
         Command::Status => status::run(&client(global, talk)?, talk).await?,
+        Command::Ready(args) => ready::run(args, &client(global, talk)?, talk).await?,
         Command::Plan(args) => plan::run(args, &client(global, talk)?, talk).await?,
         Command::Run(args) => run::run(args, &client(global, talk)?, talk).await?,
         Command::Watch(args) => watch::run(args, &client(global, talk)?, talk).await?,
@@ -89,6 +94,7 @@ pub async fn run(cli: Cli, talk: &mut Talk) -> anyhow::Result<ExitCode> {
         Command::Override(args) => lift::run(args, &client(global, talk)?, talk).await?,
         Command::Ack(args) => ack::run(args, &client(global, talk)?, talk).await?,
         Command::Breaker(args) => breaker::run(args, &client(global, talk)?, talk).await?,
+        Command::Playbook(args) => playbook::run(args, &client(global, talk)?, talk).await?,
         Command::Notify(args) => notify::run(args, &client(global, talk)?, talk).await?,
         Command::Why(args) => why::run(args, &client(global, talk)?, talk).await?,
     };

@@ -14,11 +14,6 @@ use serde_json::Value;
 /// no remote can draw lines of its own.
 pub fn read(document: &Value) -> Result<StatusDoc, Fault> {
     let mut document = document.clone();
-    let lines = |text: &mut Value| {
-        if let Some(said) = text.as_str() {
-            *text = said.lines().collect();
-        }
-    };
     document.get_mut("frozen").into_iter().for_each(lines);
     let playbooks = document.get_mut("playbooks").and_then(Value::as_array_mut).into_iter().flatten();
     for playbook in playbooks {
@@ -28,6 +23,13 @@ pub fn read(document: &Value) -> Result<StatusDoc, Fault> {
         }
     }
     client::read(&document, "status")
+}
+
+/// A text of several lines as a list of them.
+pub fn lines(text: &mut Value) {
+    if let Some(said) = text.as_str() {
+        *text = said.lines().collect();
+    }
 }
 
 pub fn screen(doc: &StatusDoc, look: &Look) -> Vec<String> {
@@ -228,19 +230,17 @@ fn playbooks(playbooks: &[PlaybookDoc], look: &Look) -> Vec<String> {
     let mut table = Table::new(0);
     table.head(&["PLAYBOOK", "SERVICE", "MODE", "ACTIVE", "DIGEST"]);
     for playbook in playbooks {
-        let active = match (playbook.active, &playbook.refused) {
-            (true, Some(_)) => cell("LAST GOOD").paint(Paint::Bad),
-            (true, None) => cell("active").paint(Paint::Good),
-            (false, _) => cell("NOT ACTIVE").paint(Paint::Bad),
-        };
         let digest: String = playbook.digest.as_deref().unwrap_or("-").chars().take(7).collect();
         table.row([
             cell(&playbook.name),
             cell(playbook.service.as_ref().map_or("-", |s| s.as_str())),
             cell(playbook.mode.map_or("-", mode)),
-            active,
+            super::playbook::state(playbook),
             cell(&digest),
         ]);
+        if let Some(disabled) = &playbook.disabled {
+            table.note(&disabled.says, Paint::Asks);
+        }
         if let Some(refused) = &playbook.refused {
             let now: String = refused.chars().take(7).collect();
             table.note(&format!("the file is {now} now and is refused; {digest} stays active"), Paint::Bad);

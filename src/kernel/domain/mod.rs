@@ -2,8 +2,10 @@
 
 mod actor;
 mod digest;
+mod disabled;
 mod effect;
 mod fact;
+mod finding;
 mod id;
 mod item;
 mod outcome;
@@ -15,8 +17,10 @@ mod time;
 
 pub use actor::{Actor, Role, Via};
 pub use digest::{Digest, canonical};
+pub use disabled::Disabled;
 pub use effect::{Effect, Other, Override, Rule, Spent, place};
 pub use fact::{Fact, FenceRung, Lsn};
+pub use finding::{Finding, Grade};
 pub use id::{Epoch, ItemId, Name, OccurrenceId, Position, RunId, Seq, Stream};
 pub use item::{
     Afterwards, ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, OnExpiry, OnFailure,

@@ -329,6 +329,14 @@ pub enum Record {
         by: Actor,
         reason: String,
     },
+    /// In the instance's stream: nothing starts this playbook until then. Open runs of it are not touched.
+    Disabled(super::Disabled),
+    /// By nobody: its time was over.
+    Enabled {
+        playbook: Name,
+        by: Option<Actor>,
+        reason: String,
+    },
     // ── a source's stream ──
     Delivered(Delivered),
     /// An alert that opened nothing, with the reason for each playbook.
@@ -374,6 +382,12 @@ pub enum Record {
         /// It is refused, and this form before it stays active.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stays: Option<Digest>,
+    },
+    /// In the playbook's stream, where it changed: whether it would have worked, had it been needed.
+    Readiness {
+        playbook: Name,
+        ready: bool,
+        why: Vec<Reason>,
     },
     Sealed(Box<Sealed>),
     Clock {
@@ -425,12 +439,15 @@ impl Record {
             Record::Thawed { .. } => "thawed",
             Record::Overridden(_) => "overridden",
             Record::OverrideEnded { .. } => "override_ended",
+            Record::Disabled(_) => "disabled",
+            Record::Enabled { .. } => "enabled",
             Record::Delivered(_) => "delivered",
             Record::NotStarted { .. } => "not_started",
             Record::OccurrenceOpened { .. } => "occurrence_opened",
             Record::OccurrenceClosed { .. } => "occurrence_closed",
             Record::Started { .. } => "started",
             Record::Loaded { .. } => "loaded",
+            Record::Readiness { .. } => "readiness",
             Record::Sealed(_) => "sealed",
             Record::Clock { .. } => "clock",
             Record::BreakerTripped { .. } => "breaker_tripped",

@@ -1,8 +1,8 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
 use crate::domain::{
-    CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, Sealed, SourceKind,
-    StepPlan, Told, WhyObserved,
+    Actor, CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, Sealed, SignIn,
+    SourceKind, StepPlan, Told, WhyObserved,
 };
 
 /// `run` gives names to item numbers; without it they stay numbers.
@@ -99,8 +99,8 @@ fn tell_other(record: &Record) -> String {
             format!("{what} frozen by {by} until {until}: {reason}")
         }
         Record::Thawed { service, by, reason } => {
-            let by = by.as_ref().map_or(String::new(), |by| format!(" by {by}"));
-            format!("{} thawed{by}: {reason}", service.as_ref().map_or("everything", |s| s.as_str()))
+            let what = service.as_ref().map_or("everything", |s| s.as_str());
+            format!("{what} thawed{}: {reason}", whoever(by.as_ref()))
         }
         Record::Overridden(lifted) => lifted.says(),
         Record::OverrideEnded { rule, service, by, reason } => {
@@ -119,12 +119,10 @@ fn tell_other(record: &Record) -> String {
         Record::BreakerReset { by, reason, sick } => {
             format!("{by} reset the storm breaker with {sick} services sick: {reason}")
         }
-        Record::SignedIn { person, how } => match how {
-            crate::domain::SignIn::Code => format!("{person} signed in by a one-time code"),
-            crate::domain::SignIn::Recovery => {
-                format!("{person} signed in by a RECOVERY CODE: see that it was {person}")
-            }
-        },
+        Record::SignedIn { person, how: SignIn::Code } => format!("{person} signed in by a one-time code"),
+        Record::SignedIn { person, how: SignIn::Recovery } => {
+            format!("{person} signed in by a RECOVERY CODE: see that it was {person}")
+        }
         Record::Delivered(d) => {
             let cut = match d.truncated {
                 0 => String::new(),
@@ -145,18 +143,32 @@ fn tell_other(record: &Record) -> String {
             let site = site.as_ref().map_or("no site configured", |s| s.as_str());
             format!("pointsman {version} started ({site})")
         }
-        Record::Loaded { playbook, digest, active, problems, stays } => {
-            tell_loaded(playbook, *digest, *active, problems.len(), *stays)
-        }
         Record::Sealed(sealed) => tell_sealed(sealed),
         Record::Clock { says, .. } => says.clone(),
-        run_record => run_record.kind().to_owned(),
+        other => tell_playbook(other),
     }
 }
 
 fn fires(occurrence: &OccurrenceId, kind: SourceKind, labels: &serde_json::Value) -> String {
     let at = if kind.is_default() { String::new() } else { format!(" in {kind}") };
     format!("alert {occurrence} fires{at}: {labels}")
+}
+
+fn tell_playbook(record: &Record) -> String {
+    match record {
+        Record::Disabled(disabled) => disabled.says(),
+        Record::Enabled { playbook, by, reason } => {
+            format!("playbook {playbook} is enabled again{}: {reason}", whoever(by.as_ref()))
+        }
+        Record::Loaded { playbook, digest, active, problems, stays } => {
+            tell_loaded(playbook, *digest, *active, problems.len(), *stays)
+        }
+        Record::Readiness { playbook, ready: true, .. } => format!("playbook {playbook} is ready"),
+        Record::Readiness { playbook, why, .. } => {
+            format!("playbook {playbook} is NOT READY: {}", join(why))
+        }
+        run_record => run_record.kind().to_owned(),
+    }
 }
 
 fn tell_loaded(
@@ -232,6 +244,11 @@ fn tell_told(what: &Told, by: &str, reason: &str, item: &dyn Fn(ItemId) -> Strin
         Told::Replan => format!("{by} has a new plan made: {reason}"),
         Told::Resolved => "every alert of this run is resolved".to_owned(),
     }
+}
+
+/// Nobody, where it ended by its time.
+fn whoever(by: Option<&Actor>) -> String {
+    by.map_or(String::new(), |by| format!(" by {by}"))
 }
 
 /// A step on its way back reads as such.

@@ -80,6 +80,32 @@ pub(super) fn update(zone: &str, update: &Update) -> Result<Message, String> {
     Ok(message)
 }
 
+/// An update that finds nothing to do: each set exactly as it was seen, and one value less of it that it does not have.
+/// Servers judge key, name and type as for any other.
+pub(super) fn rehearsal(zone: &str, held: &[RrSet]) -> Result<Message, String> {
+    let mut message = update(zone, &Update { before: held.to_vec(), after: vec![] })?;
+    for set in held {
+        let value = nobodys(set.r#type);
+        if set.values.iter().any(|held| held == value) {
+            return Err(format!("{set} holds the value that the question is asked with"));
+        }
+        let mut delete = Record::from_rdata(name(&set.name)?, 0, rdata(set.r#type, value)?);
+        delete.dns_class = DNSClass::NONE;
+        message.add_update(delete);
+    }
+    Ok(message)
+}
+
+/// In normal form.
+fn nobodys(kind: RrType) -> &'static str {
+    match kind {
+        RrType::A => "0.0.0.0",
+        RrType::Aaaa => "::",
+        RrType::Cname => "pointsman-rehearsal.invalid.",
+        RrType::Txt => "pointsman rehearsal",
+    }
+}
+
 fn absent(owner: &str, kind: RecordType) -> Result<Record, String> {
     let mut record = Record::update0(name(owner)?, 0, kind);
     record.dns_class = DNSClass::NONE;
@@ -249,6 +275,25 @@ mod tests {
         let adds: Vec<u32> =
             sent.updates().iter().filter(|r| r.dns_class == DNSClass::IN).map(|r| r.ttl).collect();
         assert_eq!((deletes, adds), (2, vec![30, 30]));
+    }
+
+    #[test]
+    fn a_rehearsal_demands_what_is_there_and_takes_away_what_is_not() {
+        let aaaa = Question { name: "app.shop.test.".into(), r#type: RrType::Aaaa };
+        let held = [set(RrType::A, 60, &["192.0.2.1", "192.0.2.2"]), RrSet::absent(&aaaa)];
+        let sent = Message::from_vec(&rehearsal("shop.test.", &held).unwrap().to_vec().unwrap()).unwrap();
+        assert_eq!(sent.prerequisites().len(), 3);
+        assert_eq!(sent.updates().len(), 2);
+        for record in sent.updates() {
+            assert_eq!(
+                (record.dns_class, record.ttl),
+                (DNSClass::NONE, 0),
+                "one value, and no other, is taken away"
+            );
+            let (kind, value) = text(record).unwrap();
+            assert!(held.iter().all(|set| !set.values.contains(&value)), "{kind:?} {value}");
+        }
+        assert!(rehearsal("shop.test.", &[set(RrType::A, 60, &["0.0.0.0"])]).is_err());
     }
 
     #[test]

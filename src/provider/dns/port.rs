@@ -75,4 +75,13 @@ pub trait Port: Send + Sync {
         now: Time,
         within: Span,
     ) -> BoxFuture<'a, Updated>;
+
+    /// Like an update of these sets, with nothing to change: whether the server would take it.
+    fn rehearse<'a>(
+        &'a self,
+        zone: &'a Rfc2136Target,
+        held: &'a [RrSet],
+        now: Time,
+        within: Span,
+    ) -> BoxFuture<'a, Updated>;
 }

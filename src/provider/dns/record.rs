@@ -1,13 +1,16 @@
 //! `dns.record`: several names and types of one zone, swapped in one conditional update and verified at every
 //! authoritative server. DNS is never the fence: resolvers keep old answers for as long as they like.
 
+mod rehearse;
+
 use super::claim;
 use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet, RrType, show};
 use super::silent::{Silent, judge as judge_silent};
 use crate::config::Rfc2136Target;
 use crate::kernel::domain::{
-    CallEnd, Change, Effect, Epoch, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
+    CallEnd, Change, Effect, Epoch, Fact, Finding, Name, Observation, Settle, Span, Spec, StepPlan, Time,
+    Undo,
 };
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
@@ -319,6 +322,10 @@ impl Check for DnsRecord {
             Ok(claims) => self.change(now, &claims, lost, &evidence),
             Err(refusal) => refusal,
         }
+    }
+
+    fn rehearse<'a>(&'a self, ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        async move { Some(self.rehearsed(ctx, seen).await) }.boxed()
     }
 }
 

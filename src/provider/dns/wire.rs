@@ -56,6 +56,16 @@ impl Port for Wire {
         .boxed()
     }
 
+    fn rehearse<'a>(
+        &'a self,
+        zone: &'a Rfc2136Target,
+        held: &'a [RrSet],
+        now: Time,
+        within: Span,
+    ) -> BoxFuture<'a, Updated> {
+        send_update(zone, message::rehearsal(&zone.zone, held), now, within.as_duration()).boxed()
+    }
+
     fn update<'a>(
         &'a self,
         zone: &'a Rfc2136Target,
@@ -64,7 +74,8 @@ impl Port for Wire {
         within: Span,
     ) -> BoxFuture<'a, Updated> {
         async move {
-            let updated = send_update(zone, update, now, within.as_duration()).await;
+            let updated =
+                send_update(zone, message::update(&zone.zone, update), now, within.as_duration()).await;
             if updated == Updated::Done && zone.notify {
                 notify::followers(zone, now).await;
             }
@@ -214,8 +225,13 @@ async fn transfer(zone: &Rfc2136Target, now: Time) -> Result<Vec<RrSet>, NoAnswe
     Ok(message::read_zone(&messages))
 }
 
-async fn send_update(zone: &Rfc2136Target, update: &Update, now: Time, within: Duration) -> Updated {
-    let prepared = prepare(zone, update, now);
+async fn send_update(
+    zone: &Rfc2136Target,
+    update: Result<Message, String>,
+    now: Time,
+    within: Duration,
+) -> Updated {
+    let prepared = update.and_then(|message| prepare(zone, message, now));
     let Prepared { server, id, bytes, mut verifier } = match prepared {
         Ok(prepared) => prepared,
         Err(says) => return Updated::NotSent { retry: false, says },
@@ -253,9 +269,8 @@ struct Prepared {
     verifier: TSigVerifier,
 }
 
-fn prepare(zone: &Rfc2136Target, update: &Update, now: Time) -> Result<Prepared, String> {
+fn prepare(zone: &Rfc2136Target, mut message: Message, now: Time) -> Result<Prepared, String> {
     let server = *zone.servers.first().ok_or("the zone has no server")?;
-    let mut message = message::update(&zone.zone, update)?;
     let verifier = message.finalize(&signer(zone)?, seconds(now)).map_err(|e| e.to_string())?;
     let verifier = verifier.ok_or("the message could not be signed")?;
     let bytes = message.to_vec().map_err(|e| e.to_string())?;

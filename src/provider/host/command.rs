@@ -3,7 +3,9 @@
 
 use super::port::{Host, Port, Ran};
 use crate::config::Config;
-use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Settle, Span, Spec, StepPlan, Time, Undo};
+use crate::kernel::domain::{
+    CallEnd, Change, Fact, Finding, Grade, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
+};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use crate::provider::params::Params;
@@ -151,6 +153,31 @@ impl Check for CommandRun {
                     "PM4201",
                     format!("whether {} is done on {host} is unknown{layer}: {says}", self.run),
                 )
+            }
+        }
+    }
+
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        std::future::ready(Some(self.rehearsed(seen))).boxed()
+    }
+}
+
+impl CommandRun {
+    /// Its check answered, by the same way in; the command itself is not run to see whether it may be.
+    fn rehearsed(&self, seen: &Observation) -> Vec<Finding> {
+        let (host, run) = (&self.host.name, &self.run);
+        match seen.state["check"].as_str() {
+            Some("done" | "not done") => {
+                let open = format!("that {run} works on {host} is known only when it is run");
+                vec![
+                    Finding::ok(format!("{} answers on {host}", self.check)),
+                    Finding::of(Grade::Open, "PM5802", open, "a drill shows it"),
+                ]
+            }
+            _ => {
+                let says = seen.evidence["says"].as_str().unwrap_or("the check gave no answer");
+                let says = format!("{} on {host} does not answer: {says}", self.check);
+                vec![Finding::of(Grade::Bad, "PM5803", says, self.by_hand(&self.check))]
             }
         }
     }

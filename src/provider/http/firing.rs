@@ -5,7 +5,7 @@ use super::alertmanager::{Standing, question, standing};
 use super::port::{Auth, Get, Port, Reply};
 use super::{prometheus, zabbix};
 use crate::config::{Config, Source};
-use crate::kernel::domain::{Fact, Name, Observation, Span, Spec, StepPlan, Time};
+use crate::kernel::domain::{Fact, Finding, Grade, Name, Observation, Span, Spec, StepPlan, Time};
 use crate::kernel::port::{Check, Ctx, ProviderError};
 use crate::provider::params::Params;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
@@ -102,6 +102,35 @@ impl StillFiring {
     }
 }
 
+impl StillFiring {
+    /// Whether the source can be asked at all, whatever it says.
+    fn rehearsed(&self, seen: &Observation) -> Vec<Finding> {
+        let (lost, reached): (Vec<_>, Vec<_>) =
+            self.asked().map(|(api, _)| api.as_str()).partition(|api| seen.state[*api] == "unknown");
+        let grade = if reached.is_empty() { Grade::Unknown } else { Grade::Warn };
+        let says = |api: &&str| format!("{api} ({})", seen.evidence[*api].as_str().unwrap_or("not asked"));
+        let lost: Vec<String> = lost.iter().map(says).collect();
+        let mut findings = vec![];
+        if !reached.is_empty() {
+            findings.push(Finding::ok(format!("it can be asked at {}", reached.join(", "))));
+        }
+        if !lost.is_empty() {
+            let says = format!("it cannot be asked whether an alert still fires: {}", lost.join("; "));
+            findings.push(Finding::of(grade, "PM5807", says, "see that its API answers from here"));
+        }
+        if reached.iter().any(|api| seen.state[*api] == "suppressed") {
+            let says = "this alert is silenced or inhibited there: it would start nothing";
+            findings.push(Finding::of(
+                Grade::Warn,
+                "PM4321",
+                says,
+                "see the silences, and whether they are still meant",
+            ));
+        }
+        findings
+    }
+}
+
 impl Check for StillFiring {
     fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
         async move {
@@ -164,6 +193,10 @@ impl Check for StillFiring {
             )),
             _ => StepPlan::unknown("PM4320", unreachable),
         }
+    }
+
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        std::future::ready(Some(self.rehearsed(seen))).boxed()
     }
 }
 

@@ -5,7 +5,7 @@ use super::look::{Answer, control, judge, raw, vantage};
 use super::memory::ProbeMemory;
 use super::port::Port;
 use crate::config::{Config, Probe, Vantage};
-use crate::kernel::domain::{Fact, Name, Observation, Span, Spec, StepPlan, Time};
+use crate::kernel::domain::{Fact, Finding, Grade, Name, Observation, Span, Spec, StepPlan, Time};
 use crate::kernel::port::{Check, Ctx, ProviderError};
 use crate::provider::params::Params;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
@@ -171,6 +171,26 @@ impl Quorum {
     }
 }
 
+impl Quorum {
+    /// Who is blind does not vote; on the night it is one vote less.
+    fn rehearsed(&self, seen: &Observation) -> Vec<Finding> {
+        let blind = |(name, _): &&(Name, Vantage)| seen.state["votes"][name.as_str()] == "blind";
+        let finding = |(name, _): &(Name, Vantage)| {
+            let said = seen.evidence[name.as_str()].as_object().into_iter().flatten();
+            let said: Vec<String> =
+                said.map(|(probe, answer)| format!("{probe} {}", answer.as_str().unwrap_or("?"))).collect();
+            let says = format!("{name} is blind and does not vote: {}", said.join(", "));
+            Finding::of(
+                Grade::Warn,
+                "PM5809",
+                says,
+                "a probe counts once it has said up; see that it is reached",
+            )
+        };
+        self.vantages.iter().filter(blind).map(finding).collect()
+    }
+}
+
 impl Check for Quorum {
     fn observe<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<Observation, ProviderError>> {
         async move {
@@ -215,6 +235,10 @@ impl Check for Quorum {
         let says =
             format!("only {votes} of {of} vantages say {}, {} are needed: {table}", self.wanted, self.need);
         StepPlan::unknown("PM4311", says)
+    }
+
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        std::future::ready(Some(self.rehearsed(seen))).boxed()
     }
 }
 

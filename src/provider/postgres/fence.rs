@@ -16,7 +16,7 @@ use super::hba;
 use super::look::{LOOK, Witness, look, look_at_all, within, witness};
 use super::node::{Node, Peer, Seen};
 use super::port::{Attempt, Endpoint, Port, Trouble};
-use crate::kernel::domain::{CallEnd, Fact, FenceRung, Lsn, Name, Observation, StepPlan, Time};
+use crate::kernel::domain::{CallEnd, Fact, FenceRung, Finding, Lsn, Name, Observation, StepPlan, Time};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use futures_util::FutureExt;
@@ -201,6 +201,13 @@ impl Check for Fence {
     }
     fn plan(&self, seen: &Observation, given: &[Fact], _now: Time) -> StepPlan {
         self.plan_from(seen, given)
+    }
+    /// The plan compares what our role can reach with what is asked for; here it is said.
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        let state = State::deserialize(&seen.state).ok().filter(|state| state.role == "primary");
+        let user = &self.target.conf.user;
+        let says = |state: State| Finding::ok(format!("{user} may fence it by SQL up to {}", state.best));
+        std::future::ready(Some(state.map(says).into_iter().collect())).boxed()
     }
 }
 

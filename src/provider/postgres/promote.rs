@@ -15,7 +15,8 @@ use super::port::{Endpoint, Port};
 use super::rpo::{Ends, rpo};
 use super::sync_names::is_trap;
 use crate::kernel::domain::{
-    CallEnd, Epoch, Fact, FenceRung, Lsn, Name, Observation, Reason, Rpo, Span, StepPlan, Time,
+    CallEnd, Epoch, Fact, FenceRung, Finding, Grade, Lsn, Name, Observation, Reason, Rpo, Span, StepPlan,
+    Time,
 };
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError, Sample};
@@ -203,6 +204,38 @@ impl Check for Promote {
     }
     fn plan(&self, seen: &Observation, given: &[Fact], _now: Time) -> StepPlan {
         self.plan_from(seen, given)
+    }
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        std::future::ready(Some(self.rehearsed(seen))).boxed()
+    }
+}
+
+impl Promote {
+    /// That our role may promote is in the plan; that the standby follows while its primary lives is not.
+    fn rehearsed(&self, seen: &Observation) -> Vec<Finding> {
+        let state = State::deserialize(&seen.state).ok().filter(|state| state.role == "standby");
+        let Some(state) = state else { return vec![] };
+        let mut findings = vec![];
+        if state.can_promote {
+            findings.push(Finding::ok(format!("{} may promote it", self.target.conf.user)));
+        }
+        if state.old_role == "primary" {
+            let old = &self.old.name;
+            let follows = state.witnesses.iter().find(|(name, _)| *name == self.target.name);
+            findings.push(match follows {
+                Some((_, Witness::Streams)) => Finding::ok(format!("it streams from {old}")),
+                Some((_, Witness::Hidden)) => {
+                    let says = format!("whether it streams from {old} is hidden from our role");
+                    let fix = format!("grant pg_monitor to {}", self.target.conf.user);
+                    Finding::of(Grade::Unknown, "PM5806", says, fix)
+                }
+                _ => {
+                    let says = format!("it does not stream from {old}: what {old} takes now would be lost");
+                    Finding::of(Grade::Bad, "PM5806", says, "see the standby's log; mend the replication")
+                }
+            });
+        }
+        findings
     }
 }
 

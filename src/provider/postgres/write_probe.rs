@@ -7,7 +7,9 @@
 use super::look::{LOOK, look, within};
 use super::node::Seen;
 use super::port::{Endpoint, Marker, Port, Trouble};
-use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Settle, Span, StepPlan, Time, Undo};
+use crate::kernel::domain::{
+    CallEnd, Change, Fact, Finding, Grade, Observation, Settle, Span, StepPlan, Time, Undo,
+};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use crate::provider::Owner;
@@ -124,6 +126,30 @@ impl Check for WriteProbe {
         match State::deserialize(&seen.state) {
             Ok(state) => self.judge(&state),
             Err(_) => StepPlan::unknown("PM3109", "the observation cannot be read; look again"),
+        }
+    }
+    fn rehearse<'a>(&'a self, _ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        std::future::ready(Some(self.rehearsed(seen))).boxed()
+    }
+}
+
+impl WriteProbe {
+    /// A standby takes no write; that the application's role is let in can be seen on it all the same.
+    fn rehearsed(&self, seen: &Observation) -> Vec<Finding> {
+        let (target, role) =
+            (&self.target.name, self.target.conf.app_role.as_ref().map_or("-", |app| &app.user));
+        match State::deserialize(&seen.state).map(|state| state.row) {
+            Ok(Ok(_)) => vec![Finding::ok(format!("{role} is let in at {target}, and reads"))],
+            Ok(Err(why)) => {
+                let says = format!("{role} cannot be asked at {target}: {why}");
+                vec![Finding::of(
+                    Grade::Bad,
+                    "PM5803",
+                    says,
+                    "see `app_role` in pointsman.toml, and pg_hba there",
+                )]
+            }
+            Err(_) => vec![],
         }
     }
 }

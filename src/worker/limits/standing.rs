@@ -1,7 +1,7 @@
 //! What people and the storm breaker said last: the fold of the instance's stream.
 
 use super::history::Reset;
-use crate::kernel::domain::{Name, Override, Reason, Record, RunId, Stamped, Stream, Time};
+use crate::kernel::domain::{Disabled, Name, Override, Reason, Record, RunId, Stamped, Stream, Time};
 use crate::kernel::engine::Freeze;
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ pub struct Standing {
     pub freezes: Vec<Freeze>,
     /// At most one for each rule and service; also those whose time is over.
     pub overrides: Vec<Override>,
+    /// At most one for each playbook; also those whose time is over and whose end is not on record yet.
+    pub disabled: Vec<Disabled>,
     pub tripped: Option<Tripped>,
     pub reset: Option<Reset>,
     /// Ends of runs that were looked up; they never change. No more than the runs that limits look back at, and some.
@@ -35,6 +37,25 @@ impl Tripped {
 }
 
 impl Standing {
+    /// What ended by its time, and is not on record as such yet.
+    pub fn over(&self, now: Time) -> Vec<Record> {
+        let freezes = self.freezes.iter().filter(|f| f.until <= now).map(|freeze| {
+            let reason = "its time is over; what waited is looked at again".to_owned();
+            Record::Thawed { service: freeze.service.clone(), by: None, reason }
+        });
+        let disabled = self.disabled.iter().filter(|d| d.until <= now).map(|disabled| {
+            let reason = "its time is over; alerts that wait are looked at again".to_owned();
+            Record::Enabled { playbook: disabled.playbook.clone(), by: None, reason }
+        });
+        freezes.chain(disabled).collect()
+    }
+
+    /// When the next of these ends.
+    pub fn next_end(&self) -> Option<Time> {
+        let freezes = self.freezes.iter().map(|freeze| freeze.until);
+        freezes.chain(self.disabled.iter().map(|disabled| disabled.until)).min()
+    }
+
     pub fn apply(&mut self, stamped: &Stamped) {
         match &stamped.record {
             Record::Frozen { service, by, reason, until } => {
@@ -50,6 +71,11 @@ impl Standing {
             Record::OverrideEnded { rule, service, .. } => {
                 self.overrides.retain(|old| (old.rule, &old.service) != (*rule, service));
             }
+            Record::Disabled(disabled) => {
+                self.disabled.retain(|old| old.playbook != disabled.playbook);
+                self.disabled.push(disabled.clone());
+            }
+            Record::Enabled { playbook, .. } => self.disabled.retain(|old| old.playbook != *playbook),
             Record::BreakerTripped { why } => {
                 self.tripped = Some(Tripped { at: stamped.at, why: why.clone() });
             }

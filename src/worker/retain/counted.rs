@@ -40,6 +40,7 @@ pub struct Counted {
     closed: Vec<(Position, Position)>,
     standing: Standing,
     freezes: BTreeMap<Option<Name>, Position>,
+    disabled: BTreeMap<Name, Position>,
     /// The instance froze itself, and no person has thawed it since.
     own: Option<(Position, String)>,
     tripped: Option<Position>,
@@ -63,6 +64,7 @@ impl Counted {
             closed: vec![],
             standing: Standing::default(),
             freezes: BTreeMap::new(),
+            disabled: BTreeMap::new(),
             own: None,
             tripped: None,
             sealed: None,
@@ -149,6 +151,8 @@ impl Counted {
                 self.freezes.remove(service);
                 self.own = self.own.take().filter(|_| service.is_some());
             }
+            Record::Disabled(disabled) => drop(self.disabled.insert(disabled.playbook.clone(), position)),
+            Record::Enabled { playbook, .. } => drop(self.disabled.remove(playbook)),
             Record::BreakerTripped { .. } => self.tripped = Some(position),
             Record::BreakerReset { .. } => self.tripped = None,
             Record::Sealed(sealed) => self.sealed = Some(sealed.clone()),
@@ -266,6 +270,10 @@ impl Counted {
         for freeze in self.standing.freezes.iter().filter(lasts) {
             let first = self.freezes.get(&freeze.service).copied().unwrap_or(1);
             held.push(Held { first, kind: Kind::Freeze, says: freeze.says() });
+        }
+        for disabled in self.standing.disabled.iter().filter(|disabled| disabled.until > self.terms.now) {
+            let first = self.disabled.get(&disabled.playbook).copied().unwrap_or(1);
+            held.push(Held { first, kind: Kind::Disabled, says: disabled.says() });
         }
         if let Some((first, why)) = &self.own {
             held.push(Held { first: *first, kind: Kind::Freeze, says: format!("frozen: {why}") });

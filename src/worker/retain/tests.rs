@@ -239,6 +239,18 @@ fn alerts_freezes_and_the_breaker_count_until_they_are_over() {
         }
     };
     assert_eq!(held(400, told), (2, vec![Kind::Freeze]), "what a run was told ends no freeze");
+    let off = |until: i64, on: bool| {
+        move |book: &mut Book| {
+            let why = json!({ "playbook": "move-shop", "by": person(), "reason": "upgrade", "until": until });
+            book.put("instance", record("disabled", &why));
+            if on {
+                let why = json!({ "playbook": "move-shop", "by": null, "reason": "over" });
+                book.put("instance", record("enabled", &why));
+            }
+        }
+    };
+    assert_eq!(held(400, off(i64::MAX, false)), (2, vec![Kind::Disabled]));
+    assert_eq!((held(400, off(DAY, false)).1, held(400, off(i64::MAX, true)).1), (vec![], vec![]));
     let tripped = record("breaker_tripped", &json!({ "why": [] }));
     let reset = record("breaker_reset", &json!({ "by": person(), "reason": "seen", "sick": 1 }));
     assert_eq!(

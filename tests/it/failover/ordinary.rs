@@ -25,6 +25,7 @@ async fn a_killed_primary_is_failed_over_and_cannot_come_back() {
         let run = scene.pointsman.records("opened").await?[0].run().unwrap_or_default().to_owned();
         let watched = scene.pointsman.cli(&["watch", &run]).await?;
         ensure!(watched.contains("succeeded"), "`pointsman watch` says: {watched}");
+        super::ready::tried_again(scene, &run, "primary: killed").await?;
         // The supervisor of the old primary wants to start it, more than once.
         let refused = || async {
             let lines = scene.lab.postgres().supervisor_log(Site::Gra)?;

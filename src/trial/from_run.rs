@@ -1,0 +1,307 @@
+//! A test made of a run that really was: the same alert, the world as it was seen, what went wrong with its calls, what
+//! people said, and how it ended. Called by `report RUN --as-test`; the text is read back before anybody gets it.
+
+use super::model::{FaultKind, Says};
+use super::verdict::stands;
+use super::words::{FAULTS, SAYS};
+use crate::kernel::domain::{
+    Actor, CallResult, Cause, Fact, Form, ItemId, ItemRole, Mode, Observation, Record, Span, Stamped,
+    StepPlan, Time, Told, Via, WhyObserved,
+};
+use crate::kernel::engine::Run;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An absence of that long is told as one of an hour.
+const GAP: Span = Span::mins(30);
+
+/// `records`: all of one run, oldest first. `Err`: no test can be made of it, and why.
+pub fn test_of(records: &[Stamped], playbook: &str, config: &str) -> Result<String, String> {
+    let run = Run::fold(records).map_err(|error| error.to_string())?;
+    let text = Made { records, run: &run }.text(playbook, config);
+    match super::read(&text, "the test made of the run") {
+        (Some(_), _) => Ok(text),
+        (None, problems) => Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+struct Made<'a> {
+    records: &'a [Stamped],
+    run: &'a Run,
+}
+
+impl Made<'_> {
+    fn text(&self, playbook: &str, config: &str) -> String {
+        let spec = &self.run.spec;
+        let mode = match spec.mode {
+            Mode::Observe => "observe",
+            Mode::Approve => "approve",
+            Mode::Auto => "auto",
+        };
+        let mut lines = vec![
+            "# yaml-language-server: $schema=test.schema.json".to_owned(),
+            format!(
+                "# Made of run {} of {}. What no record tells, as how long calls took, is as usual here.",
+                run_name(self.run),
+                self.run.opened
+            ),
+            format!("playbook: {}", json!(playbook)),
+            format!("config: {}", json!(config)),
+            "cases:".to_owned(),
+            format!("  - name: {}", json!(format!("as it was in run {}", run_name(self.run)))),
+            format!("    mode: {mode}"),
+            self.begins(),
+        ];
+        let world = self.world();
+        if !world.is_empty() {
+            lines.push(format!("    world: {}", flow(world.iter().cloned())));
+        }
+        lines.extend(list("faults", self.faults(), |(step, fault, times)| {
+            let times = (*times > 1).then(|| ("times", times.to_string()));
+            flow([("step", json!(step).to_string()), ("fault", (*fault).to_owned())].into_iter().chain(times))
+        }));
+        lines.extend(list("meanwhile", self.resolved(), |after| {
+            flow([("hand", "resolve the alert".to_owned()), ("after", seconds(*after))])
+        }));
+        lines.extend(list("people", self.people(world.iter().any(|(key, _)| *key == "machine")), |word| {
+            flow(word.clone())
+        }));
+        lines.push("    expect:".to_owned());
+        lines.push(format!("      outcome: {}", self.ending()));
+        let steps: Vec<String> =
+            self.steps().into_iter().map(|(name, how)| format!("        {}: {how}", json!(name))).collect();
+        if !steps.is_empty() {
+            lines.push("      steps:".to_owned());
+            lines.extend(steps);
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn begins(&self) -> String {
+        match &self.run.spec.cause {
+            Cause::Person { by, .. } => format!("    started_by: {}", json!(by.name)),
+            Cause::Alert { labels, .. } => {
+                let from = if labels.get("alertname").is_some() { "" } else { "from: zabbix, " };
+                format!("    alerts: [ {{ {from}labels: {labels} }} ]")
+            }
+        }
+    }
+
+    /// The first look at each way of each step, for the plan.
+    fn first_looks(&self) -> BTreeMap<(ItemId, u8), (&Observation, &StepPlan)> {
+        let mut looks = BTreeMap::new();
+        for stamped in self.records {
+            if let Record::Observed { item, rung, why: WhyObserved::Plan, seen: Ok(seen), plan, .. } =
+                &stamped.record
+            {
+                looks.entry((*item, *rung)).or_insert((seen, plan));
+            }
+        }
+        looks
+    }
+
+    /// What was not as usual.
+    fn world(&self) -> Vec<(&'static str, String)> {
+        let mut world: BTreeMap<&str, String> = BTreeMap::new();
+        let mut down = false;
+        for ((id, rung), (seen, plan)) in self.first_looks() {
+            let Some(spec) = self.run.form_at(id, rung).spec() else { continue };
+            let holds = matches!(plan, StepPlan::Nothing { .. });
+            let fences =
+                self.run.rung(id, rung).proves.iter().any(|fact| matches!(fact, Fact::Fenced { .. }));
+            match spec.kind.as_str() {
+                "quorum" if spec.with.get("down").is_some() => down |= holds,
+                "quorum" if !holds => drop(world.insert("new_app", "dead".into())),
+                "still_firing" if all_unknown(&seen.state) => drop(world.insert("source", "silent".into())),
+                "postgres.fence" if silent(seen) => drop(world.insert("primary", "killed".into())),
+                "postgres.lag" => {
+                    let bytes = seen.evidence["bytes"].as_u64().filter(|bytes| *bytes > 0);
+                    world.extend(bytes.map(|bytes| ("behind", format!("{bytes}B"))));
+                }
+                "postgres.promote" if silent(seen) => drop(world.insert("standby", "down".into())),
+                "command.run" if fences && seen.state.get("layer").is_some() => {
+                    world.insert("machine", "cut off".into());
+                }
+                "dns.record" if others_silent(&seen.state) => {
+                    world.insert("second_name_server", "silent".into());
+                }
+                _ => {}
+            }
+        }
+        if down && !world.contains_key("primary") {
+            world.insert("app", "dead".into());
+        }
+        world.into_iter().collect()
+    }
+
+    /// What became of each call that did not simply work.
+    fn faults(&self) -> Vec<(String, &'static str, u32)> {
+        let mut faults: Vec<(String, &'static str, u32)> = vec![];
+        for (at, stamped) in self.records.iter().enumerate() {
+            let Record::Intended { call, .. } = &stamped.record else { continue };
+            if call.undo {
+                continue;
+            }
+            let after = &self.records[at + 1..];
+            let end = after.iter().find_map(|later| match &later.record {
+                Record::Ended { call: ended, end } if ended == call => Some(end.result),
+                _ => None,
+            });
+            let gone = after.iter().find_map(|later| match &later.record {
+                Record::Taken { gap, .. } => Some(*gap),
+                _ => None,
+            });
+            let happened = || {
+                after.iter().find_map(|later| match &later.record {
+                    Record::Observed { item, why: WhyObserved::Classify, plan, .. } if *item == call.item => {
+                        Some(matches!(plan, StepPlan::Nothing { .. }))
+                    }
+                    _ => None,
+                })
+            };
+            let kind = match (end, gone) {
+                (Some(CallResult::Applied), _) | (None, None) => continue,
+                (Some(CallResult::Rejected { retry: true }), _) => FaultKind::Fail,
+                (Some(CallResult::Rejected { retry: false }), _) => FaultKind::Refuse,
+                (Some(CallResult::Indeterminate), _) if happened() == Some(true) => {
+                    FaultKind::TimeoutAfterApplied
+                }
+                (Some(CallResult::Indeterminate), _) => FaultKind::Timeout,
+                (None, Some(gap)) if gap >= GAP => FaultKind::Gap,
+                (None, Some(_)) if happened() == Some(true) => FaultKind::CrashAfterApplied,
+                (None, Some(_)) => FaultKind::Crash,
+            };
+            let word = FAULTS.iter().find(|(_, known)| *known == kind).map_or("fail", |(word, _)| word);
+            let step = self.run.item(call.item).name.to_string();
+            match faults.last_mut() {
+                Some((last, same, times)) if *last == step && *same == word => *times += 1,
+                _ => faults.push((step, word, 1)),
+            }
+        }
+        faults
+    }
+
+    /// When the source said that it is over.
+    fn resolved(&self) -> Vec<Span> {
+        let told = |stamped: &&Stamped| matches!(&stamped.record, Record::Told { what: Told::Resolved, .. });
+        self.records.iter().find(told).map(|stamped| stamped.at.since(self.run.opened)).into_iter().collect()
+    }
+
+    /// In their order, each after the question that it answers.
+    fn people(&self, powered_off: bool) -> Vec<Vec<(&'static str, String)>> {
+        let mut asked: Time = self.run.opened;
+        let mut words = vec![];
+        for stamped in self.records {
+            match &stamped.record {
+                Record::Asked { .. } | Record::Parked { .. } => asked = stamped.at,
+                other => {
+                    let Some((by, says, item)) = said(other) else { continue };
+                    let word =
+                        SAYS.iter().find(|(_, known)| *known == says).map_or("close", |(word, _)| word);
+                    let mut one = vec![("who", json!(by.name).to_string()), ("says", word.to_owned())];
+                    one.extend(item.map(|id| ("step", json!(self.run.item(id).name).to_string())));
+                    one.push(match says {
+                        // Nobody asked for it: it comes when it comes.
+                        Says::Abort => ("at", seconds(stamped.at.since(self.run.opened))),
+                        _ => ("after", seconds(stamped.at.since(asked))),
+                    });
+                    if says == Says::Confirm && powered_off {
+                        one.push(("powers_off", "true".to_owned()));
+                    }
+                    let roles: Vec<&str> = by.roles.iter().map(|role| role.as_str()).collect();
+                    one.push(("as", format!("[{}]", roles.join(", "))));
+                    words.push(one);
+                }
+            }
+        }
+        words
+    }
+
+    fn ending(&self) -> &'static str {
+        match self.run.finished {
+            Some(outcome) => outcome.as_str(),
+            None => match self.run.summary().state.as_str() {
+                "held" => "held",
+                "parked" => "parked",
+                _ => "waits",
+            },
+        }
+    }
+
+    /// Each name once: the hosts of a `for_each` that ended alike are one line.
+    fn steps(&self) -> Vec<(String, &'static str)> {
+        let mut steps: Vec<(String, &'static str)> = vec![];
+        let mut mixed = BTreeSet::new();
+        for id in self.run.ids_of(ItemRole::Step) {
+            if matches!(self.run.form(id), Form::Check(_)) {
+                continue;
+            }
+            let (name, how) = (self.run.item(id).name.to_string(), stands(self.run, id));
+            match steps.iter().find(|(known, _)| *known == name) {
+                Some((_, same)) if *same == how => {}
+                Some(_) => drop(mixed.insert(name)),
+                None => steps.push((name, how)),
+            }
+        }
+        steps.retain(|(name, _)| !mixed.contains(name));
+        steps
+    }
+}
+
+fn run_name(run: &Run) -> &str {
+    run.id().as_str()
+}
+
+/// Who said what to the run, and to which step. Pointsman's own words are not people's.
+fn said(record: &Record) -> Option<(&Actor, Says, Option<ItemId>)> {
+    let (by, says, item) = match record {
+        Record::Decided { by, accept_unfenced, .. } if !accept_unfenced.is_empty() => {
+            (by, Says::AcceptUnfenced, None)
+        }
+        Record::Decided { by, yes: true, solo: true, .. } => (by, Says::ApproveAlone, None),
+        Record::Decided { by, yes: true, .. } => (by, Says::Approve, None),
+        Record::Decided { by, .. } => (by, Says::Reject, None),
+        Record::Passed { by, .. } => (by, Says::Pass, None),
+        Record::Told { what, by, .. } => match what {
+            Told::Abort => (by, Says::Abort, None),
+            Told::Retry(item) => (by, Says::Retry, Some(*item)),
+            Told::Skip(item) => (by, Says::Skip, Some(*item)),
+            Told::Confirm(item) => (by, Says::Confirm, Some(*item)),
+            Told::Close => (by, Says::Close, None),
+            Told::Pause | Told::Resume | Told::Resolved | Told::Replan => return None,
+        },
+        _ => return None,
+    };
+    (by.via != Via::Internal).then_some((by, says, item))
+}
+
+fn silent(seen: &Observation) -> bool {
+    !matches!(seen.state["role"].as_str(), Some("primary" | "standby"))
+}
+
+fn all_unknown(state: &Value) -> bool {
+    state.as_object().is_some_and(|all| !all.is_empty() && all.values().all(|said| said == "unknown"))
+}
+
+/// The first takes the updates.
+fn others_silent(state: &Value) -> bool {
+    let servers = state["servers"].as_array().into_iter().flatten().skip(1);
+    servers.into_iter().any(|server| server["silent"].is_string())
+}
+
+fn seconds(span: Span) -> String {
+    format!("{}s", span.0 / 1_000_000)
+}
+
+fn flow(pairs: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let all: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    format!("{{ {} }}", all.join(", "))
+}
+
+fn list<T>(key: &str, all: Vec<T>, show: impl Fn(&T) -> String) -> Vec<String> {
+    if all.is_empty() {
+        return vec![];
+    }
+    let head = format!("    {key}:");
+    std::iter::once(head).chain(all.iter().map(|one| format!("      - {}", show(one)))).collect()
+}
