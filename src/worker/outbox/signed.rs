@@ -84,6 +84,7 @@ fn notice(checkpoint: &Checkpoint, journal: &str) -> Notice {
         topic: Topic::Checkpoint,
         pull: Pull::Tell,
         again: false,
+        also: vec![],
         run: None,
         service: None,
         outcome: None,

@@ -182,6 +182,7 @@ fn ctx(app: &App, run: &Run, id: ItemId) -> Ctx {
     Ctx {
         world: app.world.clone(),
         samples: app.samples.clone(),
+        began: app.world.now(),
         deadline: app.world.now() + run.item(id).timeout.min(EACH),
         run: run.id().clone(),
         service: run.spec.service.clone(),

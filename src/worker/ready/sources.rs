@@ -101,6 +101,7 @@ async fn asked(
     let ctx = Ctx {
         world: app.world.clone(),
         samples: app.samples.clone(),
+        began: app.world.now(),
         deadline: app.world.now() + ASK,
         run: run.run.clone(),
         service: run.service.clone(),
