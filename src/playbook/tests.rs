@@ -345,12 +345,34 @@ fn an_approval_that_nobody_could_give_is_refused() {
         ("approval: { from: [onkall] }", &["PM1210"]),
         ("approval: { via: [web, slack] }", &["PM1257"]),
         ("approval: { via: [slack] }", &["PM1257"]),
-        ("approval: { via: [link] }", &["PM1257", "PM1257", "PM1257"]),
-        ("approval: { via: [web, link] }", &["PM1257", "PM1257"]),
+        ("approval: { via: [link] }", &["PM1257"]),
+        ("approval: { via: [web, link] }", &["PM1257"]),
         ("approval: { via: [wob] }", &["PM1206"]),
     ] {
         assert_eq!(of(approval), wanted, "{approval}");
     }
+}
+
+#[test]
+fn links_have_to_be_private_and_to_arrive() {
+    let text = PLAYBOOK.replace("mode: observe  ", "mode: approve  ");
+    let text = text.replace("approval: { need: 1, expires: 15m }", "approval: { via: [web, link] }");
+    let mail = "[channel.mail]\nkind = \"email\"\nsmtp = \"mx.example:587\"\nfrom = \"pm@example.org\"\nto = [\"o@example.org\"]\n";
+    let person = |email: &str| format!("[people.link-bo]\nroles = [\"approver\"]\n{email}\n");
+    let says = |more: &str| {
+        let config = parse(&format!("{CONFIG}\n{more}"), "c.toml").0.unwrap();
+        let problems = check(&text, "p.yaml", &config, &Permissive).1;
+        let of_approval = problems.into_iter().filter(|p| p.code == "PM1257");
+        of_approval.map(|p| p.says).collect::<Vec<_>>().join("; ")
+    };
+    let email = "email = \"bo@example.org\"";
+    let none = says(&(person(email) + mail));
+    assert!(none.contains("begins with https://") && !none.contains("can be sent one"), "{none}");
+    let clear = says(&(person(email) + mail + "[web]\nurl = \"http://pm.example\"\n"));
+    assert!(clear.contains("begins with https://"), "{clear}");
+    let nobody = says(&(person("") + mail + "[web]\nurl = \"https://pm.example\"\n"));
+    assert!(nobody.contains("can be sent one") && !nobody.contains("begins with https://"), "{nobody}");
+    assert_eq!(says(&(person(email) + mail + "[web]\nurl = \"https://pm.example\"\n")), "");
 }
 
 #[test]
