@@ -352,7 +352,7 @@ impl App {
         Ok(runs.into_iter().find(|run| run.service == *service).map(|run| run.run))
     }
 
-    async fn open_runs(&self) -> Result<Vec<Summary>, ReadError> {
+    pub(super) async fn open_runs(&self) -> Result<Vec<Summary>, ReadError> {
         let mut runs = self.summaries(10_000).await?;
         runs.retain(|run| run.outcome.is_none());
         Ok(runs)

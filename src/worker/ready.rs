@@ -12,9 +12,10 @@ pub use board::{Board, Found, Looked};
 
 use super::{App, CommandError, Playbooks};
 use crate::kernel::domain::{Digest, Name, Record, Span, Stream, Time};
+use crate::kernel::journal::ReadError;
 use crate::playbook::Playbook;
 use futures_util::stream::{StreamExt as _, iter};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -58,9 +59,14 @@ pub async fn watch_readiness(app: Arc<App>, stop: CancellationToken) {
         }
         let due: Vec<Name> =
             known.iter().filter(|(_, s)| s.due <= now).map(|(name, _)| name.clone()).collect();
+        let busy = if due.is_empty() { Ok(BTreeSet::new()) } else { app.busy().await };
+        let busy = Arc::new(busy.unwrap_or_else(|error| {
+            tracing::warn!(%error, "which runs are open is not known: what their services need is looked at all the same");
+            BTreeSet::new()
+        }));
         let looks = due.into_iter().map(|name| {
-            let (app, set) = (app.clone(), set.clone());
-            async move { (name.clone(), app.look_whether_ready(&set, &name).await) }
+            let (app, set, busy) = (app.clone(), set.clone(), busy.clone());
+            async move { (name.clone(), app.look_whether_ready(&set, &name, &busy).await) }
         });
         let mut looks = iter(looks).buffer_unordered(SIDE_BY_SIDE);
         while let Some((name, looked)) = tokio::select! {
@@ -86,13 +92,25 @@ pub async fn watch_readiness(app: Arc<App>, stop: CancellationToken) {
 }
 
 impl App {
-    /// `None`: it is not for now. Its service has an open run, which looks at everything itself; or people disabled it.
-    async fn look_whether_ready(&self, set: &Playbooks, name: &Name) -> Option<Arc<Looked>> {
+    /// Services with an open run.
+    async fn busy(&self) -> Result<BTreeSet<Name>, ReadError> {
+        Ok(self.open_runs().await?.into_iter().map(|run| run.service).collect())
+    }
+
+    /// `None`: it is not for now. Its service has an open run, which looks at everything itself; people disabled it; or
+    /// nothing at all would start, which is told where it comes from, and not once for each playbook.
+    async fn look_whether_ready(
+        &self,
+        set: &Playbooks,
+        name: &Name,
+        busy: &BTreeSet<Name>,
+    ) -> Option<Arc<Looked>> {
         let (_, playbook) = set.active().find(|(loaded, _)| loaded.name == *name)?;
-        if self.disabled_by(name).is_some() || self.open_run(&playbook.service).await.ok()?.is_some() {
-            return None;
+        let stands = look::of_instance(self, playbook).is_empty() && self.disabled_by(name).is_none();
+        match stands && !busy.contains(&playbook.service) {
+            true => Some(self.look_ready(playbook).await),
+            false => None,
         }
-        Some(self.look_ready(playbook).await)
     }
 
     /// One look now; on the board, and not on record.
@@ -132,8 +150,9 @@ impl App {
             }
         }
         let ready = looked.is_ready();
-        if standing.told == Some(ready) {
-            standing.otherwise = 0;
+        // As it should be from the beginning is no news.
+        if standing.told.unwrap_or(true) == ready {
+            (standing.told, standing.otherwise) = (Some(ready), 0);
             return;
         }
         standing.otherwise += 1;

@@ -152,9 +152,10 @@ async fn a_playbook_that_stops_being_ready_is_told_of_and_one_that_was_never_loo
         let all = yard.records("readiness").await;
         all.iter().filter(|r| r["body"]["ready"] == ready).count()
     };
-    yard.until("ready on record", 1, 20, async || told(true).await).await;
+    let metric = async || usize::from(yard.metric("pointsman_playbooks_ready{state=\"ready\"} 1").await);
+    yard.until("ready by the metric", 1, 20, metric).await;
     assert_eq!(say(&yard, Role::Viewer, &["ready"]).0, 0);
-    assert!(yard.metric("pointsman_playbooks_ready{state=\"ready\"} 1").await);
+    assert_eq!(told(true).await, 0, "as it should be from the beginning is no news");
 
     yard.world.sick.store(true, std::sync::atomic::Ordering::SeqCst);
     yard.until("not ready on record", 1, 20, async || told(false).await).await;

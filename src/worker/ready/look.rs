@@ -47,7 +47,7 @@ fn whole(app: &App, finding: Finding) -> Found {
 }
 
 /// What holds for every playbook of this instance.
-fn of_instance(app: &App, playbook: &Playbook) -> Vec<Found> {
+pub(super) fn of_instance(app: &App, playbook: &Playbook) -> Vec<Found> {
     let stops = |code, says: String, fix| whole(app, Finding::of(Grade::Bad, code, says, fix));
     let frozen = app.frozen().map(|why| stops("PM5410", why, "`pointsman thaw`, once a person has looked"));
     let freeze = app
