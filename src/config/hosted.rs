@@ -2,7 +2,7 @@
 
 use super::SecretRef;
 use super::parse::{secret, url};
-use super::target::read_servers;
+use super::servers::{self, LostWith};
 use crate::document::{Table, code};
 use std::net::SocketAddr;
 
@@ -13,6 +13,7 @@ pub struct HostedTarget {
     pub api: String,
     /// Authoritative servers of the zone, to look at what they serve. None: only the API is asked.
     pub servers: Vec<SocketAddr>,
+    pub lost_with: LostWith,
     pub account: Account,
 }
 
@@ -87,9 +88,10 @@ pub(super) fn read(table: &Table<'_>, kind: &str) -> Option<HostedTarget> {
         // Its API shows what is staged: only the servers can tell that it was published.
         table.need("servers");
     }
-    let servers = read_servers(table);
+    let servers = servers::read(table);
+    let lost_with = servers::read_lost_with(table, &servers, None);
     let api = given.or_else(|| usual.map(str::to_owned))?.trim_end_matches('/').to_owned();
-    Some(HostedTarget { zone: zone?.to_owned(), api, servers, account: account? })
+    Some(HostedTarget { zone: zone?.to_owned(), api, servers, lost_with, account: account? })
 }
 
 /// Whether a credential may be sent there: over TLS, or without leaving this machine.

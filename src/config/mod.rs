@@ -11,6 +11,7 @@ mod people;
 mod public;
 mod resource;
 mod secret;
+mod servers;
 mod target;
 mod watch;
 mod web;
@@ -22,6 +23,7 @@ pub use parse::parse;
 pub use people::{Person, SlackUser};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use secret::{SecretError, SecretRef};
+pub use servers::LostWith;
 pub use target::{
     AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
 };

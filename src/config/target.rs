@@ -1,6 +1,7 @@
 //! Targets: the real things that actions write to.
 
 use super::parse::secret;
+use super::servers::{self, LostWith};
 use super::{HostedTarget, ResourceTarget, SecretRef, hosted, resource};
 use crate::document::{Table, code};
 use crate::kernel::domain::Name;
@@ -98,8 +99,9 @@ pub struct HostsTarget {
 #[derive(Clone, Debug)]
 pub struct Rfc2136Target {
     pub zone: String,
-    /// The first takes updates; all must answer alike.
+    /// The first takes updates; all that answer must answer alike.
     pub servers: Vec<SocketAddr>,
+    pub lost_with: LostWith,
     pub tsig: Tsig,
     /// Whether an owner record is left beside what is changed.
     pub claim: bool,
@@ -208,30 +210,9 @@ fn read_host(table: &Table<'_>) -> Option<HostTarget> {
     Some(host)
 }
 
-/// Addresses of DNS servers, with their ports.
-pub(super) fn read_servers(table: &Table<'_>) -> Vec<SocketAddr> {
-    let mut servers = vec![];
-    for node in table.list("servers").unwrap_or_default() {
-        let text = table.sink.text(node, "each of \"servers\"").unwrap_or_default();
-        match text.parse::<SocketAddr>() {
-            Ok(server) => servers.push(server),
-            Err(_) => {
-                let says = "each of \"servers\" must be IP:port";
-                table.sink.error_hint(
-                    code::BAD_VALUE,
-                    node.at.clone(),
-                    says,
-                    "for example \"192.0.2.53:53\"",
-                );
-            }
-        }
-    }
-    servers
-}
-
 fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
     table.need("servers");
-    let servers = read_servers(table);
+    let servers = servers::read(table);
     if servers.is_empty() && table.get("servers").is_some() {
         table.sink.error(
             code::BAD_VALUE,
@@ -248,8 +229,9 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
         tsig.finish();
         Some(Tsig { name: read.0?.to_owned(), algorithm: read.1?.to_owned(), secret: read.2? })
     });
+    let lost_with = servers::read_lost_with(table, &servers, servers.first().copied());
     let zone = table.need_text("zone");
     let claim = table.boolean("claim").unwrap_or(true);
     let notify = table.boolean("notify").unwrap_or(true);
-    Some(Rfc2136Target { zone: zone?.to_owned(), servers, tsig: tsig?, claim, notify })
+    Some(Rfc2136Target { zone: zone?.to_owned(), servers, lost_with, tsig: tsig?, claim, notify })
 }

@@ -226,3 +226,22 @@ token = "literal-secret"
     assert_eq!(said.matches("must be a path or address:port").count(), 2);
     assert!(!said.contains("literal-secret"), "{said}");
 }
+
+#[test]
+fn servers_lost_with_a_site_leave_one_that_can_be_asked_and_written_to() {
+    let zone = |lost: &str| {
+        format!(
+            "[targets.z]\nkind = \"rfc2136\"\nzone = \"shop.test\"\nservers = [\"192.0.2.1:53\", \"192.0.2.2:53\"]\n\
+             tsig = {{ name = \"k\", algorithm = \"hmac-sha256\", secret = {{ env = \"K\" }} }}\nlost_with = {{ gra = {lost} }}\n"
+        )
+    };
+    assert_eq!(shown(&zone("[\"192.0.2.2:53\"]")), "");
+    let said = shown(&zone("[\"192.0.2.1:53\"]"));
+    assert!(said.contains("192.0.2.1:53 takes the updates"), "{said}");
+    let said = shown(&zone("[\"192.0.2.3:53\", \"here\"]"));
+    assert!(said.contains("none of \"servers\"") && said.contains("must be IP:port"), "{said}");
+    let said = shown(
+        &zone("[]").replace("rfc2136", "powerdns").replace("[]", "[\"192.0.2.1:53\", \"192.0.2.2:53\"]"),
+    );
+    assert!(said.contains("every server is lost with gra"), "{said}");
+}

@@ -18,6 +18,7 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
             let Some(with) = spec.with.as_object_mut() else { continue };
             if kind.ends_with(".record") {
                 with.insert("stale_values".into(), stale_values(playbook, scene));
+                with.insert("from_site".into(), json!(scene.from));
             }
             match kind.as_str() {
                 "postgres.fence" => {

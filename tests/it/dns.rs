@@ -43,6 +43,8 @@ impl Zone {
             zone("unknown-key", &both, "nobody", secret),
             zone("no-base64", &both, "pointsman", "%%%"),
             zone("mute", &both, "pointsman", secret) + "notify = false\n",
+            zone("far", &both, "pointsman", secret)
+                + &format!("lost_with = {{ gra = [\"{}\"] }}\n", dns.secondary),
             zone("to-secondary", &[dns.secondary, dns.primary], "pointsman", secret),
         ]
         .concat();
@@ -254,6 +256,30 @@ async fn the_name_that_one_pointsman_moved_is_refused_to_another() {
     let refused = zone.other.plan(&two).await;
     assert!(why(&refused).contains("PM5505") || format!("{refused:?}").contains("PM5505"), "{refused:?}");
     assert_eq!(zone.values(dns.primary, "A").await, ["127.0.1.80"], "the stranger wrote");
+}
+
+/// The lost site takes its name server with it: the name moves all the same, and the server is seen again when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_lost_with_its_site_does_not_hold_the_name_there() {
+    let mut zone = Zone::new().await;
+    zone.lab.dns_mut().stop_secondary();
+    let (remote, primary, secondary) = (&zone.remote, zone.lab.dns().primary, zone.lab.dns().secondary);
+    let held = remote.bind("dns.record", "zone", swap());
+    assert!(why(&remote.plan(&held).await).starts_with("PM4101"), "nobody said that it may be lost");
+    let mut with = swap();
+    with["from_site"] = json!("gra");
+    let action = remote.bind("dns.record", "far", with);
+    let change = remote.change(&action).await;
+    let warned = format!("{secondary} is lost with gra");
+    assert!(change.warnings.iter().any(|w| w.starts_with(&warned)), "{:?}", change.warnings);
+    assert_eq!(remote.apply(&action, change, 10).await.result, CallResult::Applied);
+    let says = remote.settled(&action).await;
+    assert!(says.starts_with("1 of 2 servers hold") && says.contains(&warned), "{says}");
+    assert_eq!(zone.values(primary, "A").await, ["127.0.2.80"]);
+
+    zone.lab.dns_mut().start_secondary().await.unwrap();
+    assert!(zone.remote.settled(&action).await.contains("all 2 servers"));
+    assert_eq!(zone.values(secondary, "A").await, ["127.0.2.80"], "it came back with what its primary says");
 }
 
 /// Its refresh is an hour away: a follower that nobody tells keeps the old address.

@@ -8,11 +8,13 @@ mod port;
 mod record;
 mod rrset;
 mod sets;
+mod silent;
 mod wire;
 
 pub use port::{Answers, NoAnswer, Port, Update, Updated};
 pub use rrset::{Question, RrSet, RrType, is_in_zone, normal_name};
 pub(crate) use sets::{check_sets, normal_address, normal_set};
+pub(crate) use silent::{Silent, judge as judge_silent};
 pub use wire::Wire;
 
 use super::Ports;
@@ -23,13 +25,14 @@ use std::sync::Arc;
 
 /// `dns.record`, with all problems of its parameters at once.
 pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<String>> {
-    let params::With { zone, wanted, stale_values } = params::read(spec, config)?;
+    let params::With { zone, wanted, stale_values, from_site } = params::read(spec, config)?;
     let port = Arc::clone(&ports.dns);
     Ok(Bound::Action(Box::new(record::DnsRecord {
         target: spec.target.clone(),
         zone,
         wanted,
         stale_values,
+        from_site,
         port,
         owner: ports.owner.clone(),
     })))

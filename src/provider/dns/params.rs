@@ -3,7 +3,7 @@
 use super::rrset::{Question, RrSet, RrType, normal_name};
 use super::sets::{check_sets, normal_address, normal_set};
 use crate::config::{Config, Rfc2136Target};
-use crate::kernel::domain::Spec;
+use crate::kernel::domain::{Name, Spec};
 use crate::provider::params::Params;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -12,6 +12,8 @@ pub struct With {
     pub zone: Rfc2136Target,
     pub wanted: Vec<RrSet>,
     pub stale_values: Vec<String>,
+    /// The site that the run leads away from.
+    pub from_site: Option<Name>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +33,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let records: Vec<Record> = params.need("records").unwrap_or_default();
     let ttl: Option<u32> = params.maybe("ttl");
     let stale_values: Vec<String> = params.maybe("stale_values").unwrap_or_default();
+    let from_site: Option<Name> = params.maybe("from_site");
     let stale_values = stale_values.iter().map(|value| normal_address(value)).collect();
     let zone = read_zone(spec, config, &mut params);
     let mut wanted = vec![];
@@ -58,7 +61,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let mut zone = zone.ok_or_else(Vec::new)?;
     zone.zone = normal_name(&zone.zone).map_err(|says| vec![says])?;
     wanted.sort();
-    Ok(With { zone, wanted, stale_values })
+    Ok(With { zone, wanted, stale_values, from_site })
 }
 
 fn read_zone(spec: &Spec, config: &Config, params: &mut Params<'_>) -> Option<Rfc2136Target> {

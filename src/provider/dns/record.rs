@@ -4,6 +4,7 @@
 use super::claim;
 use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet, RrType, show};
+use super::silent::{Silent, judge as judge_silent};
 use crate::config::Rfc2136Target;
 use crate::kernel::domain::{
     CallEnd, Change, Effect, Epoch, Fact, Name, Observation, Settle, Span, Spec, StepPlan, Time, Undo,
@@ -29,6 +30,8 @@ pub struct DnsRecord {
     pub wanted: Vec<RrSet>,
     /// Addresses of the old site; other names that still hold one are a warning.
     pub stale_values: Vec<String>,
+    /// The site that the run leads away from; servers may be lost with it.
+    pub from_site: Option<Name>,
     pub port: Arc<dyn Port>,
     pub owner: Owner,
 }
@@ -125,20 +128,15 @@ impl DnsRecord {
         }
     }
 
-    fn unknown_servers(&self, state: &State, evidence: &Evidence) -> Option<StepPlan> {
-        let silent: Vec<String> = state
-            .servers
-            .iter()
-            .filter_map(|seen| {
-                let layer = seen.silent.as_ref()?;
-                let says = evidence.says.get(&seen.server).map_or("", String::as_str);
-                Some(format!("{} gave no usable answer ({layer}: {says})", seen.server))
-            })
-            .collect();
-        if silent.is_empty() {
-            return None;
-        }
-        Some(StepPlan::unknown("PM4101", format!("{}; every server must answer alike", silent.join("; "))))
+    /// Warnings of servers that are lost with the site; any other silence is unknown.
+    fn lost(&self, state: &State, evidence: &Evidence) -> Result<Vec<String>, StepPlan> {
+        let silent = |seen: &ServerState| {
+            let layer = seen.silent.as_ref()?;
+            let says = evidence.says.get(&seen.server).map_or("", String::as_str);
+            Some(Silent { server: seen.server, says: format!("{layer}: {says}") })
+        };
+        let silent = state.servers.iter().filter_map(silent).collect();
+        judge_silent(silent, &self.zone.lost_with, self.from_site.as_ref())
     }
 
     fn conflict(&self, seen: &ServerState) -> Option<StepPlan> {
@@ -160,8 +158,8 @@ impl DnsRecord {
         None
     }
 
-    fn warnings(&self, evidence: &Evidence) -> Vec<String> {
-        let mut warnings = vec![];
+    fn warnings(&self, lost: Vec<String>, evidence: &Evidence) -> Vec<String> {
+        let mut warnings = lost;
         for set in evidence.siblings.iter().flatten() {
             warnings.push(format!("{set} stays as it is and still points at the old site"));
         }
@@ -171,7 +169,7 @@ impl DnsRecord {
         warnings
     }
 
-    fn change(&self, held: Vec<RrSet>, claims: &[RrSet], evidence: &Evidence) -> StepPlan {
+    fn change(&self, held: Vec<RrSet>, claims: &[RrSet], lost: Vec<String>, evidence: &Evidence) -> StepPlan {
         let mut change = Change::new(json!(held), json!(self.wanted));
         change.now = show(&held);
         change.after = show(&self.wanted);
@@ -181,7 +179,7 @@ impl DnsRecord {
         // Seeing the old set proves that nothing happened, or makes no difference: an update still on its way
         // demands the old set, and so does the next; only one of them can ever take effect.
         change.settle = Settle::AtOnce;
-        change.warnings = self.warnings(evidence);
+        change.warnings = self.warnings(lost, evidence);
         change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last, "claims": claims });
         StepPlan::Change(Box::new(change))
     }
@@ -229,7 +227,8 @@ impl DnsRecord {
             return Undo::ByHand(text);
         }
         let record = |set: &RrSet| json!({ "name": set.name, "type": set.r#type, "values": set.values, "ttl": set.ttl });
-        let with = json!({ "records": held.iter().map(record).collect::<Vec<_>>() });
+        let records: Vec<Value> = held.iter().map(record).collect();
+        let with = json!({ "records": records, "from_site": self.from_site });
         Undo::To(Spec { kind: "dns.record".into(), target: self.target.clone(), with })
     }
 }
@@ -270,9 +269,10 @@ impl Check for DnsRecord {
                 (Ok(state), Ok(evidence)) => (state, evidence),
                 (Err(plan), _) | (_, Err(plan)) => return plan,
             };
-        if let Some(unknown) = self.unknown_servers(&state, &evidence) {
-            return unknown;
-        }
+        let lost = match self.lost(&state, &evidence) {
+            Ok(lost) => lost,
+            Err(unknown) => return unknown,
+        };
         let Some(first) = state.servers.first() else {
             return StepPlan::unknown("PM4101", "no server was asked");
         };
@@ -291,7 +291,7 @@ impl Check for DnsRecord {
         let others: Vec<String> = state
             .servers
             .iter()
-            .filter(|server| held(server) != now)
+            .filter(|server| server.holds.is_some() && held(server) != now)
             .map(|server| format!("{} holds {}", server.server, show(&held(server))))
             .collect();
         if !others.is_empty() {
@@ -300,14 +300,23 @@ impl Check for DnsRecord {
             return StepPlan::unknown("PM4102", says);
         }
         if now == wanted {
-            return StepPlan::nothing(format!("all {} servers hold {}", state.servers.len(), show(&now)));
+            return StepPlan::nothing(match lost.as_slice() {
+                [] => format!("all {} servers hold {}", state.servers.len(), show(&now)),
+                lost => format!(
+                    "{} of {} servers hold {}; {}",
+                    state.servers.len() - lost.len(),
+                    state.servers.len(),
+                    show(&now),
+                    lost.join("; ")
+                ),
+            });
         }
         let claims = match &evidence.mine {
             Some(mine) => claim::judge(&self.claims(), first.holds.as_deref().unwrap_or_default(), mine),
             None => Ok(vec![]),
         };
         match claims {
-            Ok(claims) => self.change(now, &claims, &evidence),
+            Ok(claims) => self.change(now, &claims, lost, &evidence),
             Err(refusal) => refusal,
         }
     }

@@ -35,13 +35,18 @@ fn wanted() -> serde_json::Value {
 }
 
 fn bound(model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
+    bound_to(CONFIG, model, with)
+}
+
+fn bound_to(text: &str, model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
     let spec = spec("dns.record", "zone", with);
-    let params::With { zone, wanted, stale_values } = params::read(&spec, &config(CONFIG)).unwrap();
+    let params::With { zone, wanted, stale_values, from_site } = params::read(&spec, &config(text)).unwrap();
     DnsRecord {
         target: spec.target,
         zone,
         wanted,
         stale_values,
+        from_site,
         port: Arc::clone(model) as Arc<dyn Port>,
         owner: Owner::named("me"),
     }
@@ -101,6 +106,34 @@ async fn a_lagging_or_silent_server_is_unknown_never_done() {
     model.silence(secondary(), true);
     let silent = plan(&action).await;
     assert!(matches!(silent, StepPlan::Unknown(_)) && why(&silent).contains("192.0.2.2:53"), "{silent:?}");
+}
+
+/// A name server in the lost site must not hold up the way out of it; anywhere else its silence is unknown.
+#[tokio::test]
+async fn a_server_that_is_lost_with_the_site_is_not_waited_for() {
+    let there = CONFIG.replace("tsig", "lost_with = { gra = [\"192.0.2.2:53\"] }\ntsig");
+    let action = |model: &Arc<DnsModel>, from: &str| {
+        let mut with = wanted();
+        with["from_site"] = json!(from);
+        bound_to(&there, model, with)
+    };
+    let model = model(old());
+    model.silence(secondary(), true);
+    let elsewhere = plan(&action(&model, "sbg")).await;
+    assert!(why(&elsewhere).starts_with("PM4101"), "{elsewhere:?}");
+    let leaving = action(&model, "gra");
+    let planned = change(&leaving).await;
+    assert!(planned.warnings.iter().any(|w| w.starts_with("192.0.2.2:53 is lost with gra")), "{planned:?}");
+    let Undo::To(back) = planned.undo.clone() else { panic!("{:?}", planned.undo) };
+    assert_eq!(back.with["from_site"], "gra", "the way back does not wait for it either");
+    assert_eq!(apply(&leaving, planned).await.result, CallResult::Applied);
+    let StepPlan::Nothing { says, .. } = plan(&leaving).await else { panic!("not settled") };
+    assert!(says.starts_with("1 of 2 servers hold") && says.contains("192.0.2.2:53 is lost"), "{says}");
+    // One that comes back is held to what the others say.
+    model.lag(Some(primary()), 100);
+    model.silence(secondary(), false);
+    model.silence(primary(), true);
+    assert!(why(&plan(&leaving).await).starts_with("PM4101"), "the first takes the updates");
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ mod tests {
             zone: "shop.test.".into(),
             api: "http://192.0.2.1:8081".into(),
             servers: vec![],
+            lost_with: crate::config::LostWith::default(),
             account,
         };
         let question = Question { name: "shop.test.".into(), r#type: RrType::Txt };

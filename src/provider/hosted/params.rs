@@ -4,7 +4,7 @@
 use super::nature::{self, Nature};
 use super::set::{Alias, Failover, Held, Key, Routing};
 use crate::config::{Config, HostedTarget};
-use crate::kernel::domain::Spec;
+use crate::kernel::domain::{Name, Spec};
 use crate::provider::dns::{Question, RrType, check_sets, normal_address, normal_name, normal_set};
 use crate::provider::params::Params;
 use serde::Deserialize;
@@ -16,6 +16,8 @@ pub struct With {
     /// Sorted by key.
     pub wanted: Vec<Held>,
     pub stale_values: Vec<String>,
+    /// The site that the run leads away from.
+    pub from_site: Option<Name>,
     pub min_targets: usize,
     /// Percent of the zone's records.
     pub max_share: Option<u8>,
@@ -46,6 +48,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let records: Vec<Record> = params.need("records").unwrap_or_default();
     let ttl: Option<u32> = params.maybe("ttl");
     let stale: Vec<String> = params.maybe("stale_values").unwrap_or_default();
+    let from_site: Option<Name> = params.maybe("from_site");
     let min_targets: usize = params.maybe("min_targets").unwrap_or(1);
     let max_share = params.maybe::<String>("max_share");
     let max_share = max_share.and_then(|text| share(&text).map_err(|says| params.problem(says)).ok());
@@ -74,7 +77,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     wanted.sort_by_key(Held::key);
     let zone = zone.ok_or_else(Vec::new)?;
     let stale_values = stale.iter().map(|value| normal_address(value)).collect();
-    Ok(With { zone, wanted, stale_values, min_targets, max_share })
+    Ok(With { zone, wanted, stale_values, from_site, min_targets, max_share })
 }
 
 fn share(text: &str) -> Result<u8, String> {

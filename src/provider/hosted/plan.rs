@@ -5,7 +5,7 @@ use super::params::With;
 use super::record::{Evidence, Served, State, pick};
 use super::set::{Held, show};
 use crate::kernel::domain::{Change, Effect, Name, Spec, StepPlan, Undo};
-use crate::provider::dns::{Question, RrSet, RrType};
+use crate::provider::dns::{Question, RrSet, RrType, Silent, judge_silent};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -23,9 +23,10 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
         let says = evidence.says.get("api").map_or("", String::as_str);
         return StepPlan::unknown("PM4110", format!("the API gave no usable answer ({layer}: {says})"));
     };
-    if let Some(unknown) = silent_servers(state, evidence) {
-        return unknown;
-    }
+    let lost = match lost_servers(with, state, evidence) {
+        Ok(lost) => lost,
+        Err(unknown) => return unknown,
+    };
     let wanted = kept(&with.wanted, holds);
     if let Some(refusal) = conflict(&wanted, holds) {
         return refusal;
@@ -46,37 +47,44 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
         return StepPlan::unknown("PM4102", says);
     }
     if right && others.is_empty() {
-        return StepPlan::nothing(settled(&now, with));
+        return StepPlan::nothing(settled(&now, with, &lost));
     }
     if let Some(refusal) = brakes(with, &wanted, &now, holds, evidence) {
         return refusal;
     }
     let mut change = change(with, place, &nature, (now, wanted, holds), evidence);
+    change.warnings.extend(lost);
     if !others.is_empty() {
         change.warnings.push(format!("changed and never published: {}", others.join("; ")));
     }
     StepPlan::Change(Box::new(change))
 }
 
-fn settled(now: &[Held], with: &With) -> String {
-    match with.zone.servers.len() {
-        0 => format!("the API holds {}", show(now)),
-        n if now.iter().any(Held::is_served_as_is) => {
-            format!("the API and all {n} servers hold {}", show(now))
+fn settled(now: &[Held], with: &With, lost: &[String]) -> String {
+    let all = with.zone.servers.len();
+    let served = now.iter().any(Held::is_served_as_is);
+    match lost {
+        _ if all == 0 => format!("the API holds {}", show(now)),
+        _ if !served => {
+            format!("the API holds {}; what its servers answer is the provider's choice", show(now))
         }
-        _ => format!("the API holds {}; what its servers answer is the provider's choice", show(now)),
+        [] => format!("the API and all {all} servers hold {}", show(now)),
+        lost => {
+            let hold = all - lost.len();
+            format!("the API and {hold} of {all} servers hold {}; {}", show(now), lost.join("; "))
+        }
     }
 }
 
-fn silent_servers(state: &State, evidence: &Evidence) -> Option<StepPlan> {
-    let silent = state.servers.iter().filter_map(|seen| {
+/// Warnings of servers that are lost with the site; any other silence is unknown.
+fn lost_servers(with: &With, state: &State, evidence: &Evidence) -> Result<Vec<String>, StepPlan> {
+    let silent = |seen: &Served| {
         let layer = seen.silent.as_ref()?;
         let says = evidence.says.get(&seen.server.to_string()).map_or("", String::as_str);
-        Some(format!("{} gave no usable answer ({layer}: {says})", seen.server))
-    });
-    let silent: Vec<String> = silent.collect();
-    let says = || format!("{}; every server must answer alike", silent.join("; "));
-    (!silent.is_empty()).then(|| StepPlan::unknown("PM4101", says()))
+        Some(Silent { server: seen.server, says: format!("{layer}: {says}") })
+    };
+    let silent = state.servers.iter().filter_map(silent).collect();
+    judge_silent(silent, &with.zone.lost_with, with.from_site.as_ref())
 }
 
 /// What is not asked for stays: a proxied name stays proxied, and its TTL is then the provider's.
@@ -93,7 +101,7 @@ fn kept(wanted: &[Held], holds: &[Held]) -> Vec<Held> {
 /// Servers that do not answer as the API says, for the sets that servers answer with as they are.
 fn differing(now: &[Held], servers: &[Served]) -> Vec<String> {
     let mut told = vec![];
-    for seen in servers {
+    for seen in servers.iter().filter(|seen| seen.holds.is_some()) {
         let served = |set: &Held| -> RrSet {
             let of_set = seen.holds.iter().flatten().find(|held| held.question() == set.question()).cloned();
             of_set.unwrap_or_else(|| RrSet::absent(&set.question()))
@@ -248,7 +256,7 @@ fn undo(with: &With, place: &Place<'_>, nature: &Nature, now: &[Held]) -> Undo {
     Undo::To(Spec {
         kind: place.kind.clone(),
         target: place.target.clone(),
-        with: json!({ "records": records }),
+        with: json!({ "records": records, "from_site": with.from_site }),
     })
 }
 
