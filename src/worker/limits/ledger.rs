@@ -112,7 +112,7 @@ impl App {
             let records = self.journal.read(&Stream::Run(summary.run.clone()), 1).await?;
             let intents =
                 records.iter().filter(|r| matches!(r.record, Record::Intended { .. })).map(|r| r.at);
-            let last = intents.clone().last();
+            let last = intents.clone().next_back();
             begun.extend(intents.filter(|at| now.since(*at) < HOUR).map(|at| (at, summary.run.clone())));
             let run = Run::fold(&records).map_err(|e| ReadError(e.to_string()))?;
             if let Some(since) = last.filter(|_| open) {
