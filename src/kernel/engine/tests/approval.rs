@@ -51,6 +51,31 @@ fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
     conflict(run.decide(&approve(digest()), &by, "go", UNTIL), "expired");
 }
 
+/// The name of a token is nobody's name: two tokens may be one person.
+#[test]
+fn where_two_must_say_yes_or_a_group_is_asked_only_people_count() {
+    let token = person(&[Role::Approver]);
+    let bo = Actor { person: true, groups: vec!["oncall".into()], ..token.clone() };
+    for (need, from, tokens_too) in [(1, vec![], true), (2, vec![], false), (1, vec!["oncall".into()], false)]
+    {
+        let mut run = asked();
+        let mut spec = (*run.spec).clone();
+        (spec.approval.need, spec.approval.from) = (need, from);
+        run.spec = spec.into();
+        assert!(run.decide(&approve(digest()), &bo, "go", NOW).is_ok());
+        assert_eq!(run.decide(&approve(digest()), &token, "go", NOW).is_ok(), tokens_too, "{need}");
+    }
+}
+
+#[test]
+fn who_deals_with_stopped_steps_is_whoever_decides() {
+    let run = asked();
+    for role in Role::ALL {
+        let works = Role::DECIDES.contains(&role);
+        assert_eq!(run.may_work(&person(&[role])), works, "{role:?}");
+    }
+}
+
 #[test]
 fn it_is_decided_once() {
     let mut run = asked();
