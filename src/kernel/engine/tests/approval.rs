@@ -51,6 +51,18 @@ fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
     conflict(run.decide(&approve(digest()), &by, "go", UNTIL), "expired");
 }
 
+#[test]
+fn a_no_is_said_once_and_an_offer_is_taken_back_before_the_first_change_alone() {
+    let by = person(&[Role::Approver]);
+    let mut run = asked();
+    assert!(run.decide(&Command::Replan, &by, "", NOW).is_ok());
+    run.first_change = Some(NOW);
+    conflict(run.decide(&Command::Replan, &by, "", NOW), "no plan is offered");
+    let mut run = asked();
+    run.consent = Consent::Denied { by: by.clone(), reason: "no".into(), at: NOW };
+    conflict(run.decide(&Command::Reject, &by, "no", NOW), "already rejected by bo");
+}
+
 /// The name of a token is nobody's name: two tokens may be one person.
 #[test]
 fn where_two_must_say_yes_or_a_group_is_asked_only_people_count() {
