@@ -52,6 +52,43 @@ fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
 }
 
 #[test]
+fn a_no_is_said_once_and_an_offer_is_taken_back_before_the_first_change_alone() {
+    let by = person(&[Role::Approver]);
+    let mut run = asked();
+    assert!(run.decide(&Command::Replan, &by, "", NOW).is_ok());
+    run.first_change = Some(NOW);
+    conflict(run.decide(&Command::Replan, &by, "", NOW), "no plan is offered");
+    let mut run = asked();
+    run.consent = Consent::Denied { by: by.clone(), reason: "no".into(), at: NOW };
+    conflict(run.decide(&Command::Reject, &by, "no", NOW), "already rejected by bo");
+}
+
+/// The name of a token is nobody's name: two tokens may be one person.
+#[test]
+fn where_two_must_say_yes_or_a_group_is_asked_only_people_count() {
+    let token = person(&[Role::Approver]);
+    let bo = Actor { person: true, groups: vec!["oncall".into()], ..token.clone() };
+    for (need, from, tokens_too) in [(1, vec![], true), (2, vec![], false), (1, vec!["oncall".into()], false)]
+    {
+        let mut run = asked();
+        let mut spec = (*run.spec).clone();
+        (spec.approval.need, spec.approval.from) = (need, from);
+        run.spec = spec.into();
+        assert!(run.decide(&approve(digest()), &bo, "go", NOW).is_ok());
+        assert_eq!(run.decide(&approve(digest()), &token, "go", NOW).is_ok(), tokens_too, "{need}");
+    }
+}
+
+#[test]
+fn who_deals_with_stopped_steps_is_whoever_decides() {
+    let run = asked();
+    for role in Role::ALL {
+        let works = Role::DECIDES.contains(&role);
+        assert_eq!(run.may_work(&person(&[role])), works, "{role:?}");
+    }
+}
+
+#[test]
 fn it_is_decided_once() {
     let mut run = asked();
     let by = person(&[Role::Approver]);
