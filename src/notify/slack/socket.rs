@@ -238,6 +238,8 @@ mod tests {
         let url = format!("wss://localhost:{port}/link/?ticket=sesame");
         let mut line = connect(&url, trusting(Some(cert))).await.unwrap();
         assert!(matches!(line.next().await, Ok(Said::Hello)));
+        // It speaks to one at a time.
+        drop(line);
         let stranger = connect(&url, trusting(None)).await.map(drop).unwrap_err();
         assert!(stranger.contains("TLS: ") && !stranger.contains("sesame"), "{stranger}");
         for clear in ["ws://192.0.2.1/?ticket=sesame", "http://127.0.0.1/", "wss://", "slack"] {
