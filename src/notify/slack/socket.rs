@@ -238,7 +238,7 @@ mod tests {
         let url = format!("wss://localhost:{port}/link/?ticket=sesame");
         let mut line = connect(&url, trusting(Some(cert))).await.unwrap();
         assert!(matches!(line.next().await, Ok(Said::Hello)));
-        // The server speaks with one at a time.
+        // It speaks to one at a time.
         drop(line);
         let stranger = connect(&url, trusting(None)).await.map(drop).unwrap_err();
         assert!(stranger.contains("TLS: ") && !stranger.contains("sesame"), "{stranger}");
