@@ -151,24 +151,15 @@ impl Made<'_> {
                 Record::Taken { gap, .. } => Some(*gap),
                 _ => None,
             });
-            let happened = || {
-                after.iter().find_map(|later| match &later.record {
-                    Record::Observed { item, why: WhyObserved::Classify, plan, .. } if *item == call.item => {
-                        Some(matches!(plan, StepPlan::Nothing { .. }))
-                    }
-                    _ => None,
-                })
-            };
+            let happened = || happened(after, call.item);
             let kind = match (end, gone) {
                 (Some(CallResult::Applied), _) | (None, None) => continue,
                 (Some(CallResult::Rejected { retry: true }), _) => FaultKind::Fail,
                 (Some(CallResult::Rejected { retry: false }), _) => FaultKind::Refuse,
-                (Some(CallResult::Indeterminate), _) if happened() == Some(true) => {
-                    FaultKind::TimeoutAfterApplied
-                }
+                (Some(CallResult::Indeterminate), _) if happened() => FaultKind::TimeoutAfterApplied,
                 (Some(CallResult::Indeterminate), _) => FaultKind::Timeout,
                 (None, Some(gap)) if gap >= GAP => FaultKind::Gap,
-                (None, Some(_)) if happened() == Some(true) => FaultKind::CrashAfterApplied,
+                (None, Some(_)) if happened() => FaultKind::CrashAfterApplied,
                 (None, Some(_)) => FaultKind::Crash,
             };
             let word = FAULTS.iter().find(|(_, known)| *known == kind).map_or("fail", |(word, _)| word);
@@ -181,10 +172,18 @@ impl Made<'_> {
         faults
     }
 
+    /// What times of a test count from.
+    fn began(&self) -> Time {
+        match &self.run.spec.cause {
+            Cause::Alert { started, .. } => *started,
+            Cause::Person { .. } => self.run.opened,
+        }
+    }
+
     /// When the source said that it is over.
     fn resolved(&self) -> Vec<Span> {
         let told = |stamped: &&Stamped| matches!(&stamped.record, Record::Told { what: Told::Resolved, .. });
-        self.records.iter().find(told).map(|stamped| stamped.at.since(self.run.opened)).into_iter().collect()
+        self.records.iter().find(told).map(|stamped| stamped.at.since(self.began())).into_iter().collect()
     }
 
     /// In their order, each after the question that it answers.
@@ -200,11 +199,12 @@ impl Made<'_> {
                         SAYS.iter().find(|(_, known)| *known == says).map_or("close", |(word, _)| word);
                     let mut one = vec![("who", json!(by.name).to_string()), ("says", word.to_owned())];
                     one.extend(item.map(|id| ("step", json!(self.run.item(id).name).to_string())));
-                    one.push(match says {
+                    match (says, stamped.at.since(asked)) {
                         // Nobody asked for it: it comes when it comes.
-                        Says::Abort => ("at", seconds(stamped.at.since(self.run.opened))),
-                        _ => ("after", seconds(stamped.at.since(asked))),
-                    });
+                        (Says::Abort, _) => one.push(("at", seconds(stamped.at.since(self.began())))),
+                        (_, at_once) if at_once < Span::secs(1) => {}
+                        (_, later) => one.push(("after", seconds(later))),
+                    }
                     if says == Says::Confirm && powered_off {
                         one.push(("powers_off", "true".to_owned()));
                     }
@@ -246,6 +246,18 @@ impl Made<'_> {
         steps.retain(|(name, _)| !mixed.contains(name));
         steps
     }
+}
+
+/// Whether a later look found it in effect, before it was called again.
+fn happened(after: &[Stamped], of: ItemId) -> bool {
+    let again =
+        |stamped: &&Stamped| matches!(&stamped.record, Record::Intended { call, .. } if call.item == of);
+    after.iter().take_while(|stamped| !again(stamped)).any(|stamped| match &stamped.record {
+        Record::Observed { item, why: WhyObserved::Classify | WhyObserved::Verify, plan, .. } => {
+            *item == of && matches!(plan, StepPlan::Nothing { .. })
+        }
+        _ => false,
+    })
 }
 
 fn run_name(run: &Run) -> &str {
@@ -291,7 +303,7 @@ fn others_silent(state: &Value) -> bool {
 
 /// A test has no zero length of time: what came at once comes after a second.
 fn seconds(span: Span) -> String {
-    format!("{}s", (span.0 / 1_000_000).max(1))
+    format!("{}s", span.0.div_ceil(1_000_000).max(1))
 }
 
 fn flow(pairs: impl IntoIterator<Item = (&'static str, String)>) -> String {
