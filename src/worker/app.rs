@@ -8,14 +8,15 @@ use super::{Metrics, Playbooks, Wakes};
 use crate::audit;
 use crate::config::Config;
 use crate::kernel::domain::{
-    Actor, Cause, Name, OccurrenceId, Position, Record, Resolved, RunId, RunKind, Seq, Stream, Time,
+    Actor, Cause, Epoch, Name, OccurrenceId, Position, Record, Resolved, RunId, RunKind, Seq, Span, Stream,
+    Time,
 };
 use crate::kernel::drive::opening;
 use crate::kernel::engine::tell::tell;
 use crate::kernel::engine::{Command, Illegal, Refused, Run, Summary};
 use crate::kernel::inject::Injector;
 use crate::kernel::journal::{AppendError, Batch, Journal, ReadError};
-use crate::kernel::port::{Ledger as _, World};
+use crate::kernel::port::{Ctx, Ledger as _, World};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::ProviderRegistry;
 use crate::provider::postgres::sampler::Ring;
@@ -186,6 +187,21 @@ impl App {
             standing: Mutex::default(),
             sick: AtomicU32::new(0),
             look_now: AtomicBool::new(false),
+        }
+    }
+
+    /// For a look outside of a run's own pass, done within `within`.
+    pub(super) fn ctx(&self, run: &RunId, service: &Name, epoch: Epoch, within: Span) -> Ctx {
+        let now = self.world.now();
+        Ctx {
+            world: self.world.clone(),
+            samples: self.samples.clone(),
+            began: now,
+            deadline: now + within,
+            run: run.clone(),
+            service: service.clone(),
+            epoch,
+            since: None,
         }
     }
 

@@ -5,7 +5,6 @@
 
 use super::App;
 use crate::kernel::domain::{Fact, Form, Item, ItemRole, Resolved, Span, Spec, StepPlan};
-use crate::kernel::port::Ctx;
 use serde_json::json;
 
 #[derive(Debug)]
@@ -55,16 +54,7 @@ async fn look(app: &App, run: &Resolved, spec: &Spec, given: &[Fact], within: Sp
         Ok(bound) => bound,
         Err(problems) => return StepPlan::unknown("PM5301", problems.join("; ")),
     };
-    let ctx = Ctx {
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        began: app.world.now(),
-        deadline: app.world.now() + within,
-        run: run.run.clone(),
-        service: run.service.clone(),
-        epoch: 0,
-        since: None,
-    };
+    let ctx = app.ctx(&run.run, &run.service, 0, within);
     let bounded = tokio::time::timeout(within.as_duration() * 2, bound.check().observe(&ctx)).await;
     match bounded {
         Ok(Ok(seen)) => bound.check().plan(&seen, given, app.world.now()),

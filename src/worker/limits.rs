@@ -75,10 +75,7 @@ impl App {
         may_freeze(by).map_err(CommandError::Refused)?;
         reasoned(reason)?;
         self.known(service.as_ref())?;
-        if lasts == Span::ZERO || lasts > LONGEST_FREEZE {
-            let why = format!("a freeze lasts up to {LONGEST_FREEZE}, and not {lasts}");
-            return Err(CommandError::Refused(Refused::Conflict(why)));
-        }
+        not_for_ever("a freeze lasts", lasts)?;
         let until = self.world.now() + lasts;
         let freeze = Freeze { service, by: by.clone(), reason: reason.to_owned(), until };
         let Freeze { service, .. } = freeze.clone();
@@ -394,6 +391,15 @@ impl App {
 pub fn outside(playbook: &Playbook, now: Time) -> Option<Reason> {
     let why = playbook.windows.as_ref()?.allow(now).err()?;
     Some(Reason::new("PM5416", format!("automation has no window now: {why}")))
+}
+
+/// What a person stops has an end.
+fn not_for_ever(what: &str, lasts: Span) -> Result<(), CommandError> {
+    if lasts == Span::ZERO || lasts > LONGEST_FREEZE {
+        let why = format!("{what} up to {LONGEST_FREEZE}, and not {lasts}");
+        return Err(CommandError::Refused(Refused::Conflict(why)));
+    }
+    Ok(())
 }
 
 fn reasoned(reason: &str) -> Result<(), CommandError> {

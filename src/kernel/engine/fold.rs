@@ -1,11 +1,12 @@
 //! The transition table: a record applied to what is known. Anything the table does not allow is `Illegal`.
 
 use super::back::Open;
+use super::item::FRESH_STARTS;
 use super::overrides::is_word;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
-    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Outcome, Record, Resolved, Rpo, Settle, Span,
-    Stamped, StepPlan, Time, Told, WhyObserved,
+    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Outcome, Record, Resolved, Rpo, Span, Stamped,
+    StepPlan, Time, Told, WhyObserved,
 };
 use std::sync::Arc;
 
@@ -17,9 +18,6 @@ pub struct Illegal {
     pub seq: u64,
     pub why: String,
 }
-
-/// Attempts after which a doubt that proved harmless gives no new time any more: time-outs stay bounded.
-const FRESH_STARTS: u32 = 2;
 
 impl Run {
     /// Begins a run from its first record.
@@ -157,49 +155,6 @@ impl Run {
 
     pub(super) fn at_mut(&mut self, id: ItemId) -> Result<&mut ItemState, String> {
         self.items.get_mut(usize::from(id)).ok_or_else(|| format!("there is no item {id}"))
-    }
-
-    /// A call in flight under an older runner is in doubt, by definition.
-    fn on_taken(&mut self, epoch: u64, owner: &str, gap: Span, at: Time) -> Result<(), String> {
-        if epoch <= self.epoch {
-            return Err(format!("epoch {epoch} does not rise above {}", self.epoch));
-        }
-        self.epoch = epoch;
-        self.owner = owner.to_owned();
-        for state in &mut self.items {
-            if let ItemPhase::InFlight { call, change } = &state.phase {
-                let (call, change) = (*call, change.clone());
-                if !call.undo {
-                    state.note_made(call.rung, &change, Open::of(&change, at));
-                }
-                state.phase = ItemPhase::Doubt { call, change, since: at };
-                state.polls = 0;
-            }
-        }
-        self.time_was_lost(gap, at)
-    }
-
-    /// Between the last record and `at` nobody looked after the run, for so long as the clock says: a death, or a clock that
-    /// was set ahead. How much time really went by is not known.
-    fn time_was_lost(&mut self, gap: Span, at: Time) -> Result<(), String> {
-        for state in &mut self.items {
-            // Time-outs count from the look that comes next, not from before the gap.
-            state.rung_began = state.rung_began.map(|_| at);
-            // Nor is a look from before it trusted: a clock that was set back would make it fresh for long.
-            state.seen = None;
-            state.wait_anew(at);
-        }
-        if gap > self.spec.limits.resume_within {
-            let acted: Vec<bool> = self.ids().map(|id| matches!(self.form(id), Form::Act(_))).collect();
-            for (state, acted) in self.items.iter_mut().zip(acted) {
-                state.recheck = acted && matches!(state.phase, ItemPhase::Done { .. });
-            }
-            self.late |= self.committed.is_none() && self.first_change.is_some();
-            if self.committed.is_none() && matches!(self.consent, Consent::Given { .. }) {
-                self.consent = Consent::None;
-            }
-        }
-        Ok(())
     }
 
     fn on_observed(
@@ -457,92 +412,6 @@ impl Run {
         }
         if let Some(rpo) = evidence.get("rpo").and_then(|v| serde_json::from_value::<Rpo>(v.clone()).ok()) {
             self.rpo = Some(rpo);
-        }
-    }
-}
-
-impl ItemState {
-    pub(super) fn start(&mut self, at: Time) {
-        self.began.get_or_insert(at);
-        self.rung_began.get_or_insert(at);
-    }
-
-    /// A call that may still take effect is waited for as if it had just been made: time is only believed while it passes.
-    fn wait_anew(&mut self, at: Time) {
-        if let ItemPhase::Doubt { since, .. } | ItemPhase::Applied { since, .. } = &mut self.phase {
-            *since = at;
-            self.polls = 0;
-        }
-        for made in self.made.iter_mut().chain(self.back.iter_mut().map(|back| &mut back.made)) {
-            if let Open::Until(_) = made.open {
-                made.open = Open::of(&made.change, at);
-            }
-        }
-        if let Some(back) = &mut self.back {
-            back.since = None;
-        }
-    }
-
-    /// Goes on to the rung after `from`.
-    pub(super) fn step_up(&mut self, from: u8) {
-        self.rung = from + 1;
-        self.attempts = 0;
-        self.rejected = None;
-        self.seen = None;
-        self.not_before = None;
-        self.rung_began = None;
-        self.polls = 0;
-    }
-
-    /// What a fresh look means for an item at work.
-    fn settle(&mut self, plan: &StepPlan, proves: &[crate::domain::Fact], stepped: bool, at: Time) {
-        let done = |gives: &[crate::domain::Fact]| ItemPhase::Done {
-            gives: gives.iter().chain(proves).cloned().collect(),
-        };
-        let rung = self.rung;
-        match (&self.phase, plan) {
-            (
-                ItemPhase::Idle | ItemPhase::Doubt { .. } | ItemPhase::Applied { .. },
-                StepPlan::Nothing { gives, .. },
-            ) => {
-                self.phase = done(gives);
-                self.ended = Some(at);
-                self.settle_made(rung, false);
-            }
-            (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(seen)) if seen.from == change.from => {
-                let waited = at.since(*since);
-                let proven = match change.settle {
-                    Settle::AtOnce => true,
-                    Settle::After(span) => waited >= span,
-                    Settle::Repeatable(_) | Settle::Never => false,
-                };
-                if matches!(change.settle, Settle::Repeatable(span) if waited >= span) {
-                    // It may have been heard: the change stays ours, and the step's time goes on.
-                    self.attempts = self.attempts.saturating_sub(1);
-                    self.phase = ItemPhase::Idle;
-                }
-                if proven {
-                    // The call did nothing: as good as a rejection that may be tried again.
-                    self.attempts = self.attempts.saturating_sub(1);
-                    self.settle_made(rung, true);
-                    self.changed = !self.made.is_empty();
-                    self.not_before = Some(at + Span::millis(200));
-                    self.phase = ItemPhase::Idle;
-                    // The time that it took to know is not the new attempt's.
-                    if self.numbered <= FRESH_STARTS {
-                        self.rung_began = Some(at);
-                    }
-                }
-            }
-            // Neither as it was nor as wanted, and the call is over: half of it is done, and the rest is planned anew.
-            (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(_)) if matches!(change.settle, Settle::After(span) if at.since(*since) >= span) =>
-            {
-                self.attempts = self.attempts.saturating_sub(1);
-                self.phase = ItemPhase::Idle;
-                self.settle_made(rung, false);
-            }
-            (ItemPhase::Idle, StepPlan::Unknown(_)) if stepped => self.step_up(rung),
-            _ => {}
         }
     }
 }

@@ -133,3 +133,36 @@ async fn a_new_name_is_made_and_taken_away_by_hand_only() {
     assert_eq!(apply(&action, planned).await.result, CallResult::Applied);
     assert!(matches!(plan(&action).await, StepPlan::Nothing { .. }));
 }
+
+#[test]
+fn a_server_lost_with_its_site_is_a_warning_and_its_silence_elsewhere_is_unknown() {
+    let servers =
+        "servers = [\"192.0.2.1:53\", \"192.0.2.2:53\"]\nlost_with = { gra = [\"192.0.2.2:53\"] }\n";
+    let text = CONFIG.replace("zone_id = \"z\"\n", &format!("zone_id = \"z\"\n{servers}"));
+    let planned = |from: &str, holds: &[&str]| {
+        let spec = spec("cloudflare.record", "cf", one(json!({ "from_site": from })));
+        let with = params::read(&spec, &config(&text)).unwrap();
+        let held = set("shop.test.", 60, holds);
+        let answers = RrSet::new(&held.question(), 60, holds.iter().map(|v| (*v).to_owned()).collect());
+        let of = |server: &str, holds, silent| Served { server: server.parse().unwrap(), holds, silent };
+        let servers = vec![
+            of("192.0.2.1:53", Some(vec![answers]), None),
+            of("192.0.2.2:53", None, Some("udp".to_owned())),
+        ];
+        let state = State { holds: Some(vec![held]), servers, ..State::default() };
+        let place =
+            super::super::plan::Place { kind: &spec.kind, target: &spec.target, by_hand: &|_| vec![] };
+        super::super::plan::plan(&with, &place, &state, &Evidence::default())
+    };
+    let elsewhere = planned("sbg", &["192.0.2.10"]);
+    assert!(why(&elsewhere).starts_with("PM4101"), "{elsewhere:?}");
+    let StepPlan::Change(leaving) = planned("gra", &["192.0.2.10"]) else {
+        panic!("it waits for a lost server")
+    };
+    let warned = |w: &String| w.starts_with("192.0.2.2:53 is lost with gra");
+    assert!(leaving.warnings.iter().any(warned), "{:?}", leaving.warnings);
+    let Undo::To(back) = leaving.undo else { panic!("no way back") };
+    assert_eq!(back.with["from_site"], "gra");
+    let StepPlan::Nothing { says, .. } = planned("gra", &["198.51.100.20"]) else { panic!("not settled") };
+    assert!(says.starts_with("the API and 1 of 2 servers hold"), "{says}");
+}

@@ -1,7 +1,7 @@
 //! A person takes one playbook out of use for a while, and back into it: a word about the future. Runs that are open go on;
 //! a freeze is what stops those. Alerts that only this playbook waits for are held, and looked at again at its end.
 
-use super::{App, CommandError, LONGEST_FREEZE, reasoned};
+use super::{App, CommandError, not_for_ever, reasoned};
 use crate::kernel::domain::{Actor, Disabled, Name, Position, Reason, Record, Span, Stream};
 use crate::kernel::engine::{Refused, may_freeze};
 
@@ -34,10 +34,7 @@ impl App {
         if self.playbooks().find(playbook.as_str()).is_none() {
             return Err(CommandError::Refused(Refused::NoSuch(format!("playbook {playbook:?}"))));
         }
-        if lasts == Span::ZERO || lasts > LONGEST_FREEZE {
-            let why = format!("a playbook is disabled for up to {LONGEST_FREEZE}, and not {lasts}");
-            return Err(CommandError::Refused(Refused::Conflict(why)));
-        }
+        not_for_ever("a playbook is disabled for", lasts)?;
         let (playbook, until) = (playbook.clone(), self.world.now() + lasts);
         let disabled = Disabled { playbook, by: by.clone(), reason: reason.to_owned(), until };
         let position = self.note(Stream::Instance, Record::Disabled(disabled.clone())).await?;

@@ -5,7 +5,7 @@
 use super::{Outbox, PATIENCE};
 use crate::config::Topic;
 use crate::kernel::domain::{Position, Span, Time};
-use crate::notify::{Delivery, Notice, Pull};
+use crate::notify::{Delivery, Notice};
 use crate::store::{Checkpoint, StoreError};
 use crate::worker::{App, sign_head};
 
@@ -76,31 +76,17 @@ async fn made(app: &App) -> Result<Checkpoint, StoreError> {
 fn notice(checkpoint: &Checkpoint, journal: &str) -> Notice {
     let id = format!("{journal}-checkpoint-{}", checkpoint.position);
     let line = serde_json::to_string(checkpoint).expect("invariant: plain data");
+    let title = format!("Pointsman: the journal ends at position {}, signed", checkpoint.position);
+    let keep = "Keep the next line: it shows later whether the journal is still this one.".to_owned();
     Notice {
-        key: format!("pointsman/{id}"),
         thread: format!("{journal}-checkpoint"),
         position: checkpoint.position,
-        at: checkpoint.at,
         topic: Topic::Checkpoint,
-        pull: Pull::Tell,
-        again: false,
-        also: vec![],
-        run: None,
-        service: None,
-        outcome: None,
-        title: format!("Pointsman: the journal ends at position {}, signed", checkpoint.position),
-        lines: vec![
-            "Keep the next line: it shows later whether the journal is still this one.".to_owned(),
-            line,
-        ],
         next: vec![
             "pointsman audit verify --data DIR --checkpoints FILE-OF-SUCH-LINES --key checkpoint.pub"
                 .to_owned(),
         ],
-        link: None,
-        question: None,
-        asks: false,
-        id,
+        ..Notice::by_itself(id, checkpoint.at, title, vec![keep, line])
     }
 }
 

@@ -179,16 +179,7 @@ fn of_rules(app: &App, run: &Run, found: &[Found]) -> Vec<Found> {
 }
 
 fn ctx(app: &App, run: &Run, id: ItemId) -> Ctx {
-    Ctx {
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        began: app.world.now(),
-        deadline: app.world.now() + run.item(id).timeout.min(EACH),
-        run: run.id().clone(),
-        service: run.spec.service.clone(),
-        epoch: run.epoch,
-        since: None,
-    }
+    app.ctx(run.id(), &run.spec.service, run.epoch, run.item(id).timeout.min(EACH))
 }
 
 async fn observe(app: &App, run: &Run, id: ItemId, spec: &Spec) -> Result<Observation, String> {

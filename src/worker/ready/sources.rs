@@ -6,7 +6,7 @@ use crate::config::Source;
 use crate::kernel::domain::{
     Finding, Form, Grade, ItemRole, Name, Record, Resolved, SourceKind, Span, Spec, Stream,
 };
-use crate::kernel::port::{Ctx, Registry as _};
+use crate::kernel::port::Registry as _;
 use crate::playbook::Playbook;
 use crate::worker::App;
 use serde_json::json;
@@ -98,16 +98,7 @@ async fn asked(
         Ok(bound) => bound,
         Err(problems) => return unknown(problems.join("; ")),
     };
-    let ctx = Ctx {
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        began: app.world.now(),
-        deadline: app.world.now() + ASK,
-        run: run.run.clone(),
-        service: run.service.clone(),
-        epoch: 0,
-        since: None,
-    };
+    let ctx = app.ctx(&run.run, &run.service, 0, ASK);
     let looked = tokio::time::timeout(ASK.as_duration() * 2, async {
         let seen = bound.check().observe(&ctx).await.map_err(|error| error.to_string())?;
         Ok::<_, String>(bound.check().rehearse(&ctx, &seen).await)

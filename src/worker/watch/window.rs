@@ -4,7 +4,7 @@
 use super::{ALL, NEWEST, found, write};
 use crate::kernel::domain::{Form, ItemId, Record, RunId, Span, StepPlan, WindowState};
 use crate::kernel::engine::{ItemPhase, Run, Summary};
-use crate::kernel::port::{Ctx, Registry as _};
+use crate::kernel::port::Registry as _;
 use crate::worker::App;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,16 +106,7 @@ async fn look(app: &App, run: &Run, item: ItemId) -> Option<String> {
         Ok(bound) => bound,
         Err(problems) => return Some(format!("it cannot be looked at any more: {}", problems.join("; "))),
     };
-    let ctx = Ctx {
-        world: app.world.clone(),
-        samples: app.samples.clone(),
-        began: app.world.now(),
-        deadline: app.world.now() + LOOK,
-        run: run.id().clone(),
-        service: run.spec.service.clone(),
-        epoch: run.epoch,
-        since: None,
-    };
+    let ctx = app.ctx(run.id(), &run.spec.service, run.epoch, LOOK);
     let looked = tokio::time::timeout(LOOK.as_duration() * 2, bound.check().observe(&ctx)).await;
     let plan = match looked {
         Ok(Ok(seen)) => bound.check().plan(&seen, &run.proven(item), app.world.now()),
