@@ -31,9 +31,9 @@ impl Sentinels {
             std::fs::create_dir(&dir)?;
             let file = dir.join("sentinel.conf");
             let mut text = format!(
-                "bind {}\nport {}\ndir {}\nprotected-mode no\n\
-                 sentinel monitor {MASTER} {} {} {QUORUM}\n\
-                 sentinel down-after-milliseconds {MASTER} {}\n\
+                "bind {0}\nsentinel announce-ip {0}\nport {1}\ndir {2}\nprotected-mode no\n\
+                 sentinel monitor {MASTER} {3} {4} {QUORUM}\n\
+                 sentinel down-after-milliseconds {MASTER} {5}\n\
                  sentinel failover-timeout {MASTER} 4000\n",
                 address.ip(),
                 address.port(),
