@@ -34,7 +34,7 @@ static ACTIONS: [ActionInfo; 18] = [
         roles: &[S],
         targets: &["postgres"],
         need: &["target"],
-        may: &["min_rung"],
+        may: &["min_rung", "planned"],
         timeout: Span::secs(60),
         says: "makes sure that a primary accepts no more writes, and proves it",
     },
