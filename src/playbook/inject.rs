@@ -2,6 +2,7 @@
 //!
 //! The contract with the providers: what is added here is part of `with`, and of what is approved.
 
+use super::actions::{FENCES, PROMOTES};
 use super::expand::{Expanded, Scene};
 use super::model::Playbook;
 use crate::kernel::domain::{Form, Spec};
@@ -22,13 +23,13 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
                 with.insert("from_site".into(), json!(scene.from));
             }
             match kind.as_str() {
-                "postgres.fence" => {
+                "postgres.fence" | "redis.fence" => {
                     with.entry("min_rung").or_insert(json!("lockout"));
                     if let Some((standby, _)) = pairs.iter().find(|(_, old)| *old == target) {
                         with.insert("witness".into(), json!(standby));
                     }
                 }
-                "postgres.promote" => {
+                "postgres.promote" | "redis.promote" => {
                     let old = with.get("old").and_then(Value::as_str).unwrap_or_default().to_owned();
                     let rung = rungs.iter().find(|(fenced, _)| *fenced == old);
                     let rung = rung.map_or("lockout", |(_, rung)| rung.as_str());
@@ -62,7 +63,7 @@ fn specs(items: &[Expanded]) -> impl Iterator<Item = &Spec> {
 /// (standby, old primary) of each promotion.
 fn promotions(items: &[Expanded]) -> Vec<(String, String)> {
     specs(items)
-        .filter(|spec| spec.kind.as_str() == "postgres.promote")
+        .filter(|spec| PROMOTES.contains(&spec.kind.as_str()))
         .filter_map(|spec| Some((spec.target.to_string(), spec.with.get("old")?.as_str()?.to_owned())))
         .collect()
 }
@@ -72,7 +73,7 @@ fn fence_rungs(items: &[Expanded]) -> Vec<(String, String)> {
     let rung =
         |spec: &Spec| spec.with.get("min_rung").and_then(Value::as_str).unwrap_or("lockout").to_owned();
     specs(items)
-        .filter(|spec| spec.kind.as_str() == "postgres.fence")
+        .filter(|spec| FENCES.contains(&spec.kind.as_str()))
         .map(|spec| (spec.target.to_string(), rung(spec)))
         .collect()
 }

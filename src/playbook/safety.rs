@@ -3,6 +3,7 @@
 //!
 //! The engine holds the same lines when it runs; here they are told while there is time to think.
 
+use super::actions::{FENCES, PROBES, PROMOTES};
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
 use super::planned;
@@ -12,7 +13,7 @@ use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec
 use serde_json::Value;
 
 /// What these would cut off may be alive: they refuse unless a majority says that its site is down.
-const CUTS: [&str; 3] = ["postgres.fence", "ovh.instance", "digitalocean.droplet"];
+const CUTS: [&str; 4] = ["postgres.fence", "redis.fence", "ovh.instance", "digitalocean.droplet"];
 
 /// Rules that need no values.
 pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
@@ -70,19 +71,23 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
     commit_point(sink, playbook);
     undo_before_commit(sink, playbook);
     for (_, step) in playbook.of_role(ItemRole::Step) {
-        let fences = step.ways.iter().any(|way| way.is("postgres.fence") || way.proves.is_some());
+        let fences = step.ways.iter().any(|way| FENCES.iter().any(|it| way.is(it)) || way.proves.is_some());
         if step.accept_unfenced.is_some() && !fences {
             let says = "\"accept_unfenced\" belongs to a step that fences";
             sink.error(code::BAD_VALUE, step.at.clone(), says);
         }
-        if step.optional && (fences || step.commit_point || step.way("postgres.promote").is_some()) {
+        if step.optional && (fences || step.commit_point || promotes(step)) {
             let says = "a fence, a promote and the commit point cannot be optional";
             sink.error(code::OPTIONAL, step.at.clone(), says);
         }
-        if step.ways.len() > 1 && step.way("postgres.promote").is_some() {
+        if step.ways.len() > 1 && promotes(step) {
             sink.error(code::BAD_VALUE, step.at.clone(), "a promote cannot be one rung of several");
         }
     }
+}
+
+fn promotes(step: &Step) -> bool {
+    PROMOTES.iter().any(|it| step.way(it).is_some())
 }
 
 /// Faults on purpose are for drills, which a person starts.
@@ -133,7 +138,7 @@ fn commit_point(sink: &Sink, playbook: &Playbook) {
         );
     }
     for (index, step) in playbook.of_role(ItemRole::Step) {
-        if step.way("postgres.promote").is_none() || step.commit_point {
+        if !promotes(step) || step.commit_point {
             continue;
         }
         if !commits.first().is_some_and(|commit| playbook.before(index).contains(commit)) {
@@ -157,13 +162,14 @@ pub(super) fn check(
     let of = |kind: &str| -> Vec<(&Expanded, &Spec)> {
         each().filter(|(_, spec)| spec.kind.as_str() == kind).collect()
     };
-    for (item, spec) in of("postgres.promote") {
+    let promotions: Vec<(&Expanded, &Spec)> = PROMOTES.iter().flat_map(|kind| of(kind)).collect();
+    for (item, spec) in promotions.iter().copied() {
         promote(sink, playbook, config, scene, items, (item, spec));
     }
     for (dns, _) in each().filter(|(_, spec)| spec.sets_records()) {
         let step = &playbook.steps[dns.step];
         let before = playbook.before(dns.step);
-        for (promote, _) in of("postgres.promote") {
+        for (promote, _) in &promotions {
             if !before.contains(&promote.step) {
                 let name = &playbook.steps[promote.step].name;
                 let says = format!("DNS would lead users to the new site before {name:?} is done");
@@ -215,7 +221,8 @@ fn promote(
         .collect();
     if fences.is_empty() {
         let says = format!("{} is promoted, but no step before it fences {old}", spec.target);
-        let hint = "add a step with action: postgres.fence, and name it in \"after\"";
+        let fence = FENCES[usize::from(spec.kind.as_str() == PROMOTES[1])];
+        let hint = format!("add a step with action: {fence}, and name it in \"after\"");
         sink.error_hint(code::NO_FENCE, step.at.clone(), says, hint);
     }
     for fence in fences {
@@ -228,13 +235,14 @@ fn promote(
             .rungs
             .iter()
             .filter_map(|rung| rung.form.spec())
-            .any(|probe| probe.kind.as_str() == "sql.write_probe" && probe.target == spec.target);
+            .any(|probe| PROBES.contains(&probe.kind.as_str()) && probe.target == spec.target);
         later && writes && !other.item.optional
     });
     if !written {
         let says =
             format!("nothing writes to {} after it was promoted: green would not mean served", spec.target);
-        let hint = "add to verify: { action: sql.write_probe, with: { target: …, as: app } }";
+        let probe = PROBES[usize::from(spec.kind.as_str() == PROMOTES[1])];
+        let hint = format!("add to verify: {{ action: {probe}, with: {{ target: …, as: app }} }}");
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
     for (target, site, word) in [(&spec.target, scene.to, "promoted"), (&old, scene.from, "the old primary")]

@@ -15,6 +15,7 @@ pub use samples::Sampled;
 pub use watch::Watch;
 
 use super::postgres::{Servers, World};
+use super::redis::{Servers as RedisServers, World as RedisWorld};
 use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Resolved, Span, Time};
@@ -145,6 +146,7 @@ impl TwoSites {
     pub fn ports(&self) -> Ports {
         Ports {
             postgres: self.postgres.clone(),
+            redis: Arc::new(RedisServers::new(RedisWorld::default(), Arc::new(Calm))),
             dns: self.dns.clone(),
             host: self.hosts.clone(),
             hosted: Arc::new(HostedModel::new(Arc::new(Calm), [])),

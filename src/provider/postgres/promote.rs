@@ -9,6 +9,8 @@
 mod apply;
 mod plan;
 
+pub(in crate::provider) use plan::bound as loss_bound;
+
 use super::look::{LOOK, Witness, look, look_at_all, within, witness};
 use super::node::{Node, Peer, Seen};
 use super::port::{Endpoint, Port};

@@ -328,7 +328,7 @@ impl Promote {
 }
 
 /// Rounded up, so that consent covers a bound and not a moving number. Unknown is without bound.
-fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
+pub(in crate::provider) fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
     const LEAST: u64 = 1 << 20;
     match (drain_to, known) {
         (Some(_), _) => 0,
