@@ -27,7 +27,7 @@ const V: ItemRole = ItemRole::Verify;
 /// Beside what every record action needs.
 const HOSTED: &[&str] = &["min_targets", "max_share"];
 
-static ACTIONS: [ActionInfo; 18] = [
+static ACTIONS: [ActionInfo; 21] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,
@@ -187,6 +187,36 @@ static ACTIONS: [ActionInfo; 18] = [
         may: &[],
         timeout: Span::mins(3),
         says: "switches a droplet off, and waits until the provider says so",
+    },
+    ActionInfo {
+        kind: "cloudflare.steering",
+        acts: true,
+        roles: &[S],
+        targets: &["cloudflare_balancer"],
+        need: &["target", "first"],
+        may: &[],
+        timeout: Span::mins(2),
+        says: "puts pools of a load balancer at Cloudflare first",
+    },
+    ActionInfo {
+        kind: "cloudflare.pool",
+        acts: true,
+        roles: &[S],
+        targets: &["cloudflare_balancer"],
+        need: &["target", "pool"],
+        may: &["enabled", "origins", "min_origins"],
+        timeout: Span::mins(2),
+        says: "switches a pool of a load balancer at Cloudflare, or single origins of it, on or off",
+    },
+    ActionInfo {
+        kind: "route53.health_check",
+        acts: true,
+        roles: &[S],
+        targets: &["route53_health_check"],
+        need: &["target", "leads_to"],
+        may: &["inverted", "disabled"],
+        timeout: Span::mins(2),
+        says: "inverts or disables a health check that records at Route 53 hang on",
     },
     ActionInfo {
         kind: "quorum",

@@ -6,7 +6,7 @@ mod host;
 mod hosted;
 mod http;
 pub mod postgres;
-mod resource;
+pub mod resource;
 pub mod world;
 
 pub use dns::DnsModel;

@@ -20,6 +20,12 @@ impl Spec {
         self.kind.as_str().ends_with(".record")
     }
 
+    /// Decides where users are led: records, and what stands before the sites or is asked by the names.
+    pub fn leads_users(&self) -> bool {
+        let beside = ["haproxy.server", "cloudflare.pool", "cloudflare.steering", "route53.health_check"];
+        self.sets_records() || beside.contains(&self.kind.as_str())
+    }
+
     /// The parameter that asks for a fault on purpose; see the room `inject`.
     pub const FAULT: &str = "inject";
 
