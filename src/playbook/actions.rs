@@ -254,6 +254,12 @@ pub(super) fn find(sink: &Sink, name: &str, role: ItemRole, at: &At) -> Option<&
         sink.error_hint(code::NOT_YET, at.clone(), says, "leave the step out, or make it a manual one");
         return None;
     }
+    if name == "traffic.shift" {
+        let says = "a shift is no action but a key of a step whose action sets weights";
+        let hint = "add shift: { shares: [5, 25, 50, 100], verify: { action: …, with: { … } } }";
+        sink.error_hint(code::UNKNOWN_ACTION, at.clone(), says, hint);
+        return None;
+    }
     let Some(info) = ACTIONS.iter().find(|info| info.kind == name) else {
         let known: Vec<&str> = ACTIONS.iter().filter(|a| a.roles.contains(&role)).map(|a| a.kind).collect();
         sink.unknown(code::UNKNOWN_ACTION, at.clone(), format!("there is no action {name:?}"), name, known);

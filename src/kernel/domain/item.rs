@@ -126,6 +126,10 @@ pub struct Item {
     /// Whether it can be planned before anything was done. Checks and verifications cannot.
     pub planned_ahead: bool,
     pub accept_unfenced: Option<UnfencedRule>,
+    /// The item whose change this one carries on with, share by share: once it has, the other is no longer to be seen,
+    /// and all of them are taken back by one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<ItemId>,
     #[serde(default, skip_serializing_if = "OnFailure::is_pause")]
     pub on_failure: OnFailure,
     pub retry: Retry,

@@ -96,7 +96,7 @@ fn watched(run: &Run) -> Vec<ItemId> {
         Form::Check(spec) => spec.kind.as_str() == "http.expect",
         Form::Manual { .. } => false,
     };
-    run.ids().filter(done).filter(kind).collect()
+    run.ids().filter(done).filter(|id| kind(id) && !run.is_passed(*id)).collect()
 }
 
 /// `None`: right. Not being able to look is told too: what is not known is not fine.
