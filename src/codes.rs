@@ -208,6 +208,8 @@ pages! {
     "PM4117" "The change was not sent"
     "PM4118" "Whether the change took effect at the provider is not known"
     "PM4119" "The provider takes no more requests for now"
+    "PM4150" "A load balancer would lead to too few origins"
+    "PM4151" "The order of pools decides nothing"
     "PM4201" "Whether a command is done is not known"
     "PM4202" "The machine does not know or cannot run the command"
     "PM4203" "The command failed, and its check says that it is not done"

@@ -24,6 +24,7 @@ mod read;
 mod resolve;
 mod safety;
 mod schema;
+mod shift;
 mod sites;
 mod steps;
 mod times;

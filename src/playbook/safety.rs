@@ -166,13 +166,16 @@ pub(super) fn check(
     for (item, spec) in promotions.iter().copied() {
         promote(sink, playbook, config, scene, items, (item, spec));
     }
-    for (dns, _) in each().filter(|(_, spec)| spec.sets_records()) {
+    // A server behind a load balancer that is taken out early cuts sessions off; it leads nobody to the new site.
+    let leads = |spec: &Spec| spec.leads_users() && spec.kind.as_str() != "haproxy.server";
+    for (dns, spec) in each().filter(|(_, spec)| leads(spec)) {
         let step = &playbook.steps[dns.step];
         let before = playbook.before(dns.step);
         for (promote, _) in &promotions {
             if !before.contains(&promote.step) {
                 let name = &playbook.steps[promote.step].name;
-                let says = format!("DNS would lead users to the new site before {name:?} is done");
+                let what = if spec.sets_records() { "DNS" } else { spec.kind.as_str() };
+                let says = format!("{what} would lead users to the new site before {name:?} is done");
                 let hint = format!("add after: [{name}], or a step that comes after it");
                 sink.error_hint(code::DNS_BEFORE_PROMOTE, step.at.clone(), says, hint);
             }

@@ -55,7 +55,7 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
 /// What was done was written down before, and still is.
 fn is_on_record(story: &Story, effect: &str) -> bool {
     let at = effect.split(' ').next().unwrap_or_default();
-    story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind == "dns.record"))
+    story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind.ends_with(".record")))
 }
 
 /// PostgreSQL has no compare-and-set between two servers: what somebody does after the last look at the old primary,

@@ -36,6 +36,15 @@ fn shipped_playbooks_pass_their_tests() {
     assert!(junit.contains("failures=\"0\"") && junit.contains("the name moves"), "{junit}");
 }
 
+/// Zones, load balancers, health checks and machines at providers have models, and users are led where those lead.
+#[test]
+fn what_stands_at_providers_is_simulated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/traffic");
+    let out = pointsman(&["test", folder.to_str().unwrap(), "--no-matrix"]);
+    let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{told}");
+}
+
 #[test]
 fn a_failing_test_leaves_with_3_and_says_where() {
     let dir = tempfile::tempdir().unwrap();

@@ -138,6 +138,7 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
         commit_point: false,
         planned_ahead: true,
         accept_unfenced: None,
+        continues: None,
         on_failure: Default::default(),
         retry: Retry::default(),
         timeout: GUARD,
