@@ -161,14 +161,18 @@ fn ovh(table: &Table<'_>) -> Option<Account> {
 }
 
 fn route53(table: &Table<'_>) -> Option<Account> {
-    let zone_id = table.need_text("zone_id");
+    let (zone_id, keys) = (table.need_text("zone_id"), aws_keys(table));
+    let zone_id = zone_id?.trim_start_matches("/hostedzone/").to_owned();
+    Some(Account::Route53 { zone_id, keys })
+}
+
+/// Without them the SDK's own chain is asked.
+pub(super) fn aws_keys(table: &Table<'_>) -> Option<AwsKeys> {
     let id = table.text("access_key_id").map(str::to_owned);
     let secret = secret(table, "secret_access_key");
     if id.is_some() != table.get("secret_access_key").is_some() {
         let says = "\"access_key_id\" and \"secret_access_key\" belong together";
         table.sink.error(code::MISSING, table.at.clone(), says);
     }
-    let keys = id.zip(secret).map(|(id, secret)| AwsKeys { id, secret });
-    let zone_id = zone_id?.trim_start_matches("/hostedzone/").to_owned();
-    Some(Account::Route53 { zone_id, keys })
+    id.zip(secret).map(|(id, secret)| AwsKeys { id, secret })
 }

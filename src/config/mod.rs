@@ -2,6 +2,7 @@
 //!
 //! Read by every room that binds a name to a real thing; parsing with all problems at once is [`parse`].
 
+mod balancer;
 mod channel;
 mod check;
 mod hosted;
@@ -19,6 +20,7 @@ mod target;
 mod watch;
 mod web;
 
+pub use balancer::{CloudflareBalancer, Route53HealthCheck};
 pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
 pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;

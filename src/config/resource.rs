@@ -1,6 +1,7 @@
 //! Things at a remote with a few fields that an action sets: a server behind a load balancer, a machine at a provider.
 
 use super::SecretRef;
+use super::balancer::{self, CloudflareBalancer, Route53HealthCheck};
 use super::hosted::must_be_private;
 use super::parse::{secret, url};
 use crate::document::{Table, code};
@@ -26,6 +27,8 @@ pub enum ResourceTarget {
         droplet: u64,
         token: SecretRef,
     },
+    CloudflareBalancer(CloudflareBalancer),
+    Route53HealthCheck(Route53HealthCheck),
 }
 
 /// Where one HAProxy listens for commands.
@@ -67,22 +70,27 @@ impl ResourceTarget {
             ResourceTarget::Haproxy { .. } => "haproxy",
             ResourceTarget::OvhInstance { .. } => "ovh_instance",
             ResourceTarget::DigitaloceanDroplet { .. } => "digitalocean_droplet",
+            ResourceTarget::CloudflareBalancer(_) => "cloudflare_balancer",
+            ResourceTarget::Route53HealthCheck(_) => "route53_health_check",
         }
     }
 }
 
-pub(super) const KINDS: [&str; 3] = ["haproxy", "ovh_instance", "digitalocean_droplet"];
+pub(super) const KINDS: [&str; 5] =
+    ["haproxy", "ovh_instance", "digitalocean_droplet", "cloudflare_balancer", "route53_health_check"];
 
 pub(super) fn read(table: &Table<'_>, kind: &str) -> Option<ResourceTarget> {
     match kind {
         "haproxy" => haproxy(table),
         "ovh_instance" => ovh_instance(table),
+        "cloudflare_balancer" => balancer::cloudflare(table),
+        "route53_health_check" => balancer::health_check(table),
         _ => droplet(table),
     }
 }
 
 /// A base URL that credentials are sent to, without a slash at its end.
-fn base(table: &Table<'_>, key: &'static str, usual: &str) -> String {
+pub(super) fn base(table: &Table<'_>, key: &'static str, usual: &str) -> String {
     let given = url(table, key);
     if let Some(given) = &given {
         must_be_private(table, key, given);
@@ -150,7 +158,7 @@ fn ovh_instance(table: &Table<'_>) -> Option<ResourceTarget> {
 }
 
 /// It becomes a part of a URL.
-fn is_plain(id: &str) -> bool {
+pub(super) fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 

@@ -34,7 +34,7 @@ static ACTIONS: [ActionInfo; 21] = [
         roles: &[S],
         targets: &["postgres"],
         need: &["target"],
-        may: &["min_rung"],
+        may: &["min_rung", "planned"],
         timeout: Span::secs(60),
         says: "makes sure that a primary accepts no more writes, and proves it",
     },
@@ -219,6 +219,36 @@ static ACTIONS: [ActionInfo; 21] = [
         says: "switches a droplet off, and waits until the provider says so",
     },
     ActionInfo {
+        kind: "cloudflare.steering",
+        acts: true,
+        roles: &[S],
+        targets: &["cloudflare_balancer"],
+        need: &["target", "first"],
+        may: &[],
+        timeout: Span::mins(2),
+        says: "puts pools of a load balancer at Cloudflare first",
+    },
+    ActionInfo {
+        kind: "cloudflare.pool",
+        acts: true,
+        roles: &[S],
+        targets: &["cloudflare_balancer"],
+        need: &["target", "pool"],
+        may: &["enabled", "origins", "min_origins"],
+        timeout: Span::mins(2),
+        says: "switches a pool of a load balancer at Cloudflare, or single origins of it, on or off",
+    },
+    ActionInfo {
+        kind: "route53.health_check",
+        acts: true,
+        roles: &[S],
+        targets: &["route53_health_check"],
+        need: &["target", "leads_to"],
+        may: &["inverted", "disabled"],
+        timeout: Span::mins(2),
+        says: "inverts or disables a health check that records at Route 53 hang on",
+    },
+    ActionInfo {
         kind: "quorum",
         acts: false,
         roles: &[G, S],
@@ -258,6 +288,12 @@ pub(super) fn find(sink: &Sink, name: &str, role: ItemRole, at: &At) -> Option<&
     if LATER.contains(&name) {
         let says = format!("the action {name:?} is not yet in this version");
         sink.error_hint(code::NOT_YET, at.clone(), says, "leave the step out, or make it a manual one");
+        return None;
+    }
+    if name == "traffic.shift" {
+        let says = "a shift is no action but a key of a step whose action sets weights";
+        let hint = "add shift: { shares: [5, 25, 50, 100], verify: { action: …, with: { … } } }";
+        sink.error_hint(code::UNKNOWN_ACTION, at.clone(), says, hint);
         return None;
     }
     let Some(info) = ACTIONS.iter().find(|info| info.kind == name) else {

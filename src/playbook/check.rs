@@ -82,6 +82,9 @@ fn variables(sink: &Sink, playbook: &Playbook) {
             list.exprs().into_iter().for_each(|(expr, at)| known(expr, at, &inner));
             inner.push(variable);
         }
+        if step.stage.as_ref().is_some_and(|stage| stage.acts) {
+            inner.extend(["share", "rest"]);
+        }
         for way in &step.ways {
             let with = match &way.form {
                 super::model::WayForm::Action { with, .. } => with,

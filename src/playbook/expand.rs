@@ -50,11 +50,13 @@ pub(super) fn expand(sink: &Sink, playbook: &Playbook, config: &Config, scene: &
     let mut items: Vec<Expanded> = vec![];
     // Items that each step became.
     let mut became: BTreeMap<usize, Vec<ItemId>> = BTreeMap::new();
+    // The last change of each shift.
+    let mut stages: BTreeMap<Name, ItemId> = BTreeMap::new();
     for index in order::sorted(playbook) {
         let step = &playbook.steps[index];
         let after: Vec<ItemId> =
             step.after.iter().flat_map(|before| became.get(before).cloned().unwrap_or_default()).collect();
-        for (suffix, vars) in instances(sink, step, &vars, scene.sample) {
+        for (suffix, vars) in instances(sink, step, &staged(step, &vars), scene.sample) {
             let Some(mut item) = item(sink, step, &suffix, &vars, scene.sample) else { continue };
             item.after = after.clone();
             if items.len() >= MOST {
@@ -66,13 +68,27 @@ pub(super) fn expand(sink: &Sink, playbook: &Playbook, config: &Config, scene: &
                 let says = format!("there are two of the name {:?} once \"for_each\" is unrolled", item.name);
                 sink.error(code::DUPLICATE_NAME, step.at.clone(), says);
             }
-            became.entry(index).or_default().push(ItemId::try_from(items.len()).unwrap_or(ItemId::MAX));
+            let id = ItemId::try_from(items.len()).unwrap_or(ItemId::MAX);
+            became.entry(index).or_default().push(id);
+            if let Some(stage) = step.stage.as_ref().filter(|stage| stage.acts) {
+                item.continues = stages.insert(stage.of.clone(), id);
+                // From what the one before it leaves; that is not there yet.
+                item.planned_ahead &= item.continues.is_none();
+            }
             items.push(Expanded { step: index, item });
         }
     }
     inject::fill(playbook, scene, &mut items);
     live::prove(config, &mut items);
     items
+}
+
+/// With the share of its stage.
+fn staged(step: &Step, vars: &Vars) -> Vars {
+    match &step.stage {
+        Some(stage) => vars.clone().with("share", json!(stage.share)).with("rest", json!(100 - stage.share)),
+        None => vars.clone(),
+    }
 }
 
 /// One instance with no suffix, or one for each value of the list.
@@ -155,6 +171,7 @@ fn item(sink: &Sink, step: &Step, suffix: &str, vars: &Vars, sample: bool) -> Op
         commit_point: step.commit_point,
         planned_ahead,
         accept_unfenced,
+        continues: None,
         on_failure: step.on_failure,
         retry: step.retry,
         timeout: timeout(step, &rungs),

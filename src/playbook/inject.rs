@@ -12,6 +12,7 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
     let pairs = promotions(items);
     let rungs = fence_rungs(items);
     let down_guards = down_guards(items);
+    let planned = planned_fences(items);
     for item in items.iter_mut() {
         for rung in &mut item.item.rungs {
             let (Form::Act(spec) | Form::Check(spec)) = &mut rung.form else { continue };
@@ -33,6 +34,9 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
                     let rung = rungs.iter().find(|(fenced, _)| *fenced == old);
                     let rung = rung.map_or("lockout", |(_, rung)| rung.as_str());
                     with.insert("fence_rung".into(), json!(rung));
+                    if planned.contains(&old) {
+                        with.insert("planned".into(), json!(true));
+                    }
                 }
                 "postgres.lag" => {
                     let old = pairs.iter().find(|(standby, _)| *standby == target).map(|(_, old)| json!(old));
@@ -72,6 +76,14 @@ fn fence_rungs(items: &[Expanded]) -> Vec<(String, String)> {
         .filter(|spec| FENCES.contains(&spec.kind.as_str()))
         .map(|spec| (spec.target.to_string(), rung(spec)))
         .collect()
+}
+
+/// Primaries that are fenced while they live, on purpose.
+fn planned_fences(items: &[Expanded]) -> Vec<String> {
+    let planned = |spec: &&Spec| {
+        spec.kind.as_str() == "postgres.fence" && spec.with.get("planned") == Some(&Value::Bool(true))
+    };
+    specs(items).filter(planned).map(|spec| spec.target.to_string()).collect()
 }
 
 /// Names of the guards that prove the origin down.

@@ -58,9 +58,6 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, items: &[Expanded]) {
             .flat_map(|other| other.item.rungs.iter().flat_map(|rung| &rung.proves))
             .collect();
         for spec in item.item.rungs.iter().filter_map(|rung| rung.form.spec()) {
-            if !spec.sets_records() {
-                continue;
-            }
             for (name, places) in names(spec) {
                 let live = |at: &&String| {
                     proven.iter().any(|f| matches!(f, Fact::Live { at: known } if known == *at))
@@ -80,8 +77,14 @@ pub(super) fn check(sink: &Sink, playbook: &Playbook, items: &[Expanded]) {
     }
 }
 
-/// Each name with the places that it shall lead to.
+/// Each name with the places that it shall lead to, as far as the playbook says.
 fn names(spec: &Spec) -> Vec<(String, Vec<String>)> {
+    if let Some(leads) = spec.with.get("leads_to").and_then(Value::as_object) {
+        let places = |list: &Value| {
+            list.as_array().into_iter().flatten().filter_map(Value::as_str).map(place).collect()
+        };
+        return leads.iter().map(|(name, list)| (place(name), places(list))).collect();
+    }
     let mut names: Vec<(String, Vec<String>)> = vec![];
     for record in spec.with.get("records").and_then(Value::as_array).into_iter().flatten() {
         // Nobody is sent to a set of weight 0.

@@ -100,7 +100,20 @@ pub(super) struct Step {
     pub inject: Option<(Inject, At)>,
     pub retry: Retry,
     pub timeout: Option<Span>,
+    /// Which part of a shift it is.
+    pub stage: Option<Stage>,
     pub at: At,
+}
+
+/// A step that was written once, with `shift`, became several.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    /// The name as written.
+    pub of: Name,
+    /// Percent; `${share}`, and what is left of 100 is `${rest}`.
+    pub share: u8,
+    /// The change, not the look after it.
+    pub acts: bool,
 }
 
 /// One way to do a step.
@@ -166,8 +179,11 @@ impl Playbook {
     pub fn stand_in(&self) -> super::AlertView {
         super::matching::stand_in(self)
     }
+    /// By its own name; that of a whole shift means the last of it.
     pub(super) fn step_named(&self, name: &str) -> Option<usize> {
-        self.steps.iter().position(|step| step.name.as_str() == name)
+        let own = self.steps.iter().position(|step| step.name.as_str() == name);
+        let of = |step: &Step| step.stage.as_ref().is_some_and(|stage| stage.of.as_str() == name);
+        own.or_else(|| self.steps.iter().rposition(of))
     }
     pub(super) fn of_role(&self, role: ItemRole) -> impl Iterator<Item = (usize, &Step)> {
         self.steps.iter().enumerate().filter(move |(_, step)| step.role == role)

@@ -15,7 +15,7 @@ pub(super) fn link(sink: &Sink, playbook: &mut Playbook) {
         let after = if !any_after {
             nth.checked_sub(1).map(|before| steps[before]).into_iter().collect()
         } else {
-            if !step.has_after && nth > 0 {
+            if !step.has_after && nth > 0 && !step.is_inner_stage() {
                 let says = format!("step {:?} has no \"after\", but other steps have", step.name);
                 let hint =
                     "say it for every step but the first: a line put in between must never reorder others";
@@ -45,7 +45,7 @@ fn unique_names(sink: &Sink, steps: &[Step]) {
 fn named(sink: &Sink, playbook: &Playbook, index: usize, steps: &[usize]) -> Vec<usize> {
     let mut after = vec![];
     for (name, at) in &playbook.steps[index].after_names {
-        let found = steps.iter().copied().find(|i| playbook.steps[*i].name == *name);
+        let found = playbook.step_named(name.as_str()).filter(|i| steps.contains(i));
         match found {
             Some(before) if before == index => {
                 sink.error(code::CYCLE, at.clone(), format!("step {name:?} waits for itself"));

@@ -6,6 +6,7 @@
 use super::actions::{FENCES, PROBES, PROMOTES};
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
+use super::planned;
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
@@ -25,7 +26,8 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
             "mode: auto without guards would act on every alert",
         );
     }
-    if playbook.mode == Mode::Auto && playbook.cooldown.is_none() {
+    // What only people start has no cooldown: it binds alerts.
+    if playbook.mode == Mode::Auto && playbook.cooldown.is_none() && !playbook.triggers.is_empty() {
         let says = "mode: auto without a cooldown could move a service back and forth";
         sink.error_hint(code::AUTO_WITHOUT_COOLDOWN, at.clone(), says, "add limits: { cooldown: 1h }");
     }
@@ -45,13 +47,25 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         let hint = "add a guard with quorum: { …, down: majority }";
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
     }
+    planned::outline(sink, playbook);
     if let (true, Some((_, step))) = (playbook.kind != RunKind::Failover, fence)
+        && !planned::is_meant(step)
         && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
     {
-        // A living primary refuses its fence, and nothing in this version lifts that.
-        let says = "a planned move of a living primary is not yet in this version: its fence would always be refused";
-        let hint = "leave the kind out, and add a guard that sees the origin down";
-        sink.error_hint(code::NOT_YET, step.at.clone(), says, hint);
+        // A living primary refuses its fence.
+        let (code, says, hint) = match playbook.kind {
+            RunKind::Switchover => (
+                code::PLANNED,
+                "what lives refuses to be cut off, and no guard asks whether the origin is down",
+                "for a planned move: action: postgres.fence, with planned: true",
+            ),
+            _ => (
+                code::NOT_YET,
+                "in this version only a switchover may fence what lives: this fence would always be refused",
+                "leave the kind out, and add a guard that sees the origin down",
+            ),
+        };
+        sink.error_hint(code, step.at.clone(), says, hint);
     }
     faults(sink, playbook);
     commit_point(sink, playbook);
@@ -152,13 +166,16 @@ pub(super) fn check(
     for (item, spec) in promotions.iter().copied() {
         promote(sink, playbook, config, scene, items, (item, spec));
     }
-    for (dns, _) in each().filter(|(_, spec)| spec.sets_records()) {
+    // A server behind a load balancer that is taken out early cuts sessions off; it leads nobody to the new site.
+    let leads = |spec: &Spec| spec.leads_users() && spec.kind.as_str() != "haproxy.server";
+    for (dns, spec) in each().filter(|(_, spec)| leads(spec)) {
         let step = &playbook.steps[dns.step];
         let before = playbook.before(dns.step);
         for (promote, _) in &promotions {
             if !before.contains(&promote.step) {
                 let name = &playbook.steps[promote.step].name;
-                let says = format!("DNS would lead users to the new site before {name:?} is done");
+                let what = if spec.sets_records() { "DNS" } else { spec.kind.as_str() };
+                let says = format!("{what} would lead users to the new site before {name:?} is done");
                 let hint = format!("add after: [{name}], or a step that comes after it");
                 sink.error_hint(code::DNS_BEFORE_PROMOTE, step.at.clone(), says, hint);
             }

@@ -164,6 +164,7 @@ fn step() -> Value {
             "description": "a ladder: the first rung that is proven is enough" }),
             ),
             ("for_each", json!({ "type": "object", "minProperties": 1, "maxProperties": 1 })),
+            ("shift", shift()),
             ("after", list(json!({ "type": "string", "description": "a step that must be green before" }))),
             ("optional", json!({ "type": "boolean" })),
             ("commit_point", json!({ "type": "boolean", "description": "from here on only forward" })),
@@ -184,6 +185,24 @@ fn step() -> Value {
         ],
     );
     with_actions(step, ItemRole::Step)
+}
+
+fn shift() -> Value {
+    let share = json!({ "type": "integer", "minimum": 1, "maximum": 100 });
+    let verify = with_actions(
+        object(
+            &["action"],
+            [
+                ("action", actions(ItemRole::Verify)),
+                ("with", json!({ "type": "object" })),
+                ("timeout", json!({ "type": "string", "description": SPAN })),
+            ],
+        ),
+        ItemRole::Verify,
+    );
+    let mut shift = object(&["verify"], [("shares", list(share)), ("verify", verify)]);
+    shift["description"] = json!("share by share, with a look after each; ${share} and ${rest} in \"with\"");
+    shift
 }
 
 fn proves() -> Value {

@@ -36,6 +36,7 @@ fn step(name: Name, role: ItemRole, ways: Vec<Way>, at: At) -> Step {
         inject: None,
         retry: Retry::default(),
         timeout: None,
+        stage: None,
         at,
     }
 }
@@ -107,11 +108,12 @@ pub(super) fn steps(top: &Table<'_>) -> Vec<Step> {
     if top.need("steps").is_some_and(|node| node.json() == Value::Array(vec![])) {
         top.sink.error(code::MISSING, top.key_at("steps"), "a playbook has at least one step");
     }
-    each(top, "steps").iter().filter_map(|node| one_step(top.sink, node)).collect()
+    each(top, "steps").iter().flat_map(|node| one_step(top.sink, node)).collect()
 }
 
-fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
-    let table = sink.table(node, "a step")?;
+/// One, or the stages of a shift.
+fn one_step(sink: &Sink, node: &Node) -> Vec<Step> {
+    let Some(table) = sink.table(node, "a step") else { return vec![] };
     let name = table.need_name("name");
     let ways = match table.get("any_of") {
         Some(ladder) => rungs(&table, ladder),
@@ -137,8 +139,12 @@ fn one_step(sink: &Sink, node: &Node) -> Option<Step> {
     let faults = Inject::ALL.map(Inject::as_str);
     let fault = table.word("inject", &faults).and_then(Inject::parse);
     step.inject = fault.map(|fault| (fault, table.key_at("inject")));
+    let shift = super::shift::read(&table);
     table.finish();
-    Some(step)
+    match shift {
+        Some(shift) => shift.unroll(sink, step),
+        None => vec![step],
+    }
 }
 
 /// `continue` is what an optional step does anyway; whether `undo` can be is a matter of order, told by `safety`.
@@ -188,7 +194,7 @@ fn rungs(table: &Table<'_>, ladder: &Node) -> Vec<Way> {
 }
 
 /// `action` and `with`, or `manual`; with `proves` where asked for.
-fn way(table: &Table<'_>, role: ItemRole) -> Option<Way> {
+pub(super) fn way(table: &Table<'_>, role: ItemRole) -> Option<Way> {
     let sink = table.sink;
     let (action, args, manual) = (table.get("action"), table.get("with"), table.get("manual"));
     let proves = fields::proves(table);

@@ -151,6 +151,69 @@ fn for_each_runs_side_by_side_and_what_follows_waits_for_all() {
     assert!(!serde_json::to_string(&run.items).unwrap().contains("${"));
 }
 
+/// Share by share: each stage from what the one before it left, with a look in between, and named as a whole.
+#[test]
+fn a_shift_becomes_stages_with_a_look_after_each() {
+    let text = include_str!("../../tests/playbooks/traffic/shift.yaml");
+    let config =
+        parse(include_str!("../../tests/playbooks/traffic/pointsman.toml"), "pointsman.toml").0.unwrap();
+    let (playbook, problems) = check(text, "p.yaml", &config, &Permissive);
+    let playbook = playbook.unwrap_or_else(|| panic!("{problems:?}"));
+    let run = resolve(&playbook, &config, opening(None)).unwrap_or_else(|p| panic!("{}", rendered(&p)));
+    let index = |name: &str| run.items.iter().position(|item| item.name.as_str() == name).unwrap() as u16;
+    let of = |name: &str| run.items[usize::from(index(name))].clone();
+    let weights = |name: &str| {
+        let with = of(name).rungs[0].form.spec().unwrap().with.clone();
+        [with["records"][0]["weight"].clone(), with["records"][1]["weight"].clone()]
+    };
+    let mut before = "the other site answers for the name".to_owned();
+    let mut continues = None;
+    for share in [5, 25, 50, 100] {
+        let name = format!("shift users [{share}%]");
+        let stage = of(&name);
+        assert_eq!(weights(&name), [json!(100 - share), json!(share)]);
+        assert_eq!((stage.after, stage.continues), (vec![index(&before)], continues));
+        assert_eq!((stage.planned_ahead, stage.on_failure), (share == 5, OnFailure::Undo));
+        before = format!("{name} holds");
+        assert_eq!(of(&before).after, [index(&name)]);
+        assert_eq!((of(&before).on_failure, of(&before).continues), (OnFailure::Undo, None));
+        continues = Some(index(&name));
+    }
+    assert_eq!(of("the inner balancer follows").after, [index(&before)]);
+}
+
+#[test]
+fn a_shift_that_cannot_be_is_told() {
+    let text = include_str!("../../tests/playbooks/traffic/shift.yaml");
+    let config =
+        parse(include_str!("../../tests/playbooks/traffic/pointsman.toml"), "pointsman.toml").0.unwrap();
+    let said = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let (_, problems) = check(&text.replace(from, to), "p.yaml", &config, &Permissive);
+        problems.into_iter().map(|p| p.says).collect::<Vec<_>>().join("\n")
+    };
+    for (from, to, part) in [
+        ("    shift:\n", "    shift:\n      shares: [5, 50]\n", "\"shares\" rise to 100"),
+        ("    shift:\n", "    shift:\n      shares: [50, 5, 100]\n", "\"shares\" rise to 100"),
+        ("    shift:\n", "    shift:\n      share: [100]\n", "has no key \"share\""),
+        ("    on_failure: undo\n    after", "    commit_point: true\n    after", "exclude each other"),
+        ("weight: \"${share}\"", "weight: 5", "depends on ${share}"),
+        (
+            "with: { target: lb-inside, server: app/gra",
+            "with: { target: lb-inside, server: \"${share}\"",
+            "no variable \"share\"",
+        ),
+        ("action: route53.record", "action: traffic.shift", "a key of a step"),
+        (
+            "action: haproxy.server",
+            "shift: { verify: { action: http.expect, with: { url: \"https://a.test\" } } }\n    action: dns.record",
+            "an action with weights",
+        ),
+    ] {
+        assert!(said(from, to).contains(part), "{part} not in {}", said(from, to));
+    }
+}
+
 #[test]
 fn neighbours_give_the_parameters_that_nobody_writes_twice() {
     let alert = alert(&[("alertname", "SiteDown"), ("site", "gra"), ("severity", "page")]);

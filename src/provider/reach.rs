@@ -45,6 +45,16 @@ pub fn reach(spec: &Spec, config: &Config) -> Option<String> {
         "ovh.instance" | "digitalocean.droplet" => format!(
             "everything that runs on the machine {target}; its credential may reach every machine of the account"
         ),
+        "cloudflare.steering" => format!(
+            "every user of the load balancer {target}; its credential may reach every load balancer of the zone"
+        ),
+        "cloudflare.pool" => format!(
+            "every user whom a load balancer leads to the pool {}, {target} and any other of the account",
+            word("pool")
+        ),
+        "route53.health_check" => format!(
+            "everybody who asks for a name with a record that hangs on the health check {target}, in every zone of the account"
+        ),
         kind if kind.ends_with(".record") => {
             let names = names(with("records"));
             format!(

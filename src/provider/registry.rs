@@ -25,15 +25,15 @@ impl Ports {
     /// The real clients. `config` names the targets of `sql` probes.
     pub fn real(config: Arc<Config>) -> Ports {
         let postgres = Arc::new(postgres::Wire);
-        let api = Arc::new(hosted::Api::default());
+        let hosted = hosted::Wire::default();
         let ping = Arc::new(Pinger { config, port: postgres.clone() });
         Ports {
             postgres,
             redis: Arc::new(redis::Wire),
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
-            hosted: Arc::new(hosted::Wire::new(api.clone())),
-            resource: Arc::new(resource::Wire::new(api)),
+            resource: Arc::new(resource::Wire::beside(&hosted)),
+            hosted: Arc::new(hosted),
             http: Arc::new(http::Wire::new(Some(ping))),
             owner: Owner::default(),
         }
@@ -92,9 +92,7 @@ impl Registry for ProviderRegistry {
             | "powerdns.record"
             | "digitalocean.record"
             | "ovh.record" => hosted::bind(spec, &self.config, &self.ports),
-            "haproxy.server" | "ovh.instance" | "digitalocean.droplet" => {
-                resource::bind(spec, &self.config, &self.ports)
-            }
+            _ if resource::is_one(spec) => resource::bind(spec, &self.config, &self.ports),
             "command.run" | "file.render" => host::bind(spec, &self.config, &self.ports),
             "http.expect" | "quorum" | "still_firing" => http::bind(spec, &self.config, &self.ports),
             other => Err(vec![format!("there is no action or check named {other:?}")]),

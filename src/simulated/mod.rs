@@ -7,7 +7,7 @@ mod hosted;
 mod http;
 pub mod postgres;
 pub mod redis;
-mod resource;
+pub mod resource;
 mod stage;
 pub mod world;
 

@@ -8,7 +8,9 @@
 mod names;
 mod samples;
 mod sights;
+mod things;
 mod watch;
+mod zones;
 
 pub use names::{App, Names};
 pub use samples::Sampled;
@@ -18,16 +20,19 @@ use super::postgres::{Servers, World};
 use super::redis::{Servers as RedisServers, World as RedisWorld};
 use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
-use crate::kernel::domain::{Name, Resolved, Span, Time};
+use crate::kernel::domain::{Form, Name, Resolved, Span, Spec, Time};
 use crate::kernel::port::World as _;
 use crate::kernel::sim::{Fuse, SimWorld};
 use crate::provider::dns::RrSet;
+use crate::provider::hosted::Held;
 use crate::provider::http::ProbeMemory;
+use crate::provider::resource::Fields;
 use crate::provider::{Owner, Ports};
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use things::Things;
 use watch::FusedCalls;
 
 /// How things stand when the alert comes.
@@ -98,6 +103,9 @@ pub struct Standing {
     pub files: BTreeMap<Name, String>,
     pub running: BTreeMap<Name, String>,
     pub zone: Vec<RrSet>,
+    /// Of providers, several sets of one name among them.
+    pub hosted: Vec<Held>,
+    pub things: BTreeMap<String, Fields>,
 }
 
 pub struct TwoSites {
@@ -105,6 +113,9 @@ pub struct TwoSites {
     pub postgres: Arc<Servers>,
     pub hosts: Arc<HostModel>,
     pub dns: Arc<DnsModel>,
+    pub hosted: Arc<HostedModel>,
+    pub resources: Arc<ResourceModel>,
+    things: Things,
     http: Arc<HttpModel>,
     start: Start,
     hand: Option<Hand>,
@@ -122,6 +133,10 @@ impl TwoSites {
         clock: &SimWorld,
     ) -> Result<Arc<TwoSites>, Vec<String>> {
         let names = Names::of(config, spec)?;
+        let things = Things::of(config, spec, &names)?;
+        let forms = spec.items.iter().flat_map(|item| &item.rungs).map(|rung| &rung.form);
+        let specs: Vec<&Spec> = forms.filter_map(Form::spec).collect();
+        let sets = zones::hosted(&specs, &names)?;
         let world = Arc::new_cyclic(|me: &Weak<TwoSites>| {
             let hook = Arc::new(FusedCalls {
                 fuse,
@@ -132,10 +147,15 @@ impl TwoSites {
             let pair = World::pair(names.old.as_str(), names.new.as_str());
             let postgres = Arc::new(Servers::new(pair, hook.clone()));
             let hosts = Arc::new(HostModel::new(hook.clone()));
-            let zone: Vec<RrSet> = names.zone.iter().map(|(before, _)| before.clone()).collect();
+            let ours = |set: &&RrSet| !sets.iter().any(|held| held.question() == set.question());
+            let zone: Vec<RrSet> =
+                names.zone.iter().map(|(before, _)| before).filter(ours).cloned().collect();
             let dns = Arc::new(DnsModel::new(hook.clone(), zone.into_iter().filter(RrSet::exists)));
+            let hosted = Arc::new(HostedModel::new(hook.clone(), sets));
+            let resources = Arc::new(ResourceModel::new(hook.clone()));
             let http = Arc::new(HttpModel::new(hook, Arc::new(Sightseer(me.clone()))));
-            TwoSites { names, postgres, hosts, dns, http, start, hand, seen: Mutex::default() }
+            let seen = Mutex::default();
+            TwoSites { names, postgres, hosts, dns, hosted, resources, things, http, start, hand, seen }
         });
         world.furnish();
         world.remember_probes(config, clock.now());
@@ -147,10 +167,10 @@ impl TwoSites {
         Ports {
             postgres: self.postgres.clone(),
             redis: Arc::new(RedisServers::new(RedisWorld::default(), Arc::new(Calm))),
-            dns: self.dns.clone(),
+            dns: Arc::new(zones::Servers { dns: self.dns.clone(), hosted: self.hosted.clone() }),
             host: self.hosts.clone(),
-            hosted: Arc::new(HostedModel::new(Arc::new(Calm), [])),
-            resource: Arc::new(ResourceModel::new(Arc::new(Calm))),
+            hosted: self.hosted.clone(),
+            resource: self.resources.clone(),
             http: self.http.clone(),
             owner: Owner::named("simulated"),
         }
@@ -187,6 +207,9 @@ impl TwoSites {
         for app in &self.names.apps {
             let text = app.text(&self.names.old_address);
             self.hosts.app(app.host.as_str(), &app.file, &text, &app.restart, &app.is_current);
+        }
+        for (key, (fields, evidence)) in &self.things.start {
+            self.resources.put(key, fields.clone(), evidence.clone());
         }
         self.dns.lag(self.names.primary_server, self.start.dns_lag);
         self.postgres.by_hand(|pair| {
@@ -245,7 +268,8 @@ impl TwoSites {
             effects.insert(format!("{name} pg_hba restored"), server.hba_restored);
             effects.insert(format!("{name} marker row"), server.marked);
         }
-        effects.insert("zone updated".into(), self.dns.updates());
+        effects.insert("zone updated".into(), self.dns.updates() + self.hosted.writes());
+        effects.extend(self.resources.effects());
         effects.retain(|_, count| *count > 0);
         effects
     }
@@ -266,6 +290,8 @@ impl TwoSites {
             files: of(&file),
             running: of(&running),
             zone: self.names.zone.iter().map(|(set, _)| self.dns.holds(&set.question())).collect(),
+            hosted: self.hosted.holds(),
+            things: self.resources.all(),
         }
     }
 

@@ -37,7 +37,7 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
         // Users are served, and a person accepted that something was left out.
         end @ Ok(End::Finished(Outcome::Partial)) if *end == calm.end => not_as_calm(story, calm, life),
-        Ok(End::Finished(Outcome::Undone | Outcome::Cancelled | Outcome::Failed)) => {
+        Ok(End::Finished(Outcome::Undone | Outcome::Cancelled | Outcome::Failed | Outcome::Refused)) => {
             let same = story.standing == story.before || life.hand.is_some();
             (!same).then(|| format!("not as before the run: {:?}", story.standing))
         }
@@ -55,7 +55,7 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
 /// What was done was written down before, and still is.
 fn is_on_record(story: &Story, effect: &str) -> bool {
     let at = effect.split(' ').next().unwrap_or_default();
-    story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind == "dns.record"))
+    story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind.ends_with(".record")))
 }
 
 /// PostgreSQL has no compare-and-set between two servers: what somebody does after the last look at the old primary,

@@ -292,7 +292,7 @@ impl Play<'_> {
 /// Every change is made once; a zone takes one update for each step that writes to it.
 fn twice(effects: &BTreeMap<String, u32>, spec: &Resolved) -> Vec<String> {
     let rungs = spec.items.iter().flat_map(|item| &item.rungs);
-    let zones = rungs.filter_map(|rung| rung.form.spec()).filter(|s| s.kind.as_str() == "dns.record").count();
+    let zones = rungs.filter_map(|rung| rung.form.spec()).filter(|s| s.sets_records()).count();
     let most =
         |what: &str| if what == "zone updated" { u32::try_from(zones).unwrap_or(u32::MAX).max(1) } else { 1 };
     let more = effects.iter().filter(|(what, count)| **count > most(what));

@@ -13,5 +13,6 @@ mod people;
 mod ready;
 mod refusals;
 mod scene;
+mod switchover;
 mod two;
 mod undone;

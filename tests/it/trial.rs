@@ -36,6 +36,15 @@ fn shipped_playbooks_pass_their_tests() {
     assert!(junit.contains("failures=\"0\"") && junit.contains("the name moves"), "{junit}");
 }
 
+/// Zones, load balancers, health checks and machines at providers have models, and users are led where those lead.
+#[test]
+fn what_stands_at_providers_is_simulated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/traffic");
+    let out = pointsman(&["test", folder.to_str().unwrap(), "--no-matrix"]);
+    let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{told}");
+}
+
 #[test]
 fn a_failing_test_leaves_with_3_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,7 +119,7 @@ fn match_tells_which_playbook_would_start_and_why_not_the_others() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-001.body.json");
     let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 3, "{json:#}");
+    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 4, "{json:#}");
     assert!(json["alerts"][0]["playbooks"][0]["mode"] == "observe", "{json:#}");
     let resolved =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-002.body.json");

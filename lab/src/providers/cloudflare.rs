@@ -28,7 +28,7 @@ pub struct Cloudflare {
     world: Arc<World>,
 }
 
-type Said = (StatusCode, Json<Value>);
+pub(super) type Said = (StatusCode, Json<Value>);
 
 impl World {
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -47,12 +47,12 @@ impl World {
     }
 }
 
-fn no(status: StatusCode, code: u32, says: &str) -> Said {
+pub(super) fn no(status: StatusCode, code: u32, says: &str) -> Said {
     let errors = json!([{ "code": code, "message": says }]);
     (status, Json(json!({ "success": false, "errors": errors, "messages": [], "result": null })))
 }
 
-fn yes(result: Value, total: usize) -> Said {
+pub(super) fn yes(result: Value, total: usize) -> Said {
     let info = json!({ "page": 1, "per_page": 100, "count": total, "total_count": total, "total_pages": 1 });
     (
         StatusCode::OK,

@@ -2,24 +2,28 @@
 //! fakes that speak the documented protocol, and serve what they hold of zones by a real PowerDNS. Before each stands a
 //! proxy that can go bad. Tests of single providers start what they need; a [`Lab`](crate::Lab) does not hold them.
 
+mod balancer;
 mod book;
 mod cloudflare;
 mod digitalocean;
 mod droplet;
 mod faulty;
 mod haproxy;
+mod health_check;
 mod line_gate;
 mod moto;
 mod openstack;
 mod ovh;
 mod powerdns;
 
+pub use balancer::{Balancer, POOLS};
 pub use book::{Book, Kept, set};
 pub use cloudflare::Cloudflare;
 pub use digitalocean::DigitalOcean;
 pub use droplet::Droplet;
 pub use faulty::{Faulty, Guard, Mishap, Which};
 pub use haproxy::Haproxy;
+pub use health_check::HealthCheck;
 pub use line_gate::LineGate;
 pub use moto::Moto;
 pub use openstack::Openstack;

@@ -15,7 +15,7 @@ use crate::files::temp_dir;
 use crate::net::{PortBlock, on_lab, wait_http};
 use crate::site::at;
 
-const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
+pub(super) const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
 #[derive(Debug)]
 pub struct Moto {
@@ -32,9 +32,16 @@ fn program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("LAB_MOTO") {
         return Ok(PathBuf::from(path));
     }
+    in_venv("moto_server")
+}
+
+/// A program that `scripts/install` put beside the build.
+pub(super) fn in_venv(name: &str) -> anyhow::Result<PathBuf> {
     let exe = std::env::current_exe().context("asking for our own path")?;
-    let found = exe.ancestors().map(|dir| dir.join("lab-venv/bin/moto_server")).find(|path| path.is_file());
-    found.context("there is no lab-venv/bin/moto_server beside the build: run scripts/install test")
+    let found = exe.ancestors().map(|dir| dir.join("lab-venv/bin").join(name)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("there is no lab-venv/bin/{name} beside the build: run scripts/install test")
+    })
 }
 
 impl Moto {
@@ -127,7 +134,7 @@ impl Moto {
 }
 
 /// The texts of all elements of one name, sorted.
-fn texts(xml: &str, element: &str) -> Vec<String> {
+pub(super) fn texts(xml: &str, element: &str) -> Vec<String> {
     let open = format!("<{element}>");
     let one = |part: &str| part.split('<').next().unwrap_or_default().trim_end_matches('.').to_owned();
     let mut found: Vec<String> = xml.split(&open).skip(1).map(one).collect();

@@ -20,6 +20,12 @@ impl Spec {
         self.kind.as_str().ends_with(".record")
     }
 
+    /// Decides where users are led: records, and what stands before the sites or is asked by the names.
+    pub fn leads_users(&self) -> bool {
+        let beside = ["haproxy.server", "cloudflare.pool", "cloudflare.steering", "route53.health_check"];
+        self.sets_records() || beside.contains(&self.kind.as_str())
+    }
+
     /// The parameter that asks for a fault on purpose; see the room `inject`.
     pub const FAULT: &str = "inject";
 
@@ -120,6 +126,10 @@ pub struct Item {
     /// Whether it can be planned before anything was done. Checks and verifications cannot.
     pub planned_ahead: bool,
     pub accept_unfenced: Option<UnfencedRule>,
+    /// The item whose change this one carries on with, share by share: once it has, the other is no longer to be seen,
+    /// and all of them are taken back by one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<ItemId>,
     #[serde(default, skip_serializing_if = "OnFailure::is_pause")]
     pub on_failure: OnFailure,
     pub retry: Retry,

@@ -23,8 +23,8 @@ pub struct Made {
     pub open: Open,
 }
 
-/// Whether the call may still take effect, so that seeing the old value proves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether the call may still take effect, so that seeing the old value proves nothing; the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Open {
     No,
     Until(Time),
@@ -112,11 +112,9 @@ impl Run {
         if self.calls_open() {
             return Err("a call is on its way".into());
         }
-        for id in self.ids() {
+        for (id, left) in self.ids().zip(self.to_take_back()) {
             let rungs = self.item(id).rungs.clone();
             let form_of = |rung: u8| rungs[usize::from(rung)].form.clone();
-            let mut left = self.state(id).made.clone();
-            left.extend(self.done_by_hand(id));
             let state = &mut self.items[usize::from(id)];
             if state.before_undo.is_some() {
                 (state.seen, state.polls) = (None, 0);
@@ -129,6 +127,32 @@ impl Run {
         self.undoing = Some(why.to_vec());
         self.hold = None;
         Ok(())
+    }
+
+    /// By item. Stages of one shift go back in one call, by the first that changed anything: it knows how it was before all
+    /// of them. A call of a later one that may still take effect is waited for all the same.
+    fn to_take_back(&self) -> Vec<Vec<Made>> {
+        let of = |id| self.state(id).made.iter().cloned().chain(self.done_by_hand(id)).collect::<Vec<Made>>();
+        let mut all: Vec<Vec<Made>> = self.ids().map(of).collect();
+        for id in self.ids() {
+            let (mut at, mut first) = (id, None);
+            while let Some(before) = self.item(at).continues {
+                at = before;
+                first = Some(at).filter(|at| !all[usize::from(*at)].is_empty()).or(first);
+            }
+            let Some(first) = first else { continue };
+            let open = all[usize::from(id)].drain(..).map(|made| made.open).max();
+            if let (Some(open), Some(made)) = (open, all[usize::from(first)].last_mut()) {
+                made.open = made.open.max(open);
+            }
+        }
+        all
+    }
+
+    /// A later stage of the same shift has changed what this one set.
+    pub fn is_passed(&self, id: ItemId) -> bool {
+        let later = self.ids().filter(|later| self.item(*later).continues == Some(id));
+        later.into_iter().any(|later| self.state(later).changed || self.is_passed(later))
     }
 
     /// What a person did and confirmed is a person's to take back.

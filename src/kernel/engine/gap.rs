@@ -36,7 +36,8 @@ impl Run {
             state.wait_anew(at);
         }
         if gap > self.spec.limits.resume_within {
-            let acted: Vec<bool> = self.ids().map(|id| matches!(self.form(id), Form::Act(_))).collect();
+            let stands = |id| matches!(self.form(id), Form::Act(_)) && !self.is_passed(id);
+            let acted: Vec<bool> = self.ids().map(stands).collect();
             for (state, acted) in self.items.iter_mut().zip(acted) {
                 state.recheck = acted && matches!(state.phase, ItemPhase::Done { .. });
             }

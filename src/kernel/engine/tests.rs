@@ -7,6 +7,7 @@ mod faults;
 mod freeze;
 mod gates;
 mod leaps;
+mod planned;
 mod proofs;
 mod rules;
 mod scene;
@@ -286,6 +287,7 @@ pub(super) fn item(
         commit_point: name == "promote",
         planned_ahead: role != ItemRole::Verify,
         accept_unfenced: None,
+        continues: None,
         on_failure: OnFailure::Pause,
         retry: Retry { attempts: 3, ..Retry::default() },
         timeout: Span::secs(20),

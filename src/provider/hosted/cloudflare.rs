@@ -54,6 +54,29 @@ impl Record {
     }
 }
 
+/// One call, by base URL and token; an answer of 200 that is no success is a no. Also used for load balancers.
+pub async fn call(
+    api: &Api,
+    (base, token): (&str, &SecretRef),
+    (method, rest, body): (Method, &str, Option<String>),
+    within: Duration,
+) -> Answer {
+    let token = match secret(token) {
+        Ok(token) => token,
+        Err(answer) => return answer,
+    };
+    let headers = vec![("authorization", format!("Bearer {}", token.expose()))];
+    let url = format!("{base}{rest}");
+    match api.call(Request { method, base, url, headers, body }, within).await {
+        Answer::Good(value) if value["success"] == json!(true) => Answer::Good(value),
+        Answer::Good(value) if value["success"] == json!(false) => {
+            Answer::No { status: 200, says: format!("it answered success: false: {}", value["errors"]) }
+        }
+        Answer::Good(_) => Answer::Doubt("its answer does not say whether it is a success".into()),
+        other => other,
+    }
+}
+
 impl<'a> Zone<'a> {
     pub fn new(
         api: &'a Api,
@@ -66,21 +89,8 @@ impl<'a> Zone<'a> {
     }
 
     async fn call(&self, method: Method, rest: &str, body: Option<String>) -> Answer {
-        let token = match secret(self.token) {
-            Ok(token) => token,
-            Err(answer) => return answer,
-        };
-        let base = self.zone.api.as_str();
-        let url = format!("{base}/zones/{}/dns_records{rest}", self.zone_id);
-        let headers = vec![("authorization", format!("Bearer {}", token.expose()))];
-        match self.api.call(Request { method, base, url, headers, body }, self.within).await {
-            Answer::Good(value) if value["success"] == json!(true) => Answer::Good(value),
-            Answer::Good(value) if value["success"] == json!(false) => {
-                Answer::No { status: 200, says: format!("it answered success: false: {}", value["errors"]) }
-            }
-            Answer::Good(_) => Answer::Doubt("its answer does not say whether it is a success".into()),
-            other => other,
-        }
+        let rest = format!("/zones/{}/dns_records{rest}", self.zone_id);
+        call(self.api, (&self.zone.api, self.token), (method, &rest, body), self.within).await
     }
 
     async fn list(&self, filter: &str) -> Result<(Vec<Record>, u64), NoAnswer> {

@@ -3,7 +3,7 @@
 
 pub(super) mod api;
 mod by_hand;
-mod cloudflare;
+pub(super) mod cloudflare;
 mod digitalocean;
 pub(super) mod end;
 mod nature;
@@ -15,7 +15,7 @@ mod powerdns;
 mod record;
 mod records;
 #[cfg(feature = "provider-route53")]
-mod route53;
+pub(super) mod route53;
 mod set;
 mod wire;
 
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 /// Whether this build speaks to the provider at all.
 pub fn is_built(kind: &str) -> bool {
-    cfg!(feature = "provider-route53") || kind != "route53.record"
+    cfg!(feature = "provider-route53") || !kind.starts_with("route53.")
 }
 
 /// `PROVIDER.record`, with all problems of its parameters at once.

@@ -43,15 +43,19 @@ pub struct Client {
 }
 
 /// How the SDK is reached for one call.
-struct Call<'a> {
-    sdk: Sdk,
-    zone_id: &'a str,
+pub struct Ready {
+    pub sdk: Sdk,
     keys: Option<Credentials>,
 }
 
-impl Call<'_> {
+struct Call<'a> {
+    ready: Ready,
+    zone_id: &'a str,
+}
+
+impl Ready {
     /// Credentials of the configuration are read for each call, and kept nowhere.
-    fn with(&self) -> aws_sdk_route53::config::Builder {
+    pub fn with(&self) -> aws_sdk_route53::config::Builder {
         let config = Config::builder();
         match &self.keys {
             Some(keys) => config.credentials_provider(keys.clone()),
@@ -65,7 +69,8 @@ impl Client {
         self.changes.lock().expect("invariant: no panic while holding the lock")
     }
 
-    async fn pace(&self) {
+    /// Waits until the account may be asked again.
+    pub async fn pace(&self) {
         let mut next = self.next.lock().await;
         let at = next.filter(|at| *at > Instant::now()).unwrap_or_else(Instant::now);
         *next = Some(at + PACE);
@@ -73,13 +78,8 @@ impl Client {
         sleep_until(at).await;
     }
 
-    async fn call<'a>(
-        &self,
-        zone: &HostedTarget,
-        zone_id: &'a str,
-        keys: Option<&AwsKeys>,
-        within: Duration,
-    ) -> Result<Call<'a>, Answer> {
+    /// At this endpoint, with these keys or by the SDK's own chain.
+    pub async fn ready(&self, api: &str, keys: Option<&AwsKeys>, within: Duration) -> Result<Ready, Answer> {
         let given = match keys {
             Some(keys) => {
                 let secret = super::api::secret(&keys.secret)?;
@@ -88,12 +88,12 @@ impl Client {
             None => None,
         };
         let mut sdks = self.sdks.lock().await;
-        let key = format!("{} {}", zone.api, given.is_some());
+        let key = format!("{api} {}", given.is_some());
         if !sdks.contains_key(&key) {
-            sdks.insert(key.clone(), sdk(zone, given.is_some(), within).await);
+            sdks.insert(key.clone(), sdk(api, given.is_some(), within).await);
         }
         let sdk = sdks.get(&key).cloned().expect("invariant: it was put there just now");
-        Ok(Call { sdk, zone_id, keys: given })
+        Ok(Ready { sdk, keys: given })
     }
 
     pub async fn read(
@@ -104,8 +104,8 @@ impl Client {
         look: Look<'_>,
         within: Duration,
     ) -> Result<Seen, NoAnswer> {
-        let call = match self.call(zone, zone_id, keys, within).await {
-            Ok(call) => call,
+        let call = match self.ready(&zone.api, keys, within).await {
+            Ok(ready) => Call { ready, zone_id },
             Err(answer) => return Err(no_answer(answer)),
         };
         let pending = self.pending(&call).await?;
@@ -126,7 +126,8 @@ impl Client {
     async fn pending(&self, call: &Call<'_>) -> Result<Option<String>, NoAnswer> {
         let Some(id) = self.changes().get(call.zone_id).cloned() else { return Ok(None) };
         self.pace().await;
-        let asked = call.sdk.get_change().id(&id).customize().config_override(call.with()).send().await;
+        let asked =
+            call.ready.sdk.get_change().id(&id).customize().config_override(call.ready.with()).send().await;
         match asked {
             Ok(said) if said.change_info().is_some_and(|info| *info.status() == ChangeStatus::Insync) => {}
             Ok(_) => return Ok(Some(id)),
@@ -143,13 +144,13 @@ impl Client {
         from: Option<(&str, Option<&AwsType>, Option<&str>)>,
     ) -> Result<Page, NoAnswer> {
         self.pace().await;
-        let mut ask = call.sdk.list_resource_record_sets().hosted_zone_id(call.zone_id).max_items(PAGE);
+        let mut ask = call.ready.sdk.list_resource_record_sets().hosted_zone_id(call.zone_id).max_items(PAGE);
         if let Some((name, kind, set)) = from {
             ask = ask.start_record_name(name);
             ask =
                 ask.set_start_record_type(kind.cloned()).set_start_record_identifier(set.map(str::to_owned));
         }
-        ask.customize().config_override(call.with()).send().await.map_err(|e| no_answer(ended(&e)))
+        ask.customize().config_override(call.ready.with()).send().await.map_err(|e| no_answer(ended(&e)))
     }
 
     /// The whole zone where it is small or many names are asked for; else name by name. True: the whole zone.
@@ -202,8 +203,8 @@ impl Client {
         write: Write<'_>,
         within: Duration,
     ) -> Written {
-        let call = match self.call(zone, zone_id, keys, within).await {
-            Ok(call) => call,
+        let call = match self.ready(&zone.api, keys, within).await {
+            Ok(ready) => Call { ready, zone_id },
             Err(answer) => return answer.written().err().unwrap_or_else(|| Written::Doubt("no call".into())),
         };
         let batch = match batch(write) {
@@ -211,8 +212,8 @@ impl Client {
             Err(says) => return Written::NotSent { retry: false, says },
         };
         self.pace().await;
-        let send = call.sdk.change_resource_record_sets().hosted_zone_id(zone_id).change_batch(batch);
-        match send.customize().config_override(call.with()).send().await {
+        let send = call.ready.sdk.change_resource_record_sets().hosted_zone_id(zone_id).change_batch(batch);
+        match send.customize().config_override(call.ready.with()).send().await {
             Ok(said) => {
                 let Some(info) = said.change_info() else {
                     return Written::Doubt("the answer names no change".into());
@@ -225,7 +226,7 @@ impl Client {
     }
 }
 
-async fn sdk(zone: &HostedTarget, own_keys: bool, within: Duration) -> Sdk {
+async fn sdk(api: &str, own_keys: bool, within: Duration) -> Sdk {
     let timeouts =
         TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_timeout(within).build();
     let config = if own_keys {
@@ -235,8 +236,7 @@ async fn sdk(zone: &HostedTarget, own_keys: bool, within: Duration) -> Sdk {
         let loaded = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
         aws_sdk_route53::config::Builder::from(&loaded)
     };
-    let config =
-        config.retry_config(RetryConfig::disabled()).timeout_config(timeouts).endpoint_url(&zone.api);
+    let config = config.retry_config(RetryConfig::disabled()).timeout_config(timeouts).endpoint_url(api);
     Sdk::from_conf(config.build())
 }
 
@@ -327,7 +327,7 @@ fn other_policy(set: &ResourceRecordSet) -> Option<&'static str> {
 }
 
 /// What the end of a call proves.
-fn ended<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, Http>) -> Answer {
+pub fn ended<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, Http>) -> Answer {
     let says = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
@@ -354,7 +354,7 @@ fn ended<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
     }
 }
 
-fn no_answer(answer: Answer) -> NoAnswer {
+pub fn no_answer(answer: Answer) -> NoAnswer {
     answer.read().err().unwrap_or_else(|| NoAnswer { layer: "api", says: "no answer".into() })
 }
 

@@ -12,18 +12,14 @@ use tokio::time::timeout;
 
 #[derive(Default)]
 pub struct Wire {
-    /// Shared with the resources: what an account is limited by, it is limited by in both.
-    api: Arc<Api>,
-    ovh: ovh::Sessions,
+    /// These are shared with the resources: what an account is limited by, it is limited by in both.
+    pub(in crate::provider) api: Arc<Api>,
     #[cfg(feature = "provider-route53")]
-    route53: super::route53::Client,
+    pub(in crate::provider) route53: Arc<super::route53::Client>,
+    ovh: ovh::Sessions,
 }
 
 impl Wire {
-    pub fn new(api: Arc<Api>) -> Wire {
-        Wire { api, ..Wire::default() }
-    }
-
     async fn look(&self, zone: &HostedTarget, look: Look<'_>, within: Span) -> Result<Seen, NoAnswer> {
         let span = within.as_duration();
         match &zone.account {

@@ -1,4 +1,4 @@
-//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary.
+//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?, planned?}`: the standby becomes the primary.
 //! NO UNDO.
 //!
 //! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After
@@ -41,6 +41,8 @@ pub struct Promote {
     pub standbys: Vec<Endpoint>,
     /// The playbook named them; otherwise they are what the configuration holds.
     pub named: bool,
+    /// The old primary lives and is fenced on purpose: nothing may be lost, or nothing is promoted.
+    pub planned: bool,
 }
 
 /// Facts that the plan stands on.

@@ -67,6 +67,7 @@ impl ResourceAction {
         (change.now, change.after) = (kind.show(now), kind.show(wanted));
         (change.by_hand, change.undo_by_hand) = (kind.by_hand(wanted), kind.by_hand(now));
         change.undo = kind.undo(now);
+        change.effects = kind.effects(now, wanted, evidence);
         change.settle = nature.settle;
         change.warnings = vec![nature.plane.to_owned()];
         change.warnings.extend(kind.warnings(now, evidence));

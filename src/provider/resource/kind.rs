@@ -1,7 +1,7 @@
 //! What one kind of resource adds to the common way: what is wanted, what may not be, and how people read it. Pure.
 
 use super::port::Fields;
-use crate::kernel::domain::{Fact, Settle, StepPlan, Undo};
+use crate::kernel::domain::{Effect, Fact, Settle, StepPlan, Undo};
 use serde_json::Value;
 
 pub struct Nature {
@@ -24,6 +24,10 @@ pub trait Kind: Send + Sync {
     /// How a person brings these fields about, ready to paste.
     fn by_hand(&self, fields: &Fields) -> Vec<String>;
     fn warnings(&self, now: &Fields, evidence: &Value) -> Vec<String>;
+    /// Where names lead afterwards, for the rules of the instance; none: it moves no name.
+    fn effects(&self, _now: &Fields, _wanted: &Fields, _evidence: &Value) -> Vec<Effect> {
+        vec![]
+    }
 }
 
 /// A text among the fields.

@@ -69,7 +69,7 @@ impl Kind for Machine {
             ResourceTarget::DigitaloceanDroplet { api, droplet, .. } => {
                 json!({ "api": api, "droplet": droplet })
             }
-            ResourceTarget::Haproxy { .. } => Value::Null,
+            _ => Value::Null,
         }
     }
 
@@ -127,7 +127,7 @@ impl Kind for Machine {
                 let verb = if off { "power-off" } else { "power-on" };
                 vec![format!("doctl compute droplet-action {verb} {droplet} --wait")]
             }
-            ResourceTarget::Haproxy { .. } => vec![],
+            _ => vec![],
         }
     }
 

@@ -28,6 +28,15 @@ pub enum Part {
         server: String,
         sessions: bool,
     },
+    /// The order of a load balancer's pools. `first`: of this pool the provider's own checks are asked.
+    Order {
+        first: Option<String>,
+    },
+    /// One pool of a load balancer, by its id, and which of its origins are facts that are asked for.
+    Pool {
+        id: String,
+        origins: Vec<String>,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,13 +1,16 @@
 //! The real remotes behind one port: each call goes to the file of the resource's kind.
 
+use super::cloudflare::Balancer;
 use super::digitalocean::Droplet;
 use super::haproxy_wire::Server;
 use super::openstack::{Instance, Sessions};
 use super::port::{Part, Port, Resource, Seen, Write};
+#[cfg(feature = "provider-route53")]
+use super::route53::HealthCheck;
 use crate::config::ResourceTarget;
 use crate::kernel::domain::Span;
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::{Api, Written};
+use crate::provider::hosted::{self, Api, Written};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use tokio::time::timeout;
 #[derive(Default)]
 pub struct Wire {
     api: Arc<Api>,
+    #[cfg(feature = "provider-route53")]
+    route53: Arc<crate::provider::hosted::route53::Client>,
     openstack: Sessions,
 }
 
@@ -23,8 +28,14 @@ pub struct Wire {
 const MIXED: &str = "the resource has no such part";
 
 impl Wire {
-    pub fn new(api: Arc<Api>) -> Wire {
-        Wire { api, ..Wire::default() }
+    /// With the clients of the zones.
+    pub fn beside(hosted: &hosted::Wire) -> Wire {
+        Wire {
+            api: hosted.api.clone(),
+            #[cfg(feature = "provider-route53")]
+            route53: hosted.route53.clone(),
+            openstack: Sessions::default(),
+        }
     }
 
     fn instance<'a>(&'a self, target: &'a ResourceTarget, within: Duration) -> Option<Instance<'a>> {
@@ -38,7 +49,19 @@ impl Wire {
         Some(Droplet { api: &self.api, base, id: *droplet, token, within })
     }
 
+    fn balancer<'a>(&'a self, target: &'a ResourceTarget, within: Duration) -> Option<Balancer<'a>> {
+        let ResourceTarget::CloudflareBalancer(at) = target else { return None };
+        Some(Balancer { api: &self.api, at, within })
+    }
+
     async fn look(&self, resource: &Resource, within: Duration) -> Result<Seen, NoAnswer> {
+        #[cfg(feature = "provider-route53")]
+        if let ResourceTarget::Route53HealthCheck(at) = &resource.target {
+            return HealthCheck { client: &self.route53, at, within }.read().await;
+        }
+        if let Some(balancer) = self.balancer(&resource.target, within) {
+            return balancer.read(&resource.part).await;
+        }
         if let (ResourceTarget::Haproxy { sockets }, Some(server)) =
             (&resource.target, server(&resource.part))
         {
@@ -54,6 +77,13 @@ impl Wire {
     }
 
     async fn change(&self, resource: &Resource, write: Write<'_>, within: Duration) -> Written {
+        #[cfg(feature = "provider-route53")]
+        if let ResourceTarget::Route53HealthCheck(at) = &resource.target {
+            return HealthCheck { client: &self.route53, at, within }.write(write).await;
+        }
+        if let Some(balancer) = self.balancer(&resource.target, within) {
+            return balancer.write(&resource.part, write).await;
+        }
         if let (ResourceTarget::Haproxy { sockets }, Some(server)) =
             (&resource.target, server(&resource.part))
         {
@@ -71,7 +101,7 @@ impl Wire {
 
 fn server(part: &Part) -> Option<Server<'_>> {
     match part {
-        Part::Whole => None,
+        Part::Whole | Part::Order { .. } | Part::Pool { .. } => None,
         Part::Server { backend, server, sessions } => Some(Server { backend, server, sessions: *sessions }),
     }
 }

@@ -3,12 +3,13 @@
 use crate::config::Config;
 use crate::kernel::domain::{Form, Name, Resolved, Spec};
 use crate::provider::dns::{Question, RrSet, RrType, normal_name};
+use crate::provider::resource;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// The actions and checks that this world can answer.
-const MODELLED: [&str; 13] = [
+const MODELLED: [&str; 12] = [
     "postgres.fence",
     "postgres.promote",
     "postgres.lag",
@@ -19,7 +20,6 @@ const MODELLED: [&str; 13] = [
     "command.run",
     "file.render",
     "http.expect",
-    "dns.record",
     "quorum",
     "still_firing",
 ];
@@ -61,7 +61,7 @@ pub struct Names {
     /// The machine that the old primary runs on.
     pub machine: Option<Name>,
     pub apps: Vec<App>,
-    /// Each set before, and as it is wanted.
+    /// Each set before, and as it is wanted; those of several for one name and type left out.
     pub zone: Vec<(RrSet, RrSet)>,
     /// Addresses of each site as probes and records have them.
     pub old_site: BTreeSet<IpAddr>,
@@ -80,7 +80,10 @@ pub struct Names {
 struct Record {
     name: String,
     r#type: RrType,
+    #[serde(default)]
     values: Vec<String>,
+    /// One of several sets: which of them are the old site's is told by their values.
+    set: Option<String>,
 }
 
 fn list<T: serde::de::DeserializeOwned>(spec: &Spec, key: &str) -> Vec<T> {
@@ -99,7 +102,9 @@ impl Names {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
         // Whatever has no model must not be reached for real.
-        let unknown = |spec: &&&Spec| !MODELLED.contains(&spec.kind.as_str());
+        let unknown = |spec: &&&Spec| {
+            !MODELLED.contains(&spec.kind.as_str()) && !spec.sets_records() && !resource::is_one(spec)
+        };
         let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
         strange.dedup();
         if !strange.is_empty() {
@@ -139,8 +144,11 @@ impl Names {
             old,
         };
         names.pins(config, &of("quorum"));
-        for spec in of("dns.record") {
+        for spec in specs.iter().filter(|spec| spec.sets_records()) {
             names.records(spec)?;
+        }
+        names.pinned_pages(&of("http.expect"));
+        for spec in of("dns.record") {
             let zone = config.zone(&spec.target);
             let servers = zone.map(|zone| zone.servers.as_slice()).unwrap_or_default();
             names.primary_server = servers.first().copied();
@@ -161,6 +169,13 @@ impl Names {
         }
     }
 
+    /// A page that is looked at by an address is the new site's, where that is not known for the old one's.
+    fn pinned_pages(&mut self, pages: &[&Spec]) {
+        let pins = pages.iter().filter_map(|spec| text(spec, "resolve_to")?.parse::<IpAddr>().ok());
+        let new: Vec<IpAddr> = pins.filter(|at| !self.old_site.contains(at)).collect();
+        self.new_site.extend(new);
+    }
+
     fn records(&mut self, spec: &Spec) -> Result<(), Vec<String>> {
         let stale: Vec<String> = list(spec, "stale_values");
         let ttl = spec.with.get("ttl").and_then(serde_json::Value::as_u64).unwrap_or(60);
@@ -171,7 +186,11 @@ impl Names {
             let before: Vec<String> = stale.iter().filter_map(normal).collect();
             let after: Vec<String> = record.values.iter().filter_map(normal).collect();
             self.old_site.extend(before.iter().filter_map(|value| value.parse::<IpAddr>().ok()));
-            self.new_site.extend(after.iter().filter_map(|value| value.parse::<IpAddr>().ok()));
+            let new = after.iter().filter(|value| record.set.is_none() || !before.contains(value));
+            self.new_site.extend(new.filter_map(|value| value.parse::<IpAddr>().ok()));
+            if record.set.is_some() || self.zone.iter().any(|(set, _)| set.question() == question) {
+                continue;
+            }
             let ttl = u32::try_from(ttl).unwrap_or(u32::MAX);
             self.zone.push((RrSet::new(&question, OLD_TTL, before), RrSet::new(&question, ttl, after)));
         }

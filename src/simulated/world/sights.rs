@@ -1,7 +1,7 @@
 //! What can be looked at, as it follows from the world: an application lives by its database and its file, and a
 //! name leads where the zone says.
 
-use super::TwoSites;
+use super::{TwoSites, zones};
 use crate::kernel::domain::Name;
 use crate::provider::dns::{Question, RrType, normal_name};
 use crate::provider::http::{Failed, Layer, Pinged, Reply};
@@ -42,6 +42,10 @@ impl View {
             let held = sites.dns.holds(&set.question()).values;
             let held = held.iter().filter_map(|value| value.parse::<IpAddr>().ok());
             addresses.entry(set.name.clone()).or_default().extend(held);
+        }
+        let led = sites.things.leads(&sites.names, &sites.resources.all());
+        for (name, places) in zones::addresses(&sites.hosted).into_iter().chain(led) {
+            addresses.insert(name, places);
         }
         View {
             up: sites.postgres.look(up),
@@ -86,7 +90,7 @@ impl Sights for Sightseer {
         let view = sites.looked_at();
         let asked = Url::parse(url).map_err(|e| Failed { layer: Layer::Local, says: e.to_string() })?;
         let name = normal_name(asked.host_str().unwrap_or_default()).unwrap_or_default();
-        let ours = sites.names.zone.iter().any(|(set, _)| set.name == name);
+        let ours = view.addresses.contains_key(&name);
         let deep = asked.query_pairs().any(|(key, _)| key == "deep");
         let at = match (pin, view.addresses.get(&name)) {
             (Some(pin), _) => pin,

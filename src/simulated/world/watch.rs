@@ -6,6 +6,7 @@ use crate::kernel::domain::Span;
 use crate::kernel::port::World as _;
 use crate::kernel::sim::{Fuse, SimWorld, Strike};
 use crate::provider::dns::RrSet;
+use crate::provider::hosted::Held;
 use crate::simulated::{Fault, Hook};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::sync::{Arc, Weak};
@@ -31,6 +32,8 @@ pub struct Watch {
     /// A person accepted by name that the old primary is not fenced.
     accepted: bool,
     pub(super) resolved: bool,
+    /// The machine of the old primary is switched off.
+    cut: bool,
     pub(super) now: View,
     pub(super) before: View,
     stale: bool,
@@ -106,8 +109,27 @@ impl TwoSites {
         if std::mem::take(&mut seen.stale) { seen.before.clone() } else { seen.now.clone() }
     }
 
+    /// A machine that was switched off at its provider takes the old primary with it.
+    fn follow_the_machine(&self) {
+        let machine = self.things.machine.as_ref().and_then(|name| self.resources.holds(name.as_str()));
+        let Some(power) = machine.as_ref().and_then(|fields| fields.get("power")) else { return };
+        let old = self.names.old.as_str();
+        let cut = std::mem::replace(&mut self.seen().cut, power == "off");
+        match (cut, power == "off") {
+            (false, true) => self.postgres.by_hand(|pair| pair.stop_and_mask(old)),
+            (true, false) => self.postgres.by_hand(|pair| {
+                pair.server(old).masked = false;
+                if !self.start.primary_killed {
+                    pair.start(old);
+                }
+            }),
+            _ => {}
+        }
+    }
+
     /// After everything that may have changed the world.
     fn notice(&self) {
+        self.follow_the_machine();
         let (view, fenced, lost) = (self.view(), self.old_is_fenced(), self.lost());
         let (promoted, writers) = self.postgres.look(|pair| {
             (pair.servers.get(&self.names.new).map_or(0, |server| server.promoted), pair.writers())
@@ -193,6 +215,11 @@ impl TwoSites {
             Some(Hand::MoveDns) => {
                 for (set, _) in &self.names.zone {
                     let question = set.question();
+                    let held = self.hosted.holds().into_iter().find(|held| held.question() == question);
+                    if let Some(held) = held {
+                        self.hosted.by_hand(Held { values: foreign(&question), ..held });
+                        continue;
+                    }
                     self.dns.by_hand(RrSet::new(&question, 60, foreign(&question)));
                 }
             }
@@ -219,6 +246,10 @@ impl TwoSites {
         });
         if let Some(machine) = &self.names.machine {
             self.hosts.touch(machine.clone(), |machine| machine.marks.clear());
+        }
+        if let Some(machine) = &self.things.machine {
+            let on = self.things.start.get(machine.as_str()).cloned().unwrap_or_default();
+            self.resources.put(machine.as_str(), on.0, on.1);
         }
     }
 }

@@ -138,6 +138,7 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
         commit_point: false,
         planned_ahead: true,
         accept_unfenced: None,
+        continues: None,
         on_failure: Default::default(),
         retry: Retry::default(),
         timeout: GUARD,
@@ -146,7 +147,10 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
     items.extend(steps.filter(|item| fences(item, &line.target)).take(1).filter_map(|item| {
         let by_itself = |rung: &&Rung| matches!(rung.form, Form::Act(_) | Form::Check(_));
         let rungs: Vec<Rung> = item.rungs.iter().filter(by_itself).cloned().collect();
-        let fence = Item { rungs, after: vec![], accept_unfenced: None, optional: false, ..item.clone() };
+        // A fence that is half made here is never taken back: the other server takes writes.
+        let on_failure = Default::default();
+        let fence =
+            Item { rungs, after: vec![], accept_unfenced: None, optional: false, on_failure, ..item.clone() };
         (!fence.rungs.is_empty()).then_some(fence)
     }));
     if items.len() < 2 {

@@ -83,20 +83,20 @@ async fn look_after(app: &App, id: &RunId, failing: &mut Failing) -> anyhow::Res
 fn end(run: &Run) -> String {
     let left: Vec<&str> = run.window.drifted.keys().map(|id| run.item(*id).name.as_str()).collect();
     match left.is_empty() {
-        true => "over; names and pages are as the run left them".to_owned(),
+        true => "over; names, load balancers and pages are as the run left them".to_owned(),
         false => format!("over; still not as the run left it: {}", left.join(", ")),
     }
 }
 
-/// Names that were set, and pages that answered.
+/// Names that were set, load balancers, and pages that answered.
 fn watched(run: &Run) -> Vec<ItemId> {
     let done = |id: &ItemId| matches!(run.state(*id).phase, ItemPhase::Done { .. });
     let kind = |id: &ItemId| match run.form(*id) {
-        Form::Act(spec) => spec.sets_records(),
+        Form::Act(spec) => spec.leads_users(),
         Form::Check(spec) => spec.kind.as_str() == "http.expect",
         Form::Manual { .. } => false,
     };
-    run.ids().filter(done).filter(kind).collect()
+    run.ids().filter(done).filter(|id| kind(id) && !run.is_passed(*id)).collect()
 }
 
 /// `None`: right. Not being able to look is told too: what is not known is not fine.

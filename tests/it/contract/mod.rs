@@ -4,9 +4,11 @@
 //! The gate: an action that stands in the playbook language and is not here fails `every_action_is_under_contract`.
 
 mod api;
+mod balancer;
 mod fakes;
 mod fixture;
 mod haproxy;
+mod health_check;
 mod machines;
 mod modelled;
 mod moto;
@@ -65,6 +67,13 @@ under_contract! {
     "ovh.instance" ovh_instance_fake_with_a_user machines::ovh(true).await;
     "digitalocean.droplet" droplet_modelled modelled::machine("digitalocean.droplet");
     "digitalocean.droplet" droplet_fake machines::droplet().await;
+    "cloudflare.steering" steering_modelled modelled::steering();
+    "cloudflare.steering" steering_fake balancer::steering().await;
+    "cloudflare.pool" pool_modelled modelled::pool();
+    "cloudflare.pool" pool_fake balancer::pool(false).await;
+    "cloudflare.pool" pool_fake_by_origins balancer::pool(true).await;
+    "route53.health_check" health_check_modelled modelled::health_check();
+    "route53.health_check" health_check_on_moto health_check::start().await;
 }
 
 #[test]

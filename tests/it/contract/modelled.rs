@@ -359,3 +359,49 @@ pub fn machine(kind: &'static str) -> Modelled {
     fixture.given = vec![Fact::Down { site: "gra".into() }];
     fixture
 }
+
+const BALANCER: &str = "[targets.target]\nkind = \"cloudflare_balancer\"\nzone_id = \"z\"\naccount_id = \"a\"\nbalancer = \"b\"\n\
+                        pools = { gra = \"p1\", par = \"p2\" }\ntoken = { env = \"NOT_READ_HERE\" }\n";
+
+/// Two pools, gra first.
+fn balancer() -> Value {
+    let seat = |name: &str, at: &str| json!({ "name": name, "usable": true, "addresses": [at] });
+    json!({ "name": "www.shop.test", "enabled": true, "policy": "off", "order": ["p1", "p2"], "fallback": "p2",
+            "pools": { "p1": seat("gra", "198.51.100.11"), "p2": seat("par", "198.51.100.21") },
+            "past": [], "sticky": false, "ttl": 30, "checks": "healthy from 2 of 2 places" })
+}
+
+pub fn steering() -> Modelled {
+    let ordered = |order: [&str; 2]| json!({ "name": "www.shop.test", "enabled": true, "policy": "off", "order": order });
+    let states = [
+        ordered(["p1", "p2"]),
+        json!({ "name": "www.shop.test", "enabled": true, "policy": "off", "order": ["p1"] }),
+    ];
+    let evidence = json!({ "balancer": balancer() });
+    let mut fixture =
+        resource("cloudflare.steering", BALANCER, json!({ "first": ["par"] }), states, evidence);
+    fixture.nature.api = true;
+    fixture
+}
+
+pub fn pool() -> Modelled {
+    let held = |on: bool, app: bool| json!({ "name": "gra", "enabled": on, "minimum_origins": 1, "origins": { "app-1": app } });
+    let evidence = json!({ "balancer": balancer(),
+        "origins": { "app-1": { "address": "198.51.100.11", "enabled": true } } });
+    let with = json!({ "pool": "gra", "enabled": false, "origins": { "app-1": false } });
+    let mut fixture =
+        resource("cloudflare.pool", BALANCER, with, [held(true, true), held(true, false)], evidence);
+    fixture.nature.api = true;
+    fixture
+}
+
+pub fn health_check() -> Modelled {
+    let config = "[targets.target]\nkind = \"route53_health_check\"\nhealth_check = \"abc-1\"\n";
+    let flags = |inverted: bool, disabled: bool| json!({ "about": "the health check of HTTP 192.0.2.10:80", "inverted": inverted, "disabled": disabled });
+    let with =
+        json!({ "inverted": true, "disabled": true, "leads_to": { "www.shop.test": ["198.51.100.20"] } });
+    let states = [flags(false, false), flags(false, true)];
+    let mut fixture = resource("route53.health_check", config, with, states, json!({ "version": 7 }));
+    (fixture.nature.api, fixture.nature.compares) = (true, true);
+    fixture
+}
