@@ -27,7 +27,7 @@ const V: ItemRole = ItemRole::Verify;
 /// Beside what every record action needs.
 const HOSTED: &[&str] = &["min_targets", "max_share"];
 
-static ACTIONS: [ActionInfo; 21] = [
+static ACTIONS: [ActionInfo; 24] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,

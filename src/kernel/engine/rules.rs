@@ -143,15 +143,15 @@ impl Run {
     }
 }
 
-/// A primary of other data is no second writer: a run may move a database and a cache. Who does not tell which data it
-/// makes writable is held against every one.
+/// A primary of other data is no second writer: a run may move a database and a cache. What does not tell its data is
+/// held against everything.
 fn same_data(change: &Change, lineage: &str) -> bool {
-    let mut told = change.gives.iter().filter_map(|fact| match fact {
-        Fact::Primary { lineage, .. } => Some(lineage),
+    let told = change.gives.iter().filter_map(|fact| match fact {
+        Fact::Primary { lineage, .. } => Some(lineage.as_str()),
         _ => None,
     });
-    let first = told.next();
-    first.is_none_or(|first| first == lineage) || told.any(|other| other == lineage)
+    let told: Vec<&str> = told.collect();
+    lineage.is_empty() || told.is_empty() || told.iter().any(|own| own.is_empty() || *own == lineage)
 }
 
 fn never_empty(kind: &str, effects: &[Effect]) -> Option<String> {
@@ -199,4 +199,33 @@ fn too_few_live(least: u32, change: &Change, given: &[Fact]) -> Option<String> {
     };
     let all: Vec<String> = by_name.iter().filter_map(short).collect();
     (!all.is_empty()).then(|| all.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_tells_that_it_holds_other_data_is_no_second_writer() {
+        let gives = |lineages: &[&str]| {
+            let primary =
+                |lineage: &&str| Fact::Primary { target: "b".into(), lineage: (*lineage).to_owned() };
+            let gives = lineages.iter().map(primary).collect();
+            Change { gives, ..Change::new(json!(0), json!(1)) }
+        };
+        for (lineages, same) in [
+            (&["shop"] as &[&str], true),
+            (&["cache"], false),
+            (&["cache", "shop"], true),
+            (&[], true),
+            (&[""], true),
+        ] {
+            assert_eq!(same_data(&gives(lineages), "shop"), same, "{lineages:?}");
+        }
+        assert!(
+            same_data(&gives(&["cache"]), ""),
+            "of what was promoted before, it is not known what it holds"
+        );
+    }
 }
