@@ -164,5 +164,18 @@ mod tests {
         let lsn = Lsn::parse("1A/3000778").unwrap();
         assert_eq!(lsn.to_string(), "1A/3000778");
         assert!(Lsn::parse("zz").is_none());
+        assert_eq!(serde_json::to_value(lsn).unwrap(), "1A/3000778");
+        assert_eq!(serde_json::from_value::<Lsn>("1A/3000778".into()).unwrap(), lsn);
+    }
+
+    #[test]
+    fn rungs_have_one_name_in_playbooks_and_records() {
+        use FenceRung::*;
+        let names = ["none", "read_only", "lockout", "stopped", "powered_off"];
+        for (rung, name) in [None, ReadOnly, Lockout, Stopped, PoweredOff].into_iter().zip(names) {
+            assert_eq!((rung.as_str(), FenceRung::parse(name)), (name, Some(rung)));
+            assert_eq!(serde_json::to_value(rung).unwrap(), name);
+        }
+        assert_eq!(FenceRung::parse("stoned"), Option::None);
     }
 }
