@@ -5,6 +5,7 @@
 mod audit;
 mod bad_playbooks;
 mod books;
+mod bounds;
 mod canary;
 mod contract;
 mod dns;
