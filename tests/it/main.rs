@@ -27,5 +27,6 @@ mod retention;
 mod serve;
 mod sim;
 mod store;
+mod transcripts;
 mod trial;
 mod zabbix;
