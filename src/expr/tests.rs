@@ -121,7 +121,7 @@ fn what_is_put_together_and_what_is_matched_is_counted() {
     assert_eq!(eval("size(l.map(a, l.map(b, s + s))) > 0 || true"), Err(ExprError::TooLarge));
     assert_eq!(eval(&format!("size({}) > 0", ["s"; 300].join("+"))), Err(ExprError::TooLarge));
     assert_eq!(eval("size(l.map(a, l.map(b, l + l + l + l)))"), Err(ExprError::TooLarge));
-    assert_eq!(eval("l.all(a, l.all(b, s.matches('(x{9}y?){40}') || true))"), Err(ExprError::TooManySteps));
+    assert_eq!(eval("l.all(a, l.all(b, s.matches('^y') || true))"), Err(ExprError::TooManySteps));
     assert_eq!(eval("l.all(a, l.all(b, matches(s, 'x') || true))"), Err(ExprError::TooManySteps));
     assert!(matches!(eval("s.matches('(x{1000}){1000}')"), Err(ExprError::Evaluation(_))));
     // What people write stays far below.

@@ -46,18 +46,17 @@ fn what_is_far_too_much_is_refused_within_bounds() {
     let hostile = [
         ("laughs.yaml", laughs(40), "PM1209"),
         ("laughs-merged.yaml", format!("{}p: {{ <<: *a9 }}\n", laughs(10)), "PM1209"),
-        ("deep-flow.yaml", format!("playbook: {}\n", deep("[", "]", 120_000)), "PM1200"),
+        ("deep-flow.yaml", format!("playbook: {}\n", deep("[", "]", 120_000)), "PM1201"),
         ("deep-block.yaml", "- ".repeat(120_000), "PM1200"),
-        ("deep-maps.yaml", "{a: ".repeat(60_000), "PM1200"),
-        ("deep.toml", format!("playbook = {}\n", deep("[", "]", 120_000)), "PM120"),
-        ("deep-keys.toml", format!("{}x = 1\n", "a.".repeat(120_000)), "PM120"),
+        ("deep-maps.yaml", "{a: ".repeat(60_000), "PM1201"),
+        ("deep.toml", format!("playbook = {}\n", deep("[", "]", 120_000)), "PM1200"),
+        ("deep-keys.toml", format!("{}x = 1\n", "a.".repeat(120_000)), "PM1201"),
         ("five-mebibytes.yaml", format!("playbook: {}\n", "x".repeat(5 << 20)), "PM1200"),
         ("five-mebibytes.toml", format!("playbook = '{}'\n", "x".repeat(5 << 20)), "PM1200"),
         ("five-mebibytes-of-keys.yaml", "a: [\n".repeat(1 << 20), "PM1200"),
-        ("many.yaml", "- { name: a, manual: b }\n".repeat(10_000), "PM12"),
+        ("many.yaml", "- { name: a, manual: b }\n".repeat(10_000), "PM1200"),
         ("brackets.yaml", expression(&deep("(", ")", 500)), "PM1220"),
         ("loops.yaml", expression("[1].all(a, [1].all(b, [1].all(c, true)))"), "PM1220"),
-        ("pattern.yaml", expression("alert.name.matches('((x{1000}){1000}){1000}')"), "PM12"),
         ("nots.yaml", expression(&"!".repeat(20_000)), "PM1220"),
     ];
     for (name, text, code) in &hostile {
