@@ -49,6 +49,8 @@ pub struct Options {
     pub alertmanagers: usize,
     /// More changes to the shipped playbook, after those that every lab needs.
     pub edits: Vec<Edit>,
+    /// More of `pointsman.toml`: targets that only this test has.
+    pub targets: String,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             apart: false,
             alertmanagers: 1,
             edits: Vec::new(),
+            targets: String::new(),
         }
     }
 }
