@@ -10,6 +10,7 @@ use pointsman::kernel::domain::{
 };
 use pointsman::kernel::journal::{Backend as _, Batch, ChainLink, Entry, Journal, chain_hash};
 use pointsman::store::{Opened, SqliteStore, verify};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 use std::hint::black_box;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BATCH: u64 = 250;
+/// Appends of one record that are timed.
+const SINGLY: u64 = 500;
 const ROUNDS: usize = 200;
 const START: i64 = 1_795_000_000_000_000;
 
@@ -112,34 +115,58 @@ async fn measure(dir: &Path, records: u64) -> anyhow::Result<()> {
     pages(dir, &store, &index, records).await?;
     index.close().await;
     store.close().await;
-    check(dir).await
+    check(dir, records).await
 }
 
+/// In large groups, as fast as it gets; and beside that single records, each durable before the next, as a quiet server writes.
 async fn append(store: &Arc<SqliteStore>, records: u64) -> anyhow::Result<()> {
     let journal = Journal::new(store.clone());
     let (mut first, mut last) = (Figures::default(), Figures::default());
+    let mut singly = vec![];
     let mut next = 0;
     while next < records {
-        let at = Time(START + i64::try_from(next)? * 10_000);
-        let mut batch = Batch::new(at);
-        for n in next..(next + BATCH).min(records) {
-            let (stream, record) = record(n);
-            batch = batch.part(stream, None, vec![record]);
+        if next == 10_000 || (next < records && next + SINGLY >= records) {
+            let mut each = Figures::default();
+            for n in next..(next + SINGLY).min(records) {
+                each.add(append_group(&journal, n, n + 1).await? * 1e6);
+            }
+            singly.push(each);
+            next = (next + SINGLY).min(records);
+            continue;
         }
-        let began = Instant::now();
-        journal.append(batch).await?;
-        let micros = began.elapsed().as_secs_f64() * 1e6 / BATCH as f64;
+        let end = (next + BATCH).min(records);
+        let micros = append_group(&journal, next, end).await? * 1e6 / (end - next) as f64;
         if (10_000..20_000).contains(&next) {
             first.add(micros);
         }
         if next + 10_000 >= records {
             last.add(micros);
         }
-        next += BATCH;
+        next = end;
     }
     let ratio = last.median() / first.median();
-    println!("  append, µs a record    {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}");
+    println!(
+        "  append of {BATCH}, µs a record  {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}"
+    );
+    if let [first, last] = singly.as_slice() {
+        let ratio = last.median() / first.median();
+        println!(
+            "  append of one, µs          {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}"
+        );
+    }
     Ok(())
+}
+
+/// Seconds until the records from `from` on are durable.
+async fn append_group(journal: &Journal, from: u64, to: u64) -> anyhow::Result<f64> {
+    let mut batch = Batch::new(Time(START + i64::try_from(from)? * 10_000));
+    for n in from..to {
+        let (stream, record) = record(n);
+        batch = batch.part(stream, None, vec![record]);
+    }
+    let began = Instant::now();
+    journal.append(batch).await?;
+    Ok(began.elapsed().as_secs_f64())
 }
 
 async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> anyhow::Result<()> {
@@ -216,7 +243,46 @@ fn hashing(entries: &[Entry], threads: usize) -> f64 {
     (entries.len() * threads) as f64 / began.elapsed().as_secs_f64()
 }
 
-async fn check(dir: &Path) -> anyhow::Result<()> {
+/// The least that a check through SQLite does: rows of the same file, borrowed, and their hash. Records a second.
+fn floor(dir: &Path, records: u64, threads: u64) -> anyhow::Result<f64> {
+    let part = |thread: u64| -> anyhow::Result<Digest> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(dir.join("pointsman.db"), flags)?;
+        let mut rows = conn.prepare(
+            "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+             WHERE position BETWEEN ?1 AND ?2 ORDER BY position",
+        )?;
+        let ends = (records * thread / threads + 1, records * (thread + 1) / threads);
+        let mut rows = rows.query((ends.0.cast_signed(), ends.1.cast_signed()))?;
+        let mut prev = Digest::ZERO;
+        while let Some(row) = rows.next()? {
+            let integer = |column: usize| -> anyhow::Result<i64> { Ok(row.get_ref(column)?.as_i64()?) };
+            prev = chain_hash(&ChainLink {
+                prev,
+                position: integer(0)?.cast_unsigned(),
+                stream: row.get_ref(1)?.as_str()?,
+                seq: integer(2)?.cast_unsigned(),
+                at: Time(integer(3)?),
+                kind: row.get_ref(4)?.as_str()?,
+                version: u16::try_from(integer(5)?)?,
+                body: row.get_ref(6)?.as_blob()?,
+            });
+            black_box(row.get_ref(7)?.as_blob()?);
+        }
+        Ok(prev)
+    };
+    let began = Instant::now();
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let parts: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
+        for part in parts {
+            black_box(part.join().expect("invariant: it does not panic")?);
+        }
+        Ok(())
+    })?;
+    Ok(records as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn check(dir: &Path, records: u64) -> anyhow::Result<()> {
     // Sets the mark of the most memory so far to what is used now.
     std::fs::write("/proc/self/clear_refs", "5")?;
     let before = memory("VmRSS:")?;
@@ -234,12 +300,17 @@ async fn check(dir: &Path) -> anyhow::Result<()> {
     let entries = store.scan(1, 200_000).await?;
     store.close().await;
     let (one, two) = (hashing(&entries, 1), hashing(&entries, 2));
+    let floor = floor(dir, records, 2)?;
     println!(
         "  verify                 {whole:>9.0} records a second with the cached rows, {chain:.0} the chain alone"
     );
     println!(
         "  hashing alone          {one:>9.0} on one core, {two:.0} on two: the chain has {:.0} % of two; {more} MB more memory",
         100.0 * chain / two
+    );
+    println!(
+        "  rows and their hash    {floor:>9.0} on two cores, nothing checked: the chain has {:.0} % of that",
+        100.0 * chain / floor
     );
     Ok(())
 }

@@ -47,6 +47,10 @@ impl Site {
         self.ip(5)
     }
 
+    pub fn redis(self) -> Ipv4Addr {
+        self.ip(6)
+    }
+
     /// sshd of the machine on which the database runs.
     pub fn database_host(self) -> Ipv4Addr {
         self.ip(10)

@@ -194,6 +194,7 @@ fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            When::Ago(Span(micros)) if micros % 1_000 != 0 => write!(f, "{micros}us"),
             When::Ago(span) => write!(f, "{}ms", span.as_millis()),
             When::At(at) => time::write(f, *at),
         }

@@ -10,7 +10,7 @@ mod tests;
 pub use search::{Found, Page};
 
 use crate::kernel::domain::{Digest, Position, Resolved, RunId};
-use crate::kernel::journal::{Backend as _, ReadError};
+use crate::kernel::journal::ReadError;
 use crate::store::SqliteStore;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -84,6 +84,7 @@ impl Index {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(BUSY)
+            .test_before_acquire(false)
             .connect_lazy_with(options(&path).read_only(true));
         Ok(Index { store, made: AtomicU64::new(0), filler: Mutex::new(filler), readers })
     }
@@ -113,11 +114,6 @@ impl Index {
         // Before it is empty: a question that has seen the old number asks again.
         self.made.fetch_add(1, Ordering::SeqCst);
         filler.begin_anew().await
-    }
-
-    /// The end of the journal now.
-    async fn head(&self) -> Result<Position, IndexError> {
-        Ok(self.store.head().await?.position)
     }
 
     pub async fn close(&self) {

@@ -28,6 +28,10 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
                     );
                 }
             }
+            TargetKind::Redis(redis) => {
+                let host = redis.host.iter();
+                host.for_each(|host| must_be(sink, config, host, "host", place("targets", name, "host")));
+            }
             TargetKind::Hosts(hosts) => {
                 let at = place("targets", name, "hosts");
                 for host in &hosts.hosts {

@@ -11,6 +11,7 @@ mod parse;
 mod people;
 mod public;
 mod reach;
+mod redis;
 mod resource;
 mod retention;
 mod secret;
@@ -26,6 +27,7 @@ pub use limit::Storm;
 pub use parse::parse;
 pub use people::{Person, SlackUser};
 pub use reach::{Carrier, Reach};
+pub use redis::{RedisRole, RedisTarget};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use retention::LEAST_AGE;
 pub use secret::{SecretError, SecretRef};
@@ -103,6 +105,12 @@ impl Config {
     pub fn postgres(&self, name: &Name) -> Option<&PostgresTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Postgres(target) => Some(target),
+            _ => None,
+        }
+    }
+    pub fn redis(&self, name: &Name) -> Option<&RedisTarget> {
+        match &self.targets.get(name)?.kind {
+            TargetKind::Redis(target) => Some(target),
             _ => None,
         }
     }

@@ -27,6 +27,13 @@ fn public(name: &str, target: &Target) -> Value {
                 map.insert("host".into(), json!(host));
             }
         }
+        TargetKind::Redis(redis) => {
+            map.insert("address".into(), json!(redis.address));
+            map.insert("port".into(), json!(redis.port));
+            if let Some(host) = &redis.host {
+                map.insert("host".into(), json!(host));
+            }
+        }
         TargetKind::Host(host) => {
             map.insert("host".into(), json!(name));
             if let Some(ssh) = &host.ssh {

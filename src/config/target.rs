@@ -2,7 +2,7 @@
 
 use super::parse::secret;
 use super::servers::{self, LostWith};
-use super::{HostedTarget, ResourceTarget, SecretRef, hosted, resource};
+use super::{HostedTarget, RedisTarget, ResourceTarget, SecretRef, hosted, redis, resource};
 use crate::document::{Table, code};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub enum TargetKind {
     Postgres(PostgresTarget),
+    Redis(RedisTarget),
     Host(HostTarget),
     Hosts(HostsTarget),
     Rfc2136(Rfc2136Target),
@@ -32,6 +33,7 @@ impl TargetKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             TargetKind::Postgres(_) => "postgres",
+            TargetKind::Redis(_) => "redis",
             TargetKind::Host(_) => "host",
             TargetKind::Hosts(_) => "hosts",
             TargetKind::Rfc2136(_) => "rfc2136",
@@ -118,7 +120,7 @@ pub struct Tsig {
     pub secret: SecretRef,
 }
 
-const KINDS: [&str; 4] = ["postgres", "host", "hosts", "rfc2136"];
+const KINDS: [&str; 5] = ["postgres", "redis", "host", "hosts", "rfc2136"];
 
 fn kinds() -> Vec<&'static str> {
     KINDS.into_iter().chain(hosted::KINDS).chain(resource::KINDS).collect()
@@ -134,6 +136,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Target> {
     };
     let kind = match kind {
         "postgres" => TargetKind::Postgres(read_postgres(table)?),
+        "redis" => TargetKind::Redis(redis::read(table)?),
         "host" => TargetKind::Host(read_host(table)?),
         "hosts" => TargetKind::Hosts(HostsTarget { hosts: read_hosts(table)? }),
         "rfc2136" => TargetKind::Rfc2136(read_zone(table)?),

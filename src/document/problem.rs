@@ -50,6 +50,7 @@ pub mod code {
     pub const NOT_LIVE: &str = "PM1255";
     pub const FAULT: &str = "PM1256";
     pub const NOBODY_APPROVES: &str = "PM1257";
+    pub const PLANNED: &str = "PM2190";
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -27,14 +27,14 @@ const V: ItemRole = ItemRole::Verify;
 /// Beside what every record action needs.
 const HOSTED: &[&str] = &["min_targets", "max_share"];
 
-static ACTIONS: [ActionInfo; 21] = [
+static ACTIONS: [ActionInfo; 24] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,
         roles: &[S],
         targets: &["postgres"],
         need: &["target"],
-        may: &["min_rung"],
+        may: &["min_rung", "planned"],
         timeout: Span::secs(60),
         says: "makes sure that a primary accepts no more writes, and proves it",
     },
@@ -67,6 +67,36 @@ static ACTIONS: [ActionInfo; 21] = [
         may: &[],
         timeout: Span::secs(60),
         says: "commits one row as the application's role",
+    },
+    ActionInfo {
+        kind: "redis.fence",
+        acts: true,
+        roles: &[S],
+        targets: &["redis"],
+        need: &["target"],
+        may: &["min_rung"],
+        timeout: Span::secs(60),
+        says: "makes sure that a primary of Redis accepts no more writes, and proves it",
+    },
+    ActionInfo {
+        kind: "redis.promote",
+        acts: true,
+        roles: &[S],
+        targets: &["redis"],
+        need: &["target", "old"],
+        may: &["drain_timeout", "may_be_empty"],
+        timeout: Span::secs(70),
+        says: "makes a replica of Redis the primary, once the old one is fenced",
+    },
+    ActionInfo {
+        kind: "redis.write_probe",
+        acts: true,
+        roles: &[S, V],
+        targets: &["redis"],
+        need: &["target", "as"],
+        may: &[],
+        timeout: Span::secs(60),
+        says: "sets one key as the application's user",
     },
     ActionInfo {
         kind: "command.run",
@@ -240,8 +270,14 @@ static ACTIONS: [ActionInfo; 21] = [
     },
 ];
 
+/// What makes a server the writer of its data, and what fences the one before it, for each kind of server.
+pub(super) const PROMOTES: [&str; 2] = ["postgres.promote", "redis.promote"];
+pub(super) const FENCES: [&str; 2] = ["postgres.fence", "redis.fence"];
+/// A write that is committed as the application.
+pub(super) const PROBES: [&str; 2] = ["sql.write_probe", "redis.write_probe"];
+
 /// Of the language, but not of this version.
-const LATER: [&str; 4] = ["redis.fence", "redis.promote", "redis.lag", "http.request"];
+const LATER: [&str; 2] = ["redis.lag", "http.request"];
 
 pub fn all() -> &'static [ActionInfo] {
     &ACTIONS

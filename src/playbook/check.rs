@@ -101,14 +101,14 @@ fn names(sink: &Sink, playbook: &Playbook, config: &Config, item: &Expanded, reg
     for (rung, way) in item.item.rungs.iter().zip(&playbook.steps[item.step].ways) {
         for fact in &rung.proves {
             if let (Fact::Fenced { target: fenced, .. }, Some(proves)) = (fact, &way.proves) {
-                target(sink, config, fenced, &["postgres"], proves.at.clone());
+                target(sink, config, fenced, &["postgres", "redis"], proves.at.clone());
             }
         }
         let Some((spec, (info, _, args))) = rung.form.spec().zip(way.action()) else { continue };
         let mut fits = info.targets.is_empty()
             || target(sink, config, &spec.target, info.targets, args.value_at("target"));
         if let Some(old) = spec.with.get("old").and_then(|old| old.as_str()) {
-            fits &= target(sink, config, &Name::from(old), &["postgres"], args.value_at("old"));
+            fits &= target(sink, config, &Name::from(old), info.targets, args.value_at("old"));
         }
         if !fits {
             continue;

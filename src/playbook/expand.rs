@@ -1,6 +1,7 @@
 //! One scene (from, to, alert) → items: every `${…}` replaced, `for_each` unrolled. Shared by `check`,
 //! which tries each pair of sites that may come, and by `resolve`, which has the one that came.
 
+use super::actions::{FENCES, PROBES};
 use super::model::{Playbook, Step, Way, WayForm};
 use super::{AlertView, inject, live, order};
 use crate::config::Config;
@@ -152,8 +153,7 @@ fn item(sink: &Sink, step: &Step, suffix: &str, vars: &Vars, sample: bool) -> Op
     let rungs: Option<Vec<Rung>> = step.ways.iter().map(|way| rung(sink, step, way, vars, sample)).collect();
     let rungs = rungs.filter(|rungs| !rungs.is_empty())?;
     let acts = rungs.iter().any(|rung| matches!(rung.form, Form::Act(_)));
-    let probe =
-        rungs.iter().any(|rung| rung.form.spec().is_some_and(|s| s.kind.as_str() == "sql.write_probe"));
+    let probe = rungs.iter().any(|rung| rung.form.spec().is_some_and(|s| PROBES.contains(&s.kind.as_str())));
     let planned_ahead = match step.role {
         ItemRole::Guard => true,
         ItemRole::Step => acts && !probe,
@@ -186,7 +186,7 @@ pub(super) fn fenced_by(rungs: &[Rung]) -> Option<Name> {
             Fact::Fenced { target, .. } => Some(target.clone()),
             _ => None,
         });
-        let spec = rung.form.spec().filter(|spec| spec.kind.as_str() == "postgres.fence");
+        let spec = rung.form.spec().filter(|spec| FENCES.contains(&spec.kind.as_str()));
         proven.or_else(|| spec.map(|spec| spec.target.clone()))
     })
 }

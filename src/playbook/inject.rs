@@ -2,6 +2,7 @@
 //!
 //! The contract with the providers: what is added here is part of `with`, and of what is approved.
 
+use super::actions::{FENCES, PROMOTES};
 use super::expand::{Expanded, Scene};
 use super::model::Playbook;
 use crate::kernel::domain::{Form, Spec};
@@ -11,6 +12,7 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
     let pairs = promotions(items);
     let rungs = fence_rungs(items);
     let down_guards = down_guards(items);
+    let planned = planned_fences(items);
     for item in items.iter_mut() {
         for rung in &mut item.item.rungs {
             let (Form::Act(spec) | Form::Check(spec)) = &mut rung.form else { continue };
@@ -21,17 +23,20 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
                 with.insert("from_site".into(), json!(scene.from));
             }
             match kind.as_str() {
-                "postgres.fence" => {
+                "postgres.fence" | "redis.fence" => {
                     with.entry("min_rung").or_insert(json!("lockout"));
                     if let Some((standby, _)) = pairs.iter().find(|(_, old)| *old == target) {
                         with.insert("witness".into(), json!(standby));
                     }
                 }
-                "postgres.promote" => {
+                "postgres.promote" | "redis.promote" => {
                     let old = with.get("old").and_then(Value::as_str).unwrap_or_default().to_owned();
                     let rung = rungs.iter().find(|(fenced, _)| *fenced == old);
                     let rung = rung.map_or("lockout", |(_, rung)| rung.as_str());
                     with.insert("fence_rung".into(), json!(rung));
+                    if planned.contains(&old) {
+                        with.insert("planned".into(), json!(true));
+                    }
                 }
                 "postgres.lag" => {
                     let old = pairs.iter().find(|(standby, _)| *standby == target).map(|(_, old)| json!(old));
@@ -58,7 +63,7 @@ fn specs(items: &[Expanded]) -> impl Iterator<Item = &Spec> {
 /// (standby, old primary) of each promotion.
 fn promotions(items: &[Expanded]) -> Vec<(String, String)> {
     specs(items)
-        .filter(|spec| spec.kind.as_str() == "postgres.promote")
+        .filter(|spec| PROMOTES.contains(&spec.kind.as_str()))
         .filter_map(|spec| Some((spec.target.to_string(), spec.with.get("old")?.as_str()?.to_owned())))
         .collect()
 }
@@ -68,9 +73,17 @@ fn fence_rungs(items: &[Expanded]) -> Vec<(String, String)> {
     let rung =
         |spec: &Spec| spec.with.get("min_rung").and_then(Value::as_str).unwrap_or("lockout").to_owned();
     specs(items)
-        .filter(|spec| spec.kind.as_str() == "postgres.fence")
+        .filter(|spec| FENCES.contains(&spec.kind.as_str()))
         .map(|spec| (spec.target.to_string(), rung(spec)))
         .collect()
+}
+
+/// Primaries that are fenced while they live, on purpose.
+fn planned_fences(items: &[Expanded]) -> Vec<String> {
+    let planned = |spec: &&Spec| {
+        spec.kind.as_str() == "postgres.fence" && spec.with.get("planned") == Some(&Value::Bool(true))
+    };
+    specs(items).filter(planned).map(|spec| spec.target.to_string()).collect()
 }
 
 /// Names of the guards that prove the origin down.

@@ -18,6 +18,7 @@ mod live;
 mod matching;
 mod model;
 mod order;
+mod planned;
 mod quorum;
 mod read;
 mod resolve;

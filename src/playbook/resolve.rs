@@ -1,6 +1,7 @@
 //! A playbook for one run: everything fixed, nothing secret, nothing left to evaluate. Called once, at
 //! opening.
 
+use super::actions::PROMOTES;
 use super::expand::{Scene, expand, fenced_by};
 use super::{AlertView, Playbook, Problem, sites};
 use crate::config::Config;
@@ -89,7 +90,7 @@ fn afterwards(playbook: &Playbook, items: &[Item]) -> Afterwards {
     let ids = 0..ItemId::try_from(items.len()).unwrap_or(ItemId::MAX);
     let promotions = ids.zip(items).filter_map(|(id, item)| {
         let spec = item.rungs.iter().find_map(|rung| match &rung.form {
-            Form::Act(spec) if spec.kind.as_str() == "postgres.promote" => Some(spec),
+            Form::Act(spec) if PROMOTES.contains(&spec.kind.as_str()) => Some(spec),
             _ => None,
         })?;
         let old = spec.with.get("old")?.as_str()?;

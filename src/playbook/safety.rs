@@ -3,15 +3,17 @@
 //!
 //! The engine holds the same lines when it runs; here they are told while there is time to think.
 
+use super::actions::{FENCES, PROBES, PROMOTES};
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
+use super::planned;
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
 use serde_json::Value;
 
 /// What these would cut off may be alive: they refuse unless a majority says that its site is down.
-const CUTS: [&str; 3] = ["postgres.fence", "ovh.instance", "digitalocean.droplet"];
+const CUTS: [&str; 4] = ["postgres.fence", "redis.fence", "ovh.instance", "digitalocean.droplet"];
 
 /// Rules that need no values.
 pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
@@ -24,7 +26,8 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
             "mode: auto without guards would act on every alert",
         );
     }
-    if playbook.mode == Mode::Auto && playbook.cooldown.is_none() {
+    // What only people start has no cooldown: it binds alerts.
+    if playbook.mode == Mode::Auto && playbook.cooldown.is_none() && !playbook.triggers.is_empty() {
         let says = "mode: auto without a cooldown could move a service back and forth";
         sink.error_hint(code::AUTO_WITHOUT_COOLDOWN, at.clone(), says, "add limits: { cooldown: 1h }");
     }
@@ -44,31 +47,47 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         let hint = "add a guard with quorum: { …, down: majority }";
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
     }
+    planned::outline(sink, playbook);
     if let (true, Some((_, step))) = (playbook.kind != RunKind::Failover, fence)
+        && !planned::is_meant(step)
         && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
     {
-        // A living primary refuses its fence, and nothing in this version lifts that.
-        let says = "a planned move of a living primary is not yet in this version: its fence would always be refused";
-        let hint = "leave the kind out, and add a guard that sees the origin down";
-        sink.error_hint(code::NOT_YET, step.at.clone(), says, hint);
+        // A living primary refuses its fence.
+        let (code, says, hint) = match playbook.kind {
+            RunKind::Switchover => (
+                code::PLANNED,
+                "what lives refuses to be cut off, and no guard asks whether the origin is down",
+                "for a planned move: action: postgres.fence, with planned: true",
+            ),
+            _ => (
+                code::NOT_YET,
+                "in this version only a switchover may fence what lives: this fence would always be refused",
+                "leave the kind out, and add a guard that sees the origin down",
+            ),
+        };
+        sink.error_hint(code, step.at.clone(), says, hint);
     }
     faults(sink, playbook);
     commit_point(sink, playbook);
     undo_before_commit(sink, playbook);
     for (_, step) in playbook.of_role(ItemRole::Step) {
-        let fences = step.ways.iter().any(|way| way.is("postgres.fence") || way.proves.is_some());
+        let fences = step.ways.iter().any(|way| FENCES.iter().any(|it| way.is(it)) || way.proves.is_some());
         if step.accept_unfenced.is_some() && !fences {
             let says = "\"accept_unfenced\" belongs to a step that fences";
             sink.error(code::BAD_VALUE, step.at.clone(), says);
         }
-        if step.optional && (fences || step.commit_point || step.way("postgres.promote").is_some()) {
+        if step.optional && (fences || step.commit_point || promotes(step)) {
             let says = "a fence, a promote and the commit point cannot be optional";
             sink.error(code::OPTIONAL, step.at.clone(), says);
         }
-        if step.ways.len() > 1 && step.way("postgres.promote").is_some() {
+        if step.ways.len() > 1 && promotes(step) {
             sink.error(code::BAD_VALUE, step.at.clone(), "a promote cannot be one rung of several");
         }
     }
+}
+
+fn promotes(step: &Step) -> bool {
+    PROMOTES.iter().any(|it| step.way(it).is_some())
 }
 
 /// Faults on purpose are for drills, which a person starts.
@@ -119,7 +138,7 @@ fn commit_point(sink: &Sink, playbook: &Playbook) {
         );
     }
     for (index, step) in playbook.of_role(ItemRole::Step) {
-        if step.way("postgres.promote").is_none() || step.commit_point {
+        if !promotes(step) || step.commit_point {
             continue;
         }
         if !commits.first().is_some_and(|commit| playbook.before(index).contains(commit)) {
@@ -143,7 +162,8 @@ pub(super) fn check(
     let of = |kind: &str| -> Vec<(&Expanded, &Spec)> {
         each().filter(|(_, spec)| spec.kind.as_str() == kind).collect()
     };
-    for (item, spec) in of("postgres.promote") {
+    let promotions: Vec<(&Expanded, &Spec)> = PROMOTES.iter().flat_map(|kind| of(kind)).collect();
+    for (item, spec) in promotions.iter().copied() {
         promote(sink, playbook, config, scene, items, (item, spec));
     }
     // A server behind a load balancer that is taken out early cuts sessions off; it leads nobody to the new site.
@@ -151,7 +171,7 @@ pub(super) fn check(
     for (dns, spec) in each().filter(|(_, spec)| leads(spec)) {
         let step = &playbook.steps[dns.step];
         let before = playbook.before(dns.step);
-        for (promote, _) in of("postgres.promote") {
+        for (promote, _) in &promotions {
             if !before.contains(&promote.step) {
                 let name = &playbook.steps[promote.step].name;
                 let what = if spec.sets_records() { "DNS" } else { spec.kind.as_str() };
@@ -204,7 +224,8 @@ fn promote(
         .collect();
     if fences.is_empty() {
         let says = format!("{} is promoted, but no step before it fences {old}", spec.target);
-        let hint = "add a step with action: postgres.fence, and name it in \"after\"";
+        let fence = FENCES[usize::from(spec.kind.as_str() == PROMOTES[1])];
+        let hint = format!("add a step with action: {fence}, and name it in \"after\"");
         sink.error_hint(code::NO_FENCE, step.at.clone(), says, hint);
     }
     for fence in fences {
@@ -217,13 +238,14 @@ fn promote(
             .rungs
             .iter()
             .filter_map(|rung| rung.form.spec())
-            .any(|probe| probe.kind.as_str() == "sql.write_probe" && probe.target == spec.target);
+            .any(|probe| PROBES.contains(&probe.kind.as_str()) && probe.target == spec.target);
         later && writes && !other.item.optional
     });
     if !written {
         let says =
             format!("nothing writes to {} after it was promoted: green would not mean served", spec.target);
-        let hint = "add to verify: { action: sql.write_probe, with: { target: …, as: app } }";
+        let probe = PROBES[usize::from(spec.kind.as_str() == PROMOTES[1])];
+        let hint = format!("add to verify: {{ action: {probe}, with: {{ target: …, as: app }} }}");
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
     for (target, site, word) in [(&spec.target, scene.to, "promoted"), (&old, scene.from, "the old primary")]

@@ -11,6 +11,7 @@ pub mod owner;
 mod params;
 pub mod postgres;
 mod reach;
+pub mod redis;
 mod registry;
 pub mod resource;
 

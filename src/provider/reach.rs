@@ -19,6 +19,11 @@ pub fn reach(spec: &Spec, config: &Config) -> Option<String> {
         "postgres.promote" => {
             format!("the whole server {target}{}, all of its databases, for good", at(target, config))
         }
+        "redis.fence" | "redis.unfence" => {
+            format!("every write of every client of the whole server {target}{}", at(target, config))
+        }
+        "redis.promote" => format!("all data of the server {target}{}, for good", at(target, config)),
+        "redis.write_probe" => format!("one key of a run on {target}, which expires"),
         "sql.write_probe" => format!("one row of a table of its own on {target}"),
         "command.run" => format!(
             "whatever the command {} can do on {target}, as the user that runs it; Pointsman does not see inside",
@@ -65,6 +70,7 @@ pub fn reach(spec: &Spec, config: &Config) -> Option<String> {
 fn at(target: &Name, config: &Config) -> String {
     match config.target(target).map(|t| &t.kind) {
         Some(TargetKind::Postgres(server)) => format!(" ({}:{})", server.address, server.port),
+        Some(TargetKind::Redis(server)) => format!(" ({}:{})", server.address, server.port),
         Some(_) | None => String::new(),
     }
 }
@@ -73,9 +79,11 @@ fn zone(target: &Name, config: &Config) -> Option<String> {
     match &config.target(target)?.kind {
         TargetKind::Rfc2136(zone) => Some(zone.zone.clone()),
         TargetKind::Hosted(zone) => Some(zone.zone.clone()),
-        TargetKind::Postgres(_) | TargetKind::Host(_) | TargetKind::Hosts(_) | TargetKind::Resource(_) => {
-            None
-        }
+        TargetKind::Postgres(_)
+        | TargetKind::Redis(_)
+        | TargetKind::Host(_)
+        | TargetKind::Hosts(_)
+        | TargetKind::Resource(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{Owner, dns, host, hosted, http, postgres, resource};
+use super::{Owner, dns, host, hosted, http, postgres, redis, resource};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Ports {
     pub postgres: Arc<dyn postgres::Port>,
+    pub redis: Arc<dyn redis::Port>,
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
     pub hosted: Arc<dyn hosted::Port>,
@@ -28,6 +29,7 @@ impl Ports {
         let ping = Arc::new(Pinger { config, port: postgres.clone() });
         Ports {
             postgres,
+            redis: Arc::new(redis::Wire),
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
             resource: Arc::new(resource::Wire::beside(&hosted)),
@@ -82,6 +84,8 @@ impl Registry for ProviderRegistry {
             | "postgres.unfence"
             | "postgres.standby"
             | "sql.write_probe" => postgres::bind(spec, &self.config, &self.ports),
+            "redis.fence" | "redis.promote" | "redis.unfence" | "redis.replica" | "redis.superseded"
+            | "redis.write_probe" => redis::bind(spec, &self.config, &self.ports),
             "dns.record" => dns::bind(spec, &self.config, &self.ports),
             "route53.record"
             | "cloudflare.record"

@@ -6,7 +6,9 @@ mod host;
 mod hosted;
 mod http;
 pub mod postgres;
+pub mod redis;
 pub mod resource;
+mod stage;
 pub mod world;
 
 pub use dns::DnsModel;

@@ -11,143 +11,91 @@ mod world;
 
 pub use world::{Server, World};
 
-use super::hook::{Fault, Hook};
+use super::Hook;
+use super::stage::{Flows, Stage};
 use crate::kernel::domain::{Epoch, RunId, Span};
 use crate::provider::owner::Claim;
-use crate::provider::postgres::{
-    Attempt, Endpoint, Hba, Layer, Marker, Node, Port, Progress, Reply, Silent, Trouble,
-};
+use crate::provider::postgres::{Attempt, Endpoint, Hba, Marker, Node, Port, Progress, Reply};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
-/// The world as it is, and as it was before the last change that came through the port.
-struct State {
-    now: World,
-    before: World,
+impl Flows for World {
+    fn flow(&mut self) {
+        self.stream();
+    }
 }
 
-pub struct Servers {
-    state: Mutex<State>,
-    hook: Arc<dyn Hook>,
-}
+pub struct Servers(Stage<World>);
 
 impl Servers {
     pub fn new(world: World, hook: Arc<dyn Hook>) -> Servers {
-        Servers { state: Mutex::new(State { before: world.clone(), now: world }), hook }
+        Servers(Stage::new(world, hook))
     }
 
     /// A person, a crash, the application: whatever changes the world without Pointsman.
     pub fn by_hand<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let mut state = self.lock();
-        let result = change(&mut state.now);
-        state.now.stream();
-        result
+        self.0.by_hand(change)
     }
 
     /// The world now, for assertions.
     pub fn world(&self) -> World {
-        self.lock().now.clone()
+        self.0.look(World::clone)
     }
 
     /// The same without a copy, for whoever looks often.
     pub fn look<T>(&self, at: impl FnOnce(&World) -> T) -> T {
-        at(&self.lock().now)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("invariant: no panic while the world is held")
-    }
-
-    fn effect<T>(&self, mutates: bool, effect: impl FnOnce(&mut World) -> Reply<T>) -> Reply<T> {
-        let mut state = self.lock();
-        if mutates {
-            state.before = state.now.clone();
-        }
-        let reply = effect(&mut state.now);
-        state.now.stream();
-        reply
-    }
-
-    async fn call<T: Send>(
-        &self,
-        verb: &str,
-        mutates: bool,
-        effect: impl FnOnce(&mut World) -> Reply<T> + Send,
-    ) -> Reply<T> {
-        let fault = self.hook.before(verb, mutates).await;
-        let reply = match fault {
-            Fault::Reject if mutates => {
-                return Err(Trouble::Denied {
-                    sqlstate: "55000".into(),
-                    says: "refused by the simulator".into(),
-                });
-            }
-            Fault::Reject => {
-                let says = "refused by the simulator".to_owned();
-                return Err(Trouble::Silent(Silent { layer: Layer::Tcp, says }));
-            }
-            Fault::Stale if !mutates => {
-                let mut stale = self.lock().before.clone();
-                effect(&mut stale)
-            }
-            Fault::None | Fault::LoseReply | Fault::Stale => self.effect(mutates, effect),
-        };
-        self.hook.after(verb, mutates).await;
-        match fault {
-            Fault::LoseReply => Err(Trouble::Doubt { says: "the reply was lost".into() }),
-            _ => reply,
-        }
+        self.0.look(at)
     }
 }
 
 impl Port for Servers {
     fn node<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Node>> {
-        self.call("postgres.node", false, |world| world.node(&at.name)).boxed()
+        self.0.call("postgres.node", false, |world| world.node(&at.name)).boxed()
     }
 
     fn progress<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Progress>> {
-        self.call("postgres.progress", false, |world| world.progress(&at.name)).boxed()
+        self.0.call("postgres.progress", false, |world| world.progress(&at.name)).boxed()
     }
 
     fn ping<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.ping", false, |world| world.session(&at.name).map(|_| ())).boxed()
+        self.0.call("postgres.ping", false, |world| world.session(&at.name).map(|_| ())).boxed()
     }
 
     fn read_hba<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Hba>> {
-        self.call("postgres.read_hba", false, |world| world.hba(at)).boxed()
+        self.0.call("postgres.read_hba", false, |world| world.hba(at)).boxed()
     }
 
     fn write_hba<'a>(&'a self, at: &'a Endpoint, text: &'a str, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.write_hba", true, |world| world.write_hba(&at.name, text)).boxed()
+        self.0.call("postgres.write_hba", true, |world| world.write_hba(&at.name, text)).boxed()
     }
 
     fn reload<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.reload", true, |world| world.reload(&at.name)).boxed()
+        self.0.call("postgres.reload", true, |world| world.reload(&at.name)).boxed()
     }
 
     fn terminate_clients<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<u32>> {
-        self.call("postgres.terminate_clients", true, |world| world.terminate(&at.name)).boxed()
+        self.0.call("postgres.terminate_clients", true, |world| world.terminate(&at.name)).boxed()
     }
 
     fn set_read_only<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.set_read_only", true, |world| world.set_read_only(&at.name)).boxed()
+        self.0.call("postgres.set_read_only", true, |world| world.set_read_only(&at.name)).boxed()
     }
 
     fn reset_read_only<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.reset_read_only", true, |world| world.reset_read_only(&at.name)).boxed()
+        self.0.call("postgres.reset_read_only", true, |world| world.reset_read_only(&at.name)).boxed()
     }
 
     fn write_attempt_as_app<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Attempt>> {
-        self.call("postgres.write_attempt_as_app", false, |world| world.attempt(&at.name)).boxed()
+        self.0.call("postgres.write_attempt_as_app", false, |world| world.attempt(&at.name)).boxed()
     }
 
     fn signal_promote<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.signal_promote", true, |world| world.signal_promote(&at.name)).boxed()
+        self.0.call("postgres.signal_promote", true, |world| world.signal_promote(&at.name)).boxed()
     }
 
     fn clear_sync_standbys<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.clear_sync_standbys", true, |world| world.clear_sync(&at.name)).boxed()
+        self.0.call("postgres.clear_sync_standbys", true, |world| world.clear_sync(&at.name)).boxed()
     }
 
     fn marker_row<'a>(
@@ -156,11 +104,11 @@ impl Port for Servers {
         run: &'a RunId,
         _within: Span,
     ) -> BoxFuture<'a, Reply<Option<Marker>>> {
-        self.call("postgres.marker_row", false, |world| world.marker(&at.name, run)).boxed()
+        self.0.call("postgres.marker_row", false, |world| world.marker(&at.name, run)).boxed()
     }
 
     fn claims<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Vec<Claim>>> {
-        self.call("postgres.claims", false, |world| world.claims(&at.name)).boxed()
+        self.0.call("postgres.claims", false, |world| world.claims(&at.name)).boxed()
     }
 
     fn write_marker<'a>(
@@ -171,7 +119,9 @@ impl Port for Servers {
         claim: Option<&'a Claim>,
         _within: Span,
     ) -> BoxFuture<'a, Reply<()>> {
-        self.call("postgres.write_marker", true, move |world| world.mark(&at.name, run, epoch, claim)).boxed()
+        self.0
+            .call("postgres.write_marker", true, move |world| world.mark(&at.name, run, epoch, claim))
+            .boxed()
     }
 }
 

@@ -17,7 +17,8 @@ pub use samples::Sampled;
 pub use watch::Watch;
 
 use super::postgres::{Servers, World};
-use super::{DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
+use super::redis::{Servers as RedisServers, World as RedisWorld};
+use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
 use crate::kernel::domain::{Form, Name, Resolved, Span, Spec, Time};
 use crate::kernel::port::World as _;
@@ -165,6 +166,7 @@ impl TwoSites {
     pub fn ports(&self) -> Ports {
         Ports {
             postgres: self.postgres.clone(),
+            redis: Arc::new(RedisServers::new(RedisWorld::default(), Arc::new(Calm))),
             dns: Arc::new(zones::Servers { dns: self.dns.clone(), hosted: self.hosted.clone() }),
             host: self.hosts.clone(),
             hosted: self.hosted.clone(),

@@ -27,6 +27,7 @@ mod read;
 mod script;
 mod seal;
 mod slack;
+mod span;
 mod tail;
 mod token;
 mod verify;
@@ -48,6 +49,7 @@ pub use open::create_private;
 pub use people::{CODE_LASTS, SESSION_LASTS, Session, make_codes};
 pub use plan::KeptPlan;
 pub use slack::Posted;
+pub use span::JournalSpan;
 pub use token::{Holder, Token, create_token, list_tokens, revoke_token};
 pub use verify::{BadRecord, Column, Difference, Progress, VerifyReport, verify, verify_resuming};
 

@@ -55,6 +55,8 @@ pub(super) fn readers(dir: &Path) -> SqlitePool {
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(BUSY)
+        // The other side is a file: asking it whether it is still there costs as much as a question.
+        .test_before_acquire(false)
         .connect_lazy_with(common(dir).read_only(true))
 }
 

@@ -103,7 +103,7 @@ impl Made<'_> {
     /// What was not as usual.
     fn world(&self) -> Vec<(&'static str, String)> {
         let mut world: BTreeMap<&str, String> = BTreeMap::new();
-        let mut down = false;
+        let (mut down, mut close) = (false, false);
         for ((id, rung), (seen, plan)) in self.first_looks() {
             let Some(spec) = self.run.form_at(id, rung).spec() else { continue };
             let holds = matches!(plan, StepPlan::Nothing { .. });
@@ -115,6 +115,7 @@ impl Made<'_> {
                 "still_firing" if all_unknown(&seen.state) => drop(world.insert("source", "silent".into())),
                 "postgres.fence" if silent(seen) => drop(world.insert("primary", "killed".into())),
                 "postgres.lag" => {
+                    close = holds;
                     let bytes = seen.evidence["bytes"].as_u64().filter(|bytes| *bytes > 0);
                     world.extend(bytes.map(|bytes| ("behind", format!("{bytes}B"))));
                 }
@@ -127,6 +128,10 @@ impl Made<'_> {
                 }
                 _ => {}
             }
+        }
+        // What a living primary is ahead by arrives; what a dead one was ahead by does not.
+        if close && !world.contains_key("primary") {
+            world.remove("behind");
         }
         if down && !world.contains_key("primary") {
             world.insert("app", "dead".into());

@@ -37,7 +37,7 @@ fn wrong(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         Ok(End::Finished(Outcome::Succeeded)) => not_as_calm(story, calm, life),
         // Users are served, and a person accepted that something was left out.
         end @ Ok(End::Finished(Outcome::Partial)) if *end == calm.end => not_as_calm(story, calm, life),
-        Ok(End::Finished(Outcome::Undone | Outcome::Cancelled | Outcome::Failed)) => {
+        Ok(End::Finished(Outcome::Undone | Outcome::Cancelled | Outcome::Failed | Outcome::Refused)) => {
             let same = story.standing == story.before || life.hand.is_some();
             (!same).then(|| format!("not as before the run: {:?}", story.standing))
         }

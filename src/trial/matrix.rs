@@ -5,7 +5,7 @@
 use super::judge::{Verdict, judge};
 use super::space::{Life, Space};
 use super::stage::Stage;
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{RunKind, Span};
 use crate::kernel::sim::End;
 use crate::simulated::world::Start;
 use std::sync::Mutex;
@@ -16,6 +16,8 @@ const TOLD: usize = 12;
 const MOST: usize = 5_000;
 /// Where the undisturbed run does nothing: one look that is held is like the other.
 const MOST_IDLE: usize = 120;
+/// Calls of all lives of one world, by those of the undisturbed one: a run that waits long is made of looks that are alike.
+const MOST_CALLS: usize = 150_000;
 
 /// What came of one world.
 #[derive(Clone, Debug)]
@@ -48,7 +50,23 @@ const KILLED: Start = Start {
     latency: Span::millis(2),
 };
 
-const WORLDS: [(&str, Start); 4] = [
+/// Both sites live, and so does the pair.
+const LIVELY: Start = Start { primary_killed: false, app_dead: false, ..KILLED };
+
+/// Of a move that a person asks for.
+const PLANNED: [(&str, Start); 5] = [
+    ("both sites live", LIVELY),
+    ("both sites live, orders come all the time", Start { orders: true, ..LIVELY }),
+    (
+        "both sites live, and what is written arrives no more",
+        Start { orders: true, cut_replication: true, ..LIVELY },
+    ),
+    ("both sites live, every call takes its time", Start { latency: Span::millis(700), ..LIVELY }),
+    ("old site dead", KILLED),
+];
+
+/// Of a site that is lost.
+const LOST: [(&str, Start); 4] = [
     ("old site dead", KILLED),
     ("old site dead, the primary's machine cut off", Start { ssh_cut: true, ..KILLED }),
     (
@@ -60,16 +78,16 @@ const WORLDS: [(&str, Start); 4] = [
 
 /// `Err`: this playbook cannot be simulated, and why.
 pub fn matrix(stage: &Stage) -> Result<Vec<Matrix>, Vec<String>> {
-    let promotes = stage
-        .plot(KILLED)?
-        .spec
+    let spec = stage.plot(KILLED)?.spec;
+    let promotes = spec
         .items
         .iter()
         .flat_map(|item| &item.rungs)
         .any(|rung| rung.form.spec().is_some_and(|spec| spec.kind.as_str() == "postgres.promote"));
     // What differs in its database alone is the same world to a playbook that has none.
     let differs = |start: &Start| promotes || !(start.ssh_cut || start.orders);
-    let worlds = WORLDS.iter().filter(|(_, start)| differs(start));
+    let worlds: &[(&str, Start)] = if spec.kind == RunKind::Switchover { &PLANNED } else { &LOST };
+    let worlds = worlds.iter().filter(|(_, start)| differs(start));
     worlds.map(|(world, start)| one(stage, world, *start)).collect()
 }
 
@@ -77,7 +95,10 @@ fn one(stage: &Stage, world: &'static str, start: Start) -> Result<Matrix, Vec<S
     let plot = stage.plot(start)?;
     let calm = plot.live(&Life::default())?;
     let lives = Space::of(&calm).single_faults();
-    let most = if calm.effects.is_empty() { MOST_IDLE } else { MOST };
+    let most = match calm.effects.is_empty() {
+        true => MOST_IDLE,
+        false => (MOST_CALLS / calm.watch.calls.len().max(1)).clamp(MOST_IDLE, MOST),
+    };
     let lives: Vec<&Life> = lives.iter().step_by(lives.len().div_ceil(most)).collect();
     let all: Mutex<Matrix> = Mutex::new(Matrix {
         world,

@@ -6,7 +6,7 @@ use super::people;
 use crate::config::Config;
 use crate::document::Problem;
 use crate::intake::{Format, Status};
-use crate::kernel::domain::{Cause, Mode, Reason, Resolved, SourceKind, Span};
+use crate::kernel::domain::{Actor, Cause, Mode, Reason, Resolved, SourceKind, Span};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
 use crate::simulated::world::Start;
@@ -72,11 +72,16 @@ impl Stage {
         }
     }
 
-    /// For the crash matrix: the alert that this playbook waits for, with nobody to be asked.
+    /// For the crash matrix: the alert that this playbook waits for, or the person who starts it where it waits for none;
+    /// with nobody to be asked.
     pub fn plot(&self, start: Start) -> Result<Plot, Vec<String>> {
         let says = |problems: Vec<Problem>| problems.into_iter().map(|p| p.says).collect::<Vec<_>>();
         let stand_in = self.playbook.stand_in();
-        let mut spec = self.resolved(caused_by(&stand_in), Some(stand_in)).map_err(says)?;
+        let (cause, alert) = match self.playbook.triggers.is_empty() {
+            false => (caused_by(&stand_in), Some(stand_in)),
+            true => (Cause::Person { by: Actor::internal(), reason: "the crash matrix".into() }, None),
+        };
+        let mut spec = self.resolved(cause, alert).map_err(says)?;
         spec.mode = Mode::Auto;
         let plot =
             Plot { config: self.config.clone(), spec, start, answer: None, patience: PATIENCE, hold: HOLD };

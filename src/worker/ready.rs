@@ -26,6 +26,8 @@ const FIRST: Span = Span::mins(1);
 const AGAIN: Span = Span::secs(30);
 /// Playbooks that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
+/// As with the looks at a plan that is offered.
+const TOGETHER: Span = Span::secs(10);
 /// A person's question has its answer before the request ends; what took longer is not known.
 const PATIENCE: Duration = Duration::from_secs(45);
 
@@ -120,11 +122,21 @@ impl App {
         looked
     }
 
+    /// However many people ask, each playbook is looked at once in ten seconds: a look costs every target a question.
+    async fn look_ready_together(&self, playbook: &Playbook) {
+        let turn = self.ready.turn(&playbook.name);
+        let _mine = turn.lock().await;
+        let last = self.ready.last(&playbook.name, playbook.digest);
+        if last.is_none_or(|looked| self.world.now().since(looked.at) >= TOGETHER) {
+            self.look_ready(playbook).await;
+        }
+    }
+
     /// Looks at these now. What is not done in time stays as it was looked at before: with its age, or never.
     pub async fn look_ready_now(&self, set: &Playbooks, names: Vec<Name>) {
         let looks = names.into_iter().map(|name| async move {
             if let Some((_, playbook)) = set.active().find(|(loaded, _)| loaded.name == name) {
-                self.look_ready(playbook).await;
+                self.look_ready_together(playbook).await;
             }
         });
         let mut looks = iter(looks).buffer_unordered(SIDE_BY_SIDE);

@@ -1,11 +1,13 @@
 //! Looks at pairs and probes all the time, so that what was true before an outage is known when it comes.
 
 use super::App;
+use crate::kernel::domain::Time;
 use crate::kernel::domain::{Actor, Cause, Name, Span};
 use crate::kernel::journal::ReadError;
+use crate::kernel::port::Sample;
 use crate::kernel::port::Samples as _;
 use crate::provider::http::{self, ProbeMemory};
-use crate::provider::postgres::{Endpoint, sampler};
+use crate::provider::{postgres, redis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -18,7 +20,7 @@ const WITHIN: Span = Span::secs(2);
 /// A primary and the standby whose lag is watched.
 type Pair = (Name, Name);
 
-/// Every primary and standby whose lag some playbook guards.
+/// Every primary and standby whose lag some playbook guards, and every pair of Redis that one promotes from.
 fn pairs(app: &App) -> BTreeSet<Pair> {
     let mut pairs = BTreeSet::new();
     let playbooks = app.playbooks();
@@ -29,9 +31,14 @@ fn pairs(app: &App) -> BTreeSet<Pair> {
             continue;
         };
         let specs = spec.items.iter().flat_map(|i| &i.rungs).filter_map(|r| r.form.spec());
-        for lag in specs.filter(|s| s.kind.as_str() == "postgres.lag") {
-            if let Some(primary) = lag.with.get("primary").and_then(|v| v.as_str()) {
-                pairs.insert((Name::from(primary), lag.target.clone()));
+        for spec in specs {
+            let key = match spec.kind.as_str() {
+                "postgres.lag" => "primary",
+                "redis.promote" => "old",
+                _ => continue,
+            };
+            if let Some(primary) = spec.with.get(key).and_then(|v| v.as_str()) {
+                pairs.insert((Name::from(primary), spec.target.clone()));
             }
         }
     }
@@ -83,10 +90,40 @@ pub async fn sample_pairs(app: Arc<App>, stop: CancellationToken) {
     while tasks.join_next().await.is_some() {}
 }
 
+/// Both ends, by what they are.
+enum Ends {
+    Postgres(Box<[postgres::Endpoint; 2]>),
+    Redis(Box<[redis::Endpoint; 2]>),
+}
+
+impl Ends {
+    fn of(app: &App, primary: &Name, standby: &Name) -> Option<Ends> {
+        let config = &app.registry.config;
+        let of_postgres = |name| postgres::Endpoint::of(config, name);
+        let of_redis = |name| redis::Endpoint::of(config, name);
+        match (of_postgres(primary), of_postgres(standby)) {
+            (Some(from), Some(to)) => Some(Ends::Postgres(Box::new([from, to]))),
+            _ => Some(Ends::Redis(Box::new([of_redis(primary)?, of_redis(standby)?]))),
+        }
+    }
+
+    async fn sample(&self, app: &App, at: Time) -> Sample {
+        let ports = &app.registry.ports;
+        match self {
+            Ends::Postgres(ends) => {
+                let [from, to] = ends.as_ref();
+                postgres::sampler::sample(ports.postgres.as_ref(), from, to, at, WITHIN).await
+            }
+            Ends::Redis(ends) => {
+                let [from, to] = ends.as_ref();
+                redis::sampler::sample(ports.redis.as_ref(), from, to, at, WITHIN).await
+            }
+        }
+    }
+}
+
 async fn sample_pair(app: Arc<App>, primary: Name, standby: Name, stop: CancellationToken) {
-    let config = &app.registry.config;
-    let ends = (Endpoint::of(config, &primary), Endpoint::of(config, &standby));
-    let (Some(from), Some(to)) = ends else {
+    let Some(ends) = Ends::of(&app, &primary, &standby) else {
         tracing::error!(%primary, %standby, "a pair that is not configured cannot be sampled");
         return;
     };
@@ -95,7 +132,7 @@ async fn sample_pair(app: Arc<App>, primary: Name, standby: Name, stop: Cancella
     }
     loop {
         let at = app.world.now();
-        let sample = sampler::sample(app.registry.ports.postgres.as_ref(), &from, &to, at, WITHIN).await;
+        let sample = ends.sample(&app, at).await;
         app.store.put_sample(&standby, sample.clone());
         app.samples.push(&standby, sample);
         tokio::select! {

@@ -182,6 +182,23 @@ async fn a_playbook_that_stops_being_ready_is_told_of_and_one_that_was_never_loo
     yard.verified();
 }
 
+/// A look costs every target a question: however many ask, it is asked once in ten seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_whether_it_is_ready_shares_one_look() {
+    let yard = Yard::new(Plot { config: "[ready]\nevery = \"1h\"\n", ..Plot::default() }).await;
+    let asked = || yard.world.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let look = async || yard.server.post("/api/v1/ready", json!({ "playbook": "move-s0" })).await.1;
+    let before = asked();
+    let first = look().await;
+    let once = asked() - before;
+    assert!(once > 0 && first["playbooks"][0]["at"].is_number(), "{first}");
+    let (a, b, c) = tokio::join!(look(), look(), look());
+    assert_eq!(asked(), before + once, "it was looked at again");
+    for again in [a, b, c] {
+        assert_eq!(again["playbooks"], first["playbooks"], "another answer");
+    }
+}
+
 #[test]
 fn what_init_writes_passes_its_check_and_its_crash_matrix_and_nothing_is_overwritten() {
     let folder = tempfile::tempdir().unwrap();

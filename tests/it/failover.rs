@@ -14,5 +14,6 @@ mod people;
 mod ready;
 mod refusals;
 mod scene;
+mod switchover;
 mod two;
 mod undone;

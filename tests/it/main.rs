@@ -19,6 +19,7 @@ mod people;
 mod plans;
 mod playbook;
 mod postgres;
+mod redis;
 mod reload;
 mod remote;
 mod retention;

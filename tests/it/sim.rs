@@ -10,6 +10,7 @@ mod generated;
 pub mod judge;
 mod mistakes;
 mod pair;
+mod planned;
 pub mod plot;
 pub mod schedules;
 mod undo;

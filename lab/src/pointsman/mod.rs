@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 pub use client::{Client, Follower, Refused};
-pub use playbook::{Edit, PLAYBOOK, SERVICE};
+pub use playbook::{Edit, PLAYBOOK, SERVICE, SWITCHOVER};
 pub use record::{Call, Record};
 
 use crate::alerting::{AlertingOptions, WebhookAuth};
@@ -51,6 +51,8 @@ pub struct Options {
     pub edits: Vec<Edit>,
     /// More of `pointsman.toml`: targets that only this test has.
     pub targets: String,
+    /// The planned move of the same service as well, with these changes to it.
+    pub switchover: Option<Vec<Edit>>,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             alertmanagers: 1,
             edits: Vec::new(),
             targets: String::new(),
+            switchover: None,
         }
     }
 }
@@ -96,6 +99,10 @@ impl Pointsman {
         std::fs::create_dir_all(dir.join("data"))?;
         std::fs::write(dir.join("pointsman.toml"), config::text(lab, options, &dir)?)?;
         std::fs::write(playbooks.join("shop.yaml"), playbook::text(lab, options)?)?;
+        if let Some(more) = &options.switchover {
+            let text = playbook::switchover(lab, options, more)?;
+            std::fs::write(playbooks.join("switchover.yaml"), text)?;
+        }
         let port = lab.spare_port(if options.name == FIRST { SPARE } else { SPARE_OF_ANOTHER });
         let apart = match options.apart {
             true => Some(Apart::start(&lab.dir().join("log"), lab.ports()).await.context("a network apart")?),

@@ -1,4 +1,4 @@
-//! The lab's copy of the playbook that Pointsman ships. Names and addresses of the lab are put in; steps, guards
+//! The lab's copies of the playbooks that Pointsman ships for a PostgreSQL pair. Names and addresses of the lab are put in; steps, guards
 //! and their order stay as shipped, so that what is shown here is what users get.
 
 use std::path::Path;
@@ -14,7 +14,10 @@ pub const SERVICE: &str = "shop";
 /// Its name.
 pub const PLAYBOOK: &str = "shop-failover";
 
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks/postgres-two-sites.yaml");
+/// The planned move of the same service.
+pub const SWITCHOVER: &str = "shop-switchover";
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks");
 
 /// One change to the text. The old text must be there: a list that no longer fits the shipped file is an error.
 #[derive(Clone, Debug)]
@@ -29,16 +32,11 @@ impl Edit {
     }
 }
 
-/// Everything in which the lab's copy differs from the shipped playbook.
+/// Everything in which the lab's copies differ from what is shipped.
 fn edits(lab: &Lab, options: &Options) -> Vec<Edit> {
     let app = |site: Site| site.app(0).to_string();
-    let hold = match options.confirmed_for.as_millis() {
-        0 => String::new(),
-        millis => format!("    confirmed_for: {millis}ms\n"),
-    };
     vec![
         Edit::new("mode: observe ", format!("mode: {} ", options.mode)),
-        Edit::new("    confirmed_for: 30s\n", hold),
         Edit::new("198.51.100.10", app(Site::Gra)),
         Edit::new("203.0.113.20", app(Site::Sbg)),
         Edit::new("2001:db8:a::10", Site::Gra.ipv6()),
@@ -50,10 +48,23 @@ fn edits(lab: &Lab, options: &Options) -> Vec<Edit> {
 }
 
 pub fn text(lab: &Lab, options: &Options) -> anyhow::Result<String> {
-    let path = Path::new(SHIPPED);
-    let shipped = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut text = shipped;
-    for edit in edits(lab, options).iter().chain(&options.edits) {
+    let hold = match options.confirmed_for.as_millis() {
+        0 => String::new(),
+        millis => format!("    confirmed_for: {millis}ms\n"),
+    };
+    let own = [Edit::new("    confirmed_for: 30s\n", hold)];
+    copy("postgres-two-sites.yaml", edits(lab, options).iter().chain(&own).chain(&options.edits))
+}
+
+/// `more`: what a test changes of it.
+pub fn switchover(lab: &Lab, options: &Options, more: &[Edit]) -> anyhow::Result<String> {
+    copy("postgres-switchover.yaml", edits(lab, options).iter().chain(more))
+}
+
+fn copy<'a>(file: &str, edits: impl Iterator<Item = &'a Edit>) -> anyhow::Result<String> {
+    let path = Path::new(SHIPPED).join(file);
+    let mut text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    for edit in edits {
         ensure!(text.contains(&edit.old), "the shipped playbook has no {:?} to replace", edit.old);
         text = text.replace(&edit.old, &edit.new);
     }

@@ -7,3 +7,4 @@ mod ends;
 mod faults;
 mod hosts;
 mod postgres;
+mod redis;

@@ -117,7 +117,9 @@ fn filter() -> impl Strategy<Value = Filter> {
     let text = (value(), any::<bool>(), any::<bool>());
     let text = text.prop_filter("a letter", |(phrase, _, _)| phrase.chars().any(char::is_alphanumeric));
     let text = text.prop_map(|(phrase, prefix, excluded)| Text { phrase, prefix, excluded });
-    let ago = (0_u64..1_000_000_000).prop_map(|ms| When::Ago(Span::millis(ms)));
+    let ago =
+        prop_oneof![(0_u64..1_000_000_000).prop_map(Span::millis), (0_u64..1_000_000_000_000).prop_map(Span)]
+            .prop_map(When::Ago);
     let at = (-62_000_000_000_i64..200_000_000_000).prop_map(|s| When::At(Time(s * 1_000_000 + 7)));
     let seq = prop_oneof![Just((3, 9)), Just((5, 5)), Just((4, Position::MAX))];
     let (terms, texts) = (prop::collection::vec(term, 0..5), prop::collection::vec(text, 0..4));

@@ -3,9 +3,10 @@
 //! holds every plan to an index.
 
 use super::{Index, IndexError};
-use crate::audit::{Filter, Text, Word};
+use crate::audit::filter::When;
+use crate::audit::{Filter, Term, Text, Word};
 use crate::kernel::domain::{Position, Time};
-use crate::kernel::journal::Backend as _;
+use crate::store::JournalSpan;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _};
 use std::sync::atomic::Ordering;
@@ -86,9 +87,10 @@ impl Index {
     ) -> Result<Found, IndexError> {
         loop {
             let made = self.made.load(Ordering::SeqCst);
-            let head = self.head().await?;
-            self.catch_up(head, PATIENCE).await?;
-            let found = self.look(filter, page, max, now, head).await?;
+            let time = |when: Option<When>| when.map(|when| when.at(now));
+            let span = self.store.span(time(filter.since), time(filter.until)).await?;
+            self.catch_up(span.last, PATIENCE).await?;
+            let found = self.look(filter, page, max, span).await?;
             // Made anew meanwhile, it may have had nothing to find.
             if made == self.made.load(Ordering::SeqCst) {
                 return Ok(found);
@@ -101,11 +103,10 @@ impl Index {
         filter: &Filter,
         page: Page,
         max: u32,
-        now: Time,
-        head: Position,
+        span: JournalSpan,
     ) -> Result<Found, IndexError> {
-        let none = Found { positions: vec![], more: false, head };
-        let (first, last) = self.range(filter, page, head, now).await?;
+        let none = Found { positions: vec![], more: false, head: span.last };
+        let (first, last) = range(filter, page, span);
         if first > last {
             return Ok(none);
         }
@@ -120,66 +121,13 @@ impl Index {
         let more = positions.len() > max as usize;
         positions.truncate(max as usize);
         positions.sort_unstable();
-        Ok(Found { positions, more, head })
-    }
-
-    /// Times of records never go back, so times are positions.
-    async fn range(
-        &self,
-        filter: &Filter,
-        page: Page,
-        head: Position,
-        now: Time,
-    ) -> Result<(Position, Position), IndexError> {
-        let (mut first, mut last) = filter.seq.unwrap_or((1, head));
-        // Records that are on their way out are found no more.
-        first = first.max(self.store.first_position().await?);
-        last = last.min(head);
-        match page {
-            Page::Before(before) => last = last.min(before.saturating_sub(1)),
-            Page::From(from) => first = first.max(from),
-        }
-        if let Some(since) = filter.since {
-            first = first.max(self.first_at(since.at(now), head).await?);
-        }
-        if let Some(until) = filter.until {
-            last = last.min(self.first_at(until.at(now), head).await? - 1);
-        }
-        Ok((first, last))
-    }
-
-    /// The first position whose record is not older than `at`; one past the end where there is none.
-    async fn first_at(&self, at: Time, head: Position) -> Result<Position, IndexError> {
-        let (mut low, mut high) = (1, head + 1);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let found = self.store.scan(middle, 1).await?.into_iter().next();
-            match found {
-                Some(entry) if entry.at < at => low = entry.position + 1,
-                Some(_) | None => high = middle,
-            }
-        }
-        Ok(low)
+        Ok(Found { positions, more, ..none })
     }
 
     /// None: a value was asked for that no record has.
     pub(super) async fn wanted(&self, filter: &Filter) -> Result<Option<Vec<Wanted>>, IndexError> {
         let mut wanted: Vec<Wanted> = vec![];
-        for term in &filter.terms {
-            let rows = match term.pattern.exactly() {
-                Some(text) => sqlx::query("SELECT id, uses FROM term WHERE word = ?1 AND text = ?2")
-                    .bind(term.word as i64)
-                    .bind(text.to_owned()),
-                None => sqlx::query(
-                    "SELECT id, uses FROM term WHERE word = ?1 AND text >= ?2 AND text < ?3 AND text GLOB ?4 LIMIT ?5",
-                )
-                .bind(term.word as i64)
-                .bind(term.pattern.beginning().to_owned())
-                .bind(format!("{}\u{10FFFF}", term.pattern.beginning()))
-                .bind(term.pattern.as_glob())
-                .bind(VALUES),
-            };
-            let rows = rows.fetch_all(&self.readers).await?;
+        for (term, rows) in filter.terms.iter().zip(self.values(&filter.terms).await?) {
             let same = wanted.iter_mut().find(|w| w.word == term.word && w.excluded == term.excluded);
             let place = match same {
                 Some(place) => place,
@@ -189,9 +137,9 @@ impl Index {
                     wanted.last_mut().expect("invariant: just pushed")
                 }
             };
-            for row in rows {
-                place.ids.push(row.try_get(0)?);
-                place.uses += row.try_get::<i64, _>(1)?;
+            for (id, uses) in rows {
+                place.ids.push(id);
+                place.uses += uses;
             }
         }
         wanted.retain(|w| !w.excluded || !w.ids.is_empty());
@@ -200,6 +148,56 @@ impl Index {
             false => Ok(Some(wanted)),
         }
     }
+
+    /// For each term the values that it stands for: id, and how many records have it. All that are written out are asked
+    /// for at once.
+    async fn values(&self, terms: &[Term]) -> Result<Vec<Vec<(i64, i64)>>, IndexError> {
+        let mut values = vec![vec![]; terms.len()];
+        let (mut exact, mut rows) = (vec![], vec![]);
+        for (place, term) in (0_i64..).zip(terms) {
+            let word = term.word as i64;
+            match term.pattern.exactly() {
+                Some(text) => exact.push((place, word, text.to_owned())),
+                None => {
+                    let sql = "SELECT ?1, id, uses FROM term \
+                               WHERE word = ?2 AND text >= ?3 AND text < ?4 AND text GLOB ?5 LIMIT +?6";
+                    let beginning = term.pattern.beginning();
+                    let query = sqlx::query(sql).bind(place).bind(word).bind(beginning.to_owned());
+                    let query = query.bind(format!("{beginning}\u{10FFFF}")).bind(term.pattern.as_glob());
+                    rows.extend(query.bind(VALUES).fetch_all(&self.readers).await?);
+                }
+            }
+        }
+        if !exact.is_empty() {
+            let sql = format!(
+                "SELECT asked.column1, id, uses FROM (VALUES {}) AS asked \
+                 CROSS JOIN term ON word = asked.column2 AND text = asked.column3",
+                vec!["(?, ?, ?)"; exact.len()].join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (place, word, text) in exact {
+                query = query.bind(place).bind(word).bind(text);
+            }
+            rows.extend(query.fetch_all(&self.readers).await?);
+        }
+        for row in rows {
+            let place = usize::try_from(row.try_get::<i64, _>(0)?).ok().and_then(|at| values.get_mut(at));
+            place.expect("invariant: one of ours").push((row.try_get(1)?, row.try_get(2)?));
+        }
+        Ok(values)
+    }
+}
+
+/// Times of records never go back, so times are positions. Records that are on their way out are found no more.
+fn range(filter: &Filter, page: Page, span: JournalSpan) -> (Position, Position) {
+    let (first, last) = filter.seq.unwrap_or((1, span.last));
+    let (first, last) = (first.max(span.first), last.min(span.last));
+    let (first, last) = match page {
+        Page::Before(before) => (first, last.min(before.saturating_sub(1))),
+        Page::From(from) => (first.max(from), last),
+    };
+    let until = span.until.map_or(last, |until| until.saturating_sub(1));
+    (first.max(span.since.unwrap_or(first)), last.min(until))
 }
 
 /// What leads: one column's index, the words, or the positions themselves.

@@ -91,6 +91,9 @@ pub enum Fact {
     Down { site: Name },
     /// `by` is a writable primary of the same data on a newer timeline: whatever `target` accepts is lost work.
     Superseded { target: Name, by: Name },
+    /// A person asked for a planned move of this service: its living primary may be fenced. Only ever given by the engine,
+    /// to a run of kind switchover that a person opened; never a need, and nothing that a check could prove.
+    Planned { service: Name },
     /// What stands at this address, or has this name, answers as it should: users may be sent there.
     Live { at: String },
     /// Users are served at `site`.
@@ -132,6 +135,7 @@ impl fmt::Display for Fact {
             Fact::Primary { target, .. } => write!(f, "{target} is the primary"),
             Fact::Down { site } => write!(f, "{site} is down by a majority of vantages"),
             Fact::Superseded { target, by } => write!(f, "{target} is superseded by {by}"),
+            Fact::Planned { service } => write!(f, "a person asked for a planned move of {service}"),
             Fact::Live { at } => write!(f, "{at} answers"),
             Fact::Serves { site } => write!(f, "{site} serves users"),
             Fact::Rendered { target, file } => write!(f, "{file} on {target} is rewritten"),

@@ -98,6 +98,10 @@ impl Run {
                 Err(Refused::Conflict("the run is at work; abort it, or close it once it is parked".into()))
             }
             Command::Close => Ok(told(Told::Close)),
+            // Alerts that come while the database is between two places are of its own making.
+            Command::Resolved if self.is_planned_move() => {
+                Err(Refused::Conflict("a planned move does not end with an alert".into()))
+            }
             Command::Resolved if self.resolved => Err(Refused::Conflict("already known".into())),
             Command::Resolved => Ok(told(Told::Resolved)),
             Command::Freeze { service, until } => {

@@ -1,7 +1,7 @@
 //! Which facts a plan may build on: promises while planning, proofs before an intent.
 
 use super::{ItemPhase, Run};
-use crate::domain::{Fact, ItemId, ItemRole, StepPlan};
+use crate::domain::{Cause, Fact, ItemId, ItemRole, RunKind, StepPlan};
 
 impl Run {
     /// Facts for planning item `id` ahead: guards that hold, and what earlier steps promise.
@@ -51,7 +51,17 @@ impl Run {
 
     fn guard_facts(&self, id: ItemId) -> Vec<Fact> {
         let others = self.ids_of(ItemRole::Guard).filter(|guard| *guard != id);
-        others.flat_map(|guard| self.facts_of_guard(guard)).collect()
+        others.flat_map(|guard| self.facts_of_guard(guard)).chain(self.asked_for()).collect()
+    }
+
+    /// A move of a service whose both sides live, asked for by a person. An alert never opens one, whatever its playbook
+    /// says.
+    pub(super) fn is_planned_move(&self) -> bool {
+        self.spec.kind == RunKind::Switchover && matches!(self.spec.cause, Cause::Person { .. })
+    }
+
+    fn asked_for(&self) -> Option<Fact> {
+        self.is_planned_move().then(|| Fact::Planned { service: self.spec.service.clone() })
     }
 
     /// What a guard proves while it holds.

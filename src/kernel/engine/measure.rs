@@ -55,7 +55,9 @@ impl Run {
             _ if fences || kind.ends_with(".fence") => Some(Phase::Fence),
             _ if kind.ends_with(".promote") => Some(Phase::Promote),
             _ if kind.ends_with(".record") => Some(Phase::Dns),
-            (_, "http.expect" | "sql.write_probe") | (ItemRole::Verify, _) => Some(Phase::Verify),
+            (_, "http.expect" | "sql.write_probe" | "redis.write_probe") | (ItemRole::Verify, _) => {
+                Some(Phase::Verify)
+            }
             _ => Some(Phase::Config),
         }
     }

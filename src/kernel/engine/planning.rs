@@ -218,6 +218,15 @@ impl Run {
 
     /// Data at risk in words: the bound that guards measured, and what nobody can measure.
     fn at_risk(&self) -> Vec<String> {
+        let proven = |id: ItemId| match self.state(id).planned.as_ref().map(|planned| &planned.plan) {
+            Some(StepPlan::Change(change)) => change.bounds.get("data_loss_bytes") == Some(&0),
+            _ => false,
+        };
+        if self.is_planned_move() && self.ids_of(ItemRole::Step).any(proven) {
+            return vec![
+                "none: it goes on only with everything there, and is taken back or stops otherwise".into(),
+            ];
+        }
         let mut words: Vec<String> = self
             .ids_of(ItemRole::Guard)
             .filter(|id| self.form(*id).spec().is_some_and(|s| s.kind.as_str().ends_with(".lag")))

@@ -100,7 +100,9 @@ impl Run {
         let mut writers = vec![];
         for (target, others) in told {
             let promoted = given.iter().filter_map(|fact| match fact {
-                Fact::Primary { target, .. } => Some(Other { target: target.clone(), writes: Some(true) }),
+                Fact::Primary { target, lineage } if same_data(change, lineage) => {
+                    Some(Other { target: target.clone(), writes: Some(true) })
+                }
                 _ => None,
             });
             let all = others.iter().cloned().chain(promoted).filter(|other| other.target != *target);
@@ -139,6 +141,17 @@ impl Run {
             (None, None) => Some(format!("{}, of which it is not known whether it writes", other.target)),
         }
     }
+}
+
+/// A primary of other data is no second writer: a run may move a database and a cache. Who does not tell which data it
+/// makes writable is held against every one.
+fn same_data(change: &Change, lineage: &str) -> bool {
+    let mut told = change.gives.iter().filter_map(|fact| match fact {
+        Fact::Primary { lineage, .. } => Some(lineage),
+        _ => None,
+    });
+    let first = told.next();
+    first.is_none_or(|first| first == lineage) || told.any(|other| other == lineage)
 }
 
 fn never_empty(kind: &str, effects: &[Effect]) -> Option<String> {

@@ -26,6 +26,8 @@ struct FenceWith {
     target: Option<Name>,
     min_rung: FenceRung,
     witness: Option<Name>,
+    #[serde(default)]
+    planned: bool,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +38,8 @@ struct PromoteWith {
     fence_rung: Option<FenceRung>,
     drain_timeout: Option<String>,
     standbys: Option<Vec<Name>>,
+    #[serde(default)]
+    planned: bool,
 }
 
 /// Written by a fence for its own undo, never by a person.
@@ -131,13 +135,20 @@ impl Binder<'_> {
                 with.min_rung
             ));
         }
+        if with.planned && with.min_rung < FenceRung::Lockout {
+            self.problem(format!(
+                "planned with min_rung {}: a client could go on writing after the last position was read; use lockout",
+                with.min_rung
+            ));
+        }
         let target = target?;
         let named = with.witness.is_some();
         let witnesses = match &with.witness {
             Some(name) => self.endpoint(name).into_iter().collect(),
             None => self.others(&[&target.name]),
         };
-        Some(Fence { port, target, min_rung: with.min_rung, witnesses, named })
+        let FenceWith { min_rung, planned, .. } = with;
+        Some(Fence { port, target, min_rung, witnesses, named, planned })
     }
 
     fn unfence(&mut self, port: Arc<dyn Port>) -> Option<Unfence> {
@@ -165,7 +176,7 @@ impl Binder<'_> {
         if fence_rung == FenceRung::None {
             self.problem("fence_rung none is no fence; accept_unfenced is how a person decides that".into());
         }
-        let named = with.standbys.is_some();
+        let (named, planned) = (with.standbys.is_some(), with.planned);
         let (target, old) = (target?, old?);
         if target.name == old.name {
             self.problem(format!("old and target are the same server, {}", old.name));
@@ -174,8 +185,8 @@ impl Binder<'_> {
             Some(names) => names.iter().filter_map(|name| self.endpoint(name)).collect(),
             None => self.others(&[&target.name, &old.name]),
         };
-        let owner = self.owner.clone();
-        Some(Promote { owner, port, target, old, fence_rung, drain_timeout: drain_timeout?, standbys, named })
+        let (owner, drain_timeout) = (self.owner.clone(), drain_timeout?);
+        Some(Promote { owner, port, target, old, fence_rung, drain_timeout, standbys, named, planned })
     }
 
     fn superseded(&mut self, port: Arc<dyn Port>) -> Option<Superseded> {

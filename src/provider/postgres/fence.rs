@@ -1,5 +1,5 @@
-//! `postgres.fence {target, min_rung, witness?}`: the old primary can accept no more writes, and that is
-//! proven.
+//! `postgres.fence {target, min_rung, witness?, planned?}`: the old primary can accept no more writes, and that
+//! is proven.
 //!
 //! Rungs by SQL: *lockout* (pg_hba of this server rewritten, clients ended) for a superuser, else
 //! *read_only*, which a client can undo. Proof is a fresh attempt to write as the application's role that the
@@ -33,6 +33,8 @@ pub struct Fence {
     pub witnesses: Vec<Endpoint>,
     /// The playbook named them; otherwise they are what the configuration holds.
     pub named: bool,
+    /// A living primary is meant, in a move that a person asked for.
+    pub planned: bool,
 }
 
 /// Facts that the plan stands on.
@@ -70,6 +72,13 @@ struct Evidence {
     /// Last position, read when no client was left.
     position: Option<Lsn>,
     hba: Option<OldHba>,
+}
+
+impl Evidence {
+    /// What writes here without being a client.
+    fn workers(&self) -> &[String] {
+        self.target.node().map(|node| node.workers.as_slice()).unwrap_or_default()
+    }
 }
 
 impl Fence {

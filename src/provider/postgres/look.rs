@@ -83,9 +83,11 @@ pub fn witness(
 
 /// The origin guard's word on the site of `at`.
 pub fn said_down(at: &Endpoint, given: &[Fact]) -> bool {
-    at.site
-        .as_ref()
-        .is_some_and(|site| given.iter().any(|fact| matches!(fact, Fact::Down { site: s } if s == site)))
+    is_down(at.site.as_ref(), given)
+}
+
+pub fn is_down(site: Option<&Name>, given: &[Fact]) -> bool {
+    site.is_some_and(|site| given.iter().any(|fact| matches!(fact, Fact::Down { site: s } if s == site)))
 }
 
 /// Words for a refusal by life.

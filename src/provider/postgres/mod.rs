@@ -24,10 +24,13 @@ mod wire;
 mod write_probe;
 
 pub use bind::bind_to;
-pub use look::ALIVE;
+pub use look::{ALIVE, LOOK, alive, is_down, within};
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
+pub(in crate::provider) use promote::loss_bound;
+pub use rpo::known as known_loss;
 pub use superseded::{Standing, standing};
+pub use tls::client as tls_client;
 pub use wire::Wire;
 
 use super::Ports;

@@ -1,4 +1,4 @@
-//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?}`: the standby becomes the primary.
+//! `postgres.promote {target, old, fence_rung, drain_timeout?, standbys?, planned?}`: the standby becomes the primary.
 //! NO UNDO.
 //!
 //! Needs the proven fence of the old primary; while a standby streams from an unfenced one it refuses. After
@@ -8,6 +8,8 @@
 
 mod apply;
 mod plan;
+
+pub(in crate::provider) use plan::bound as loss_bound;
 
 use super::look::{LOOK, Witness, look, look_at_all, within, witness};
 use super::node::{Node, Peer, Seen};
@@ -39,6 +41,8 @@ pub struct Promote {
     pub standbys: Vec<Endpoint>,
     /// The playbook named them; otherwise they are what the configuration holds.
     pub named: bool,
+    /// The old primary lives and is fenced on purpose: nothing may be lost, or nothing is promoted.
+    pub planned: bool,
 }
 
 /// Facts that the plan stands on.

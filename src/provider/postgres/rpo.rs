@@ -28,15 +28,16 @@ pub fn rpo(samples: &[Sample], ends: Ends) -> Rpo {
     let Some(had) = ends.had else {
         return unknown("unknown: it cannot be told what the standby had when it was promoted");
     };
-    let usable: Vec<&Sample> = samples
-        .iter()
-        .filter(|sample| {
-            sample.primary.is_some() && sample.timeline.is_some() && sample.timeline == ends.timeline
-        })
-        .collect();
-    let Some(last) = usable.last() else {
-        return unknown("unknown: no position of the old primary was sampled on this timeline");
-    };
+    let of_this = |sample: &Sample| sample.timeline.is_some() && sample.timeline == ends.timeline;
+    known(samples, &of_this, had)
+        .unwrap_or_else(|| unknown("unknown: no position of the old primary was sampled on this timeline"))
+}
+
+/// The same for any log whose positions can be compared among the samples that `of_this` picks. `None`: no such one.
+pub fn known(samples: &[Sample], of_this: &dyn Fn(&Sample) -> bool, had: Lsn) -> Option<Rpo> {
+    let usable: Vec<&Sample> =
+        samples.iter().filter(|sample| sample.primary.is_some() && of_this(sample)).collect();
+    let last = usable.last()?;
     let end = last.primary.unwrap_or(had);
     let safe = usable.iter().rev().find(|sample| sample.primary.is_some_and(|primary| primary <= had));
     let bytes = end.0.saturating_sub(had.0);
@@ -55,7 +56,7 @@ pub fn rpo(samples: &[Sample], ends: Ends) -> Rpo {
         "{lost}; {known}; the old primary was last seen {}{until}: later writes are not known",
         clock(last.at)
     );
-    Rpo { bytes: Some(bytes), last_safe: safe.map(|sample| sample.at), says }
+    Some(Rpo { bytes: Some(bytes), last_safe: safe.map(|sample| sample.at), says })
 }
 
 /// `03:10:41.250 UTC`

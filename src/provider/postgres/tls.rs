@@ -8,19 +8,22 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Trusts the authority in `ca`, read now so that a rotated file counts, or the system's.
 pub fn connector(ca: Option<&Path>) -> Result<MakeRustlsConnect, String> {
+    Ok(MakeRustlsConnect::new(client(ca)?))
+}
+
+/// Trusts the authority in `ca`, read now so that a rotated file counts, or the system's. Other servers of data are
+/// trusted in the same way.
+pub fn client(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let roots = match ca {
         Some(path) => Arc::new(from_file(path)?),
         None => system()?,
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        .map_err(|e| format!("TLS cannot be set up: {e}"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, String> {

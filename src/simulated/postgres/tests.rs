@@ -4,6 +4,7 @@ mod bind;
 mod fence;
 mod lag;
 mod model;
+mod planned;
 mod promote;
 mod scene;
 mod unfence;

@@ -30,6 +30,10 @@ pub struct Server {
     pub read_only_loaded: bool,
     pub clients: u32,
     pub sync_names: String,
+    /// What writes without being a client.
+    pub workers: Vec<String>,
+    /// Replay was paused by somebody.
+    pub paused: bool,
     pub superuser: bool,
     pub manager: Option<String>,
     pub markers: BTreeMap<RunId, Epoch>,
@@ -69,6 +73,8 @@ impl Server {
             read_only_loaded: false,
             clients: 3,
             sync_names: String::new(),
+            workers: vec![],
+            paused: false,
             superuser: true,
             manager: None,
             markers: BTreeMap::new(),

@@ -1,17 +1,17 @@
 //! Which column of a record was changed, where that can be known. The chain says only "one of them"; undoing the
 //! change in thought and hitting the stored hash again says which.
 
-use super::chain::Stored;
+use super::rows::Stored;
 use super::{BadRecord, Column};
 use crate::kernel::domain::{Digest, Record, Seq};
 use crate::kernel::journal::{ChainLink, chain_hash};
 
 pub(super) fn pin_down(
-    row: &Stored,
+    row: &Stored<'_>,
     prev: Digest,
     computed: Digest,
     expected: Seq,
-    next: Option<&Stored>,
+    next: Option<&Stored<'_>>,
 ) -> BadRecord {
     if next.is_some_and(|next| chain_hash(&next.link(computed)) == next.hash) {
         // The record after it was chained to what the columns say: only the stored hash is another one.
@@ -21,7 +21,7 @@ pub(super) fn pin_down(
     if would_fit(ChainLink { seq: expected, ..row.link(prev) }) {
         return row.bad(Column::Seq, format!("its sequence was changed; it was {expected}"));
     }
-    match Record::decode(&row.kind, 1, &row.body) {
+    match Record::decode(row.kind, 1, row.body) {
         Ok(record) => {
             let (kind, version) = (record.kind(), record.version());
             if would_fit(ChainLink { kind, ..row.link(prev) }) {

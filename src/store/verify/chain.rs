@@ -1,57 +1,18 @@
 //! Walks the records in order and stops at the first bad one.
 
 use super::blame::pin_down;
+use super::rows::{Stored, connect, damaged, nowhere, read, statement, stored, stray, unreadable};
 use super::{BadRecord, Base, Column};
 use crate::kernel::domain::{Digest, Position, Record, Seq, Stream, Time};
-use crate::kernel::journal::{ChainLink, chain_hash};
+use crate::kernel::journal::chain_hash;
 use crate::store::StoreError;
-use crate::store::fault::primary_code;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use rusqlite::{Connection, OptionalExtension as _};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Records read at a time: no transaction stays open, so a running server's WAL is not held up.
 const PAGE: i64 = 500;
-/// SQLite's code for a file whose structure is damaged.
-const SQLITE_CORRUPT: i64 = 11;
-
-/// A record as stored, its columns readable.
-pub(super) struct Stored {
-    pub position: Position,
-    pub stream: String,
-    pub seq: Seq,
-    pub at: Time,
-    pub kind: String,
-    pub version: u16,
-    pub body: Vec<u8>,
-    pub hash: Digest,
-}
-
-impl Stored {
-    pub fn link<'a>(&'a self, prev: Digest) -> ChainLink<'a> {
-        ChainLink {
-            prev,
-            position: self.position,
-            stream: &self.stream,
-            seq: self.seq,
-            at: self.at,
-            kind: &self.kind,
-            version: self.version,
-            body: &self.body,
-        }
-    }
-
-    pub fn bad(&self, column: Column, says: impl Into<String>) -> BadRecord {
-        BadRecord {
-            position: self.position,
-            stream: self.stream.clone(),
-            seq: Some(self.seq),
-            column,
-            says: says.into(),
-        }
-    }
-}
 
 pub(super) struct Chain {
     base: Arc<Base>,
@@ -67,16 +28,37 @@ pub(super) struct Chain {
     contents: HashSet<Digest>,
 }
 
-fn nowhere(position: Position, column: Column, says: String) -> BadRecord {
-    BadRecord { position, stream: String::new(), seq: None, column, says }
+/// The records of a segment, up to the first bad one.
+pub(super) fn walk(dir: &Path, base: Arc<Base>, from: Position, to: Position) -> Result<Chain, StoreError> {
+    let conn = connect(dir)?;
+    let mut chain = Chain::start(&conn, from, base)?;
+    while chain.bad.is_none() && chain.next <= to {
+        chain.take_page(&conn, to)?;
+    }
+    Ok(chain)
+}
+
+/// `with` one record, if it is there and the file can be read so far.
+fn one<T>(
+    conn: &Connection,
+    position: Position,
+    with: impl FnOnce(Result<Stored<'_>, BadRecord>) -> T,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = statement(conn)?;
+    let mut rows = read(&mut statement, position, position, 1)?;
+    match rows.next() {
+        Ok(row) => Ok(row.map(|row| with(stored(row)))),
+        Err(e) if damaged(&e) => Ok(Some(with(Err(broken(position, &e))))),
+        Err(e) => Err(unreadable(&e)),
+    }
+}
+
+fn broken(position: Position, e: &rusqlite::Error) -> BadRecord {
+    nowhere(position, Column::Covered, format!("the file is damaged there: {e}"))
 }
 
 impl Chain {
-    pub async fn start(
-        conn: &mut SqliteConnection,
-        from: Position,
-        base: Arc<Base>,
-    ) -> Result<Chain, StoreError> {
+    fn start(conn: &Connection, from: Position, base: Arc<Base>) -> Result<Chain, StoreError> {
         let (first, prev) = (base.before, base.hash);
         let mut chain = Chain {
             base,
@@ -89,11 +71,14 @@ impl Chain {
             seqs: HashMap::new(),
             contents: HashSet::new(),
         };
+        if from == 1 {
+            chain.bad = stray(conn)?;
+        }
         if from > first {
-            match read(conn, from - 1, from - 1, 1).await?.pop() {
-                Some(Ok(before)) => (chain.prev, chain.last) = (before.hash, before.at),
+            match one(conn, from - 1, |before| before.map(|before| (before.hash, before.at)))? {
+                Some(Ok(before)) => (chain.prev, chain.last) = before,
                 Some(Err(bad)) => chain.bad = Some(bad),
-                None => chain.bad = Some(nowhere(from - 1, Column::Position, "it is missing".into())),
+                None => chain.bad = Some(nowhere(from - 1, Column::Position, "it is missing")),
             }
         }
         Ok(chain)
@@ -104,40 +89,42 @@ impl Chain {
         self.prev
     }
 
-    pub async fn take_page(&mut self, conn: &mut SqliteConnection, to: Position) -> Result<(), StoreError> {
-        let rows = read(conn, self.next, to, PAGE).await?;
-        if rows.is_empty() {
-            self.bad = Some(nowhere(self.next, Column::Position, "it is missing".into()));
-        }
-        for row in rows {
-            let checked = match row {
-                Ok(row) => self.check(conn, row).await?,
-                Err(bad) => Some(bad),
-            };
-            if checked.is_some() {
-                self.bad = checked;
-                return Ok(());
+    fn take_page(&mut self, conn: &Connection, to: Position) -> Result<(), StoreError> {
+        let mut statement = statement(conn)?;
+        let mut rows = read(&mut statement, self.next, to, PAGE)?;
+        let before = self.next;
+        while self.bad.is_none() {
+            match rows.next() {
+                Ok(Some(row)) => {
+                    self.bad = match stored(row) {
+                        Ok(row) => self.check(conn, &row)?,
+                        Err(bad) => Some(bad),
+                    };
+                }
+                Ok(None) if self.next == before => {
+                    self.bad = Some(nowhere(self.next, Column::Position, "it is missing"));
+                }
+                Ok(None) => break,
+                Err(e) if damaged(&e) => self.bad = Some(broken(self.next, &e)),
+                Err(e) => return Err(unreadable(&e)),
             }
         }
         Ok(())
     }
 
-    async fn check(
-        &mut self,
-        conn: &mut SqliteConnection,
-        row: Stored,
-    ) -> Result<Option<BadRecord>, StoreError> {
+    fn check(&mut self, conn: &Connection, row: &Stored<'_>) -> Result<Option<BadRecord>, StoreError> {
         if row.position != self.next {
             let says = format!("it is missing; the next record there is has position {}", row.position);
             return Ok(Some(nowhere(self.next, Column::Position, says)));
         }
         let computed = chain_hash(&row.link(self.prev));
         if computed != row.hash {
-            let expected = self.seq_by_position(conn, &row).await?;
-            let next = read(conn, row.position + 1, row.position + 1, 1).await?.pop().and_then(Result::ok);
-            return Ok(Some(pin_down(&row, self.prev, computed, expected, next.as_ref())));
+            let expected = self.seq_by_position(conn, row)?;
+            let pinned = |next: Option<&Stored<'_>>| pin_down(row, self.prev, computed, expected, next);
+            let bad = one(conn, row.position + 1, |next| pinned(next.ok().as_ref()))?;
+            return Ok(Some(bad.unwrap_or_else(|| pinned(None))));
         }
-        let expected = self.expected_seq(conn, &row).await?;
+        let expected = self.expected_seq(conn, row)?;
         if row.seq != expected {
             let says = format!("its sequence is {}, but {expected} comes next in that stream", row.seq);
             return Ok(Some(row.bad(Column::Seq, says)));
@@ -145,176 +132,84 @@ impl Chain {
         if row.at < self.last {
             return Ok(Some(row.bad(Column::At, "it is older than the record before it")));
         }
-        if let Err(why) = Stream::try_from(row.stream.clone()) {
-            return Ok(Some(row.bad(Column::Stream, why)));
+        match self.seqs.get_mut(row.stream) {
+            Some(seq) => *seq = row.seq,
+            None => {
+                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
+                    return Ok(Some(row.bad(Column::Stream, why)));
+                }
+                self.seqs.insert(row.stream.to_owned(), row.seq);
+            }
         }
-        if let Some(says) = self.content(conn, &row).await? {
+        if let Some(says) = self.content(conn, row)? {
             return Ok(Some(row.bad(Column::Content, says)));
         }
         (self.prev, self.last, self.next) = (row.hash, row.at, row.position + 1);
         self.checked += 1;
-        self.seqs.insert(row.stream, row.seq);
         Ok(None)
     }
 
     /// By the index over streams and sequences alone: one step, however long the stream is. A gap gives another number
     /// than the record's own, and so does a record that stands before its predecessor.
-    async fn expected_seq(&self, conn: &mut SqliteConnection, row: &Stored) -> Result<Seq, StoreError> {
-        if let Some(last) = self.seqs.get(&row.stream) {
+    fn expected_seq(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
+        if let Some(last) = self.seqs.get(row.stream) {
             return Ok(last + 1);
         }
         if row.seq == 1 {
-            return self.seq_by_position(conn, row).await;
+            return self.seq_by_position(conn, row);
         }
-        let before: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1",
-        )
-        .bind(row.stream.clone())
-        .bind(row.seq.cast_signed())
-        .fetch_optional(conn)
-        .await
-        .map_err(|e| StoreError::unreadable(&e))?;
+        let sql = "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
+        let before: Option<(i64, i64)> = conn
+            .query_row(sql, (row.stream, row.seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(|e| unreadable(&e))?;
         let standing = before.filter(|(_, position)| position.cast_unsigned() < row.position);
-        Ok(standing.map_or(self.base.seq(&row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
+        Ok(standing.map_or(self.base.seq(row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
     }
 
     /// By the records before it, whatever its own sequence says.
-    async fn seq_by_position(&self, conn: &mut SqliteConnection, row: &Stored) -> Result<Seq, StoreError> {
-        if let Some(last) = self.seqs.get(&row.stream) {
+    fn seq_by_position(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
+        if let Some(last) = self.seqs.get(row.stream) {
             return Ok(last + 1);
         }
-        let gone = self.base.seq(&row.stream);
+        let gone = self.base.seq(row.stream);
         if self.from == self.base.before {
             return Ok(gone + 1);
         }
-        let last: i64 = sqlx::query_scalar(
-            "SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1 AND position < ?2",
-        )
-        .bind(row.stream.clone())
-        .bind(self.from.cast_signed())
-        .fetch_one(conn)
-        .await
-        .map_err(|e| StoreError::unreadable(&e))?;
+        let sql = "SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1 AND position < ?2";
+        let last: i64 = conn
+            .query_row(sql, (row.stream, self.from.cast_signed()), |row| row.get(0))
+            .map_err(|e| unreadable(&e))?;
         Ok(last.cast_unsigned().max(gone) + 1)
     }
 
     /// Raw deliveries lie outside the chain; it holds their digest.
-    async fn content(
-        &mut self,
-        conn: &mut SqliteConnection,
-        row: &Stored,
-    ) -> Result<Option<String>, StoreError> {
+    fn content(&mut self, conn: &Connection, row: &Stored<'_>) -> Result<Option<String>, StoreError> {
         if row.kind != "delivered" {
             return Ok(None);
         }
-        let Ok(Record::Delivered(delivered)) = Record::decode(&row.kind, row.version, &row.body) else {
+        let Ok(Record::Delivered(delivered)) = Record::decode(row.kind, row.version, row.body) else {
             return Ok(None);
         };
-        if self.contents.contains(&delivered.digest) {
+        let wanted = delivered.digest;
+        if self.contents.contains(&wanted) {
             return Ok(None);
         }
-        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM content WHERE digest = ?1")
-            .bind(delivered.digest.0.to_vec())
-            .fetch_optional(conn)
-            .await
-            .map_err(|e| StoreError::unreadable(&e))?;
-        Ok(match bytes {
+        let sql = "SELECT bytes FROM content WHERE digest = ?1";
+        let is = conn
+            .query_row(sql, [wanted.0.as_slice()], |row| {
+                // Of another type it is not what was stored, either.
+                Ok(row.get_ref(0)?.as_bytes().is_ok_and(|bytes| Digest::of(bytes) == wanted))
+            })
+            .optional()
+            .map_err(|e| unreadable(&e))?;
+        Ok(match is {
             None => Some("the raw delivery that it names is missing".to_owned()),
-            Some(bytes) if Digest::of(&bytes) != delivered.digest => {
-                Some("the raw delivery that it names was changed".to_owned())
-            }
-            Some(_) => {
-                self.contents.insert(delivered.digest);
+            Some(false) => Some("the raw delivery that it names was changed".to_owned()),
+            Some(true) => {
+                self.contents.insert(wanted);
                 None
             }
         })
     }
-}
-
-/// What lies before the first record that is checked: nothing may stand before position 1.
-pub(super) async fn before(
-    conn: &mut SqliteConnection,
-    from: Position,
-) -> Result<Option<BadRecord>, StoreError> {
-    if from == 1 { stray(conn).await } else { Ok(None) }
-}
-
-/// A record before the first position was moved there: no writer counts from below one.
-async fn stray(conn: &mut SqliteConnection) -> Result<Option<BadRecord>, StoreError> {
-    let sql = "SELECT position, CAST(stream AS BLOB), seq FROM record WHERE position < 1 LIMIT 1";
-    let row = sqlx::query(sql).fetch_optional(conn).await.map_err(|e| StoreError::unreadable(&e))?;
-    Ok(row.map(|row| {
-        let position: i64 = row.try_get(0).unwrap_or(0);
-        let stream: Vec<u8> = row.try_get(1).unwrap_or_default();
-        BadRecord {
-            position: 0,
-            stream: String::from_utf8_lossy(&stream).into_owned(),
-            seq: row.try_get::<i64, _>(2).ok().map(i64::cast_unsigned),
-            column: Column::Position,
-            says: format!("its position is {position}"),
-        }
-    }))
-}
-
-/// Rows of a range; one that cannot be decoded, or the place where the file is damaged, is a bad record and the last.
-async fn read(
-    conn: &mut SqliteConnection,
-    from: Position,
-    to: Position,
-    max: i64,
-) -> Result<Vec<Result<Stored, BadRecord>>, StoreError> {
-    // Text as bytes: a changed byte may no longer be UTF-8, and that must be named, not fail the query.
-    let sql = "SELECT position, CAST(stream AS BLOB), seq, at, CAST(kind AS BLOB), version, body, hash \
-               FROM record WHERE position BETWEEN ?1 AND ?2 ORDER BY position LIMIT ?3";
-    let query = |max: i64| sqlx::query(sql).bind(from.cast_signed()).bind(to.cast_signed()).bind(max);
-    let rows = match query(max).fetch_all(&mut *conn).await {
-        Ok(rows) => rows,
-        Err(e) if primary_code(&e) == Some(SQLITE_CORRUPT) && max > 1 => {
-            // Half as many, until the damaged place is the first row.
-            return Box::pin(read(conn, from, to, max / 2)).await;
-        }
-        Err(e) if primary_code(&e) == Some(SQLITE_CORRUPT) => {
-            return Ok(vec![Err(nowhere(from, Column::Covered, format!("the file is damaged there: {e}")))]);
-        }
-        Err(e) => return Err(StoreError::unreadable(&e)),
-    };
-    Ok(rows.iter().map(stored).collect())
-}
-
-fn stored(row: &SqliteRow) -> Result<Stored, BadRecord> {
-    let position = row.try_get::<i64, _>(0).unwrap_or(0).cast_unsigned();
-    let stream = text(row, 1);
-    let seq = row.try_get::<i64, _>(2).map(i64::cast_unsigned);
-    let fail = |column: Column, why: String| BadRecord {
-        position,
-        stream: stream.clone().unwrap_or_default(),
-        seq: seq.as_ref().ok().copied(),
-        column,
-        says: why,
-    };
-    let sql = |column: Column| move |e: sqlx::Error| (column, format!("the column cannot be read: {e}"));
-    let decode = || -> Result<Stored, (Column, String)> {
-        let version: i64 = row.try_get(5).map_err(sql(Column::Version))?;
-        let hash: Vec<u8> = row.try_get(7).map_err(sql(Column::Hash))?;
-        let length = hash.len();
-        Ok(Stored {
-            position,
-            stream: stream.clone().map_err(|why| (Column::Stream, why))?,
-            seq: row.try_get::<i64, _>(2).map_err(sql(Column::Seq))?.cast_unsigned(),
-            at: Time(row.try_get(3).map_err(sql(Column::At))?),
-            kind: text(row, 4).map_err(|why| (Column::Kind, why))?,
-            version: u16::try_from(version)
-                .map_err(|_| (Column::Version, format!("its version is {version}")))?,
-            body: row.try_get(6).map_err(sql(Column::Body))?,
-            hash: Digest(
-                hash.try_into().map_err(|_| (Column::Hash, format!("its hash has {length} bytes")))?,
-            ),
-        })
-    };
-    decode().map_err(|(column, why)| fail(column, why))
-}
-
-fn text(row: &SqliteRow, column: usize) -> Result<String, String> {
-    let bytes: Vec<u8> = row.try_get(column).map_err(|e| e.to_string())?;
-    String::from_utf8(bytes).map_err(|_| "the text is no longer UTF-8".to_owned())
 }

@@ -8,6 +8,7 @@ mod chain;
 mod difference;
 mod fold;
 mod resume;
+mod rows;
 
 use super::head::{Noted, compare, read as read_head};
 use super::open::{digest, existing, load_head};
@@ -16,13 +17,13 @@ use crate::kernel::domain::{Digest, Position, Seq};
 use crate::kernel::journal::Head;
 pub(super) use base::Base;
 use cache::Caches;
-use chain::Chain;
 pub use difference::Difference;
 use futures_util::stream::{self, StreamExt as _};
 pub use resume::verify_resuming;
 use sqlx::SqliteConnection;
+use std::num::NonZero;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The columns of a record, as far as a change can be pinned down.
@@ -148,7 +149,7 @@ async fn check(
     };
     let (checked, bad) = match broken {
         Some(bad) => (0, Some(bad)),
-        None => walk(dir, &mut conn, &base, from..=to, progress).await?,
+        None => walk(dir, &base, from..=to, progress).await?,
     };
     let mut notes = base.notes();
     let mut caches = Caches::default();
@@ -171,32 +172,30 @@ async fn check(
     Ok(VerifyReport { from, to, checked, head, head_file, bad, cached, differences, notes })
 }
 
-/// Records that one task checks, on a connection of its own.
+/// Records that one thread checks, on a connection of its own.
 const SEGMENT: u64 = 20_000;
-/// Tasks at a time; each has a thread of SQLite beside it.
-const AT_ONCE: usize = 2;
+/// More threads would only wait for the disk.
+const THREADS: usize = 8;
 
 /// Every segment takes the hash stored before it as true, and the segment before it has just proven that one. So the
 /// segments may be walked side by side; their results are taken in order.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tasks that only read; each is awaited or, after a bad record, not needed"
-)]
 async fn walk(
     dir: &Path,
-    conn: &mut SqliteConnection,
     base: &Arc<Base>,
     range: RangeInclusive<Position>,
     mut progress: impl FnMut(Progress),
 ) -> Result<(u64, Option<BadRecord>), StoreError> {
     let (from, to) = range.into_inner();
-    let mut bad = chain::before(conn, from).await?;
-    let ends = |start: Position| to.min(start + (SEGMENT - 1));
-    let starts =
-        std::iter::successors(Some(from), |start| start.checked_add(SEGMENT)).take_while(|at| *at <= to);
-    let tasks = starts.map(|start| tokio::spawn(segment(dir.to_owned(), base.clone(), start, ends(start))));
-    let mut segments = stream::iter(tasks).buffered(AT_ONCE);
-    let mut checked = 0;
+    // The first also looks for what stands before it.
+    let starts = std::iter::successors(Some(from), |start| start.checked_add(SEGMENT))
+        .take_while(|at| *at <= to || *at == 1);
+    let segments = starts.map(|start| {
+        let (dir, base, end) = (dir.to_owned(), base.clone(), to.min(start + (SEGMENT - 1)));
+        tokio::task::spawn_blocking(move || chain::walk(&dir, base, start, end))
+    });
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    let mut segments = stream::iter(segments).buffered(at_once);
+    let (mut checked, mut bad) = (0, None);
     while bad.is_none()
         && let Some(ended) = segments.next().await
     {
@@ -206,15 +205,6 @@ async fn walk(
         bad = chain.bad;
     }
     Ok((checked, bad))
-}
-
-async fn segment(dir: PathBuf, base: Arc<Base>, from: Position, to: Position) -> Result<Chain, StoreError> {
-    let mut conn = existing(&dir).await?;
-    let mut chain = Chain::start(&mut conn, from, base).await?;
-    while chain.bad.is_none() && chain.next <= to {
-        chain.take_page(&mut conn, to).await?;
-    }
-    Ok(chain)
 }
 
 async fn last_position(conn: &mut SqliteConnection) -> Result<Position, StoreError> {

@@ -49,21 +49,33 @@ impl Looked {
     }
 }
 
+/// Held while a playbook is looked at because people ask: whoever asks meanwhile gets the same answer.
+pub(super) type Turn = Arc<tokio::sync::Mutex<()>>;
+
 #[derive(Default)]
-pub struct Board(Mutex<BTreeMap<Name, Arc<Looked>>>);
+pub struct Board {
+    last: Mutex<BTreeMap<Name, Arc<Looked>>>,
+    turns: Mutex<BTreeMap<Name, Turn>>,
+}
 
 impl Board {
     /// Only of the form that is asked for: another one was never looked at.
     pub fn last(&self, playbook: &Name, form: Digest) -> Option<Arc<Looked>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(playbook).filter(|looked| looked.form == form).cloned()
     }
 
     pub fn put(&self, playbook: &Name, looked: Arc<Looked>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(playbook.clone(), looked);
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(playbook.clone(), looked);
     }
 
     pub fn keep(&self, known: impl Fn(&Name) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| known(name));
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| known(name));
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| known(name));
+    }
+
+    pub(super) fn turn(&self, playbook: &Name) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(playbook.clone()).or_default().clone()
     }
 }

@@ -4,6 +4,7 @@ use super::{Seen, refence, write};
 use crate::kernel::domain::{FenceRung, FenceWatchState, Name, Record, RunId, Span};
 use crate::kernel::engine::{Run, Summary, WatchLine};
 use crate::provider::postgres::{Attempt, Endpoint, Port, Seen as Node, Silent, Standing, Trouble, standing};
+use crate::provider::redis;
 use crate::worker::App;
 use futures_util::future::join;
 
@@ -14,8 +15,8 @@ const DOUBTFUL: u32 = 2;
 /// What an old primary is found to be.
 #[derive(Clone, Debug, PartialEq)]
 enum Sight {
-    /// A standby of the new timeline.
-    Standby(u32),
+    /// A standby of the new timeline, or a replica of the new history.
+    Standby(String),
     /// It does not answer, or is no primary: nothing is proven by that, and nothing is wrong.
     Quiet(String),
     /// It runs as a primary, and the application was refused just now.
@@ -53,6 +54,11 @@ async fn promoted_again(app: &App, run: &Run, line: &WatchLine) -> anyhow::Resul
 
 async fn look(app: &App, line: &WatchLine) -> Sight {
     let config = &app.registry.config;
+    if let (Some(old), Some(new)) =
+        (redis::Endpoint::of(config, &line.target), redis::Endpoint::of(config, &line.promoted))
+    {
+        return look_at_redis(app.registry.ports.redis.as_ref(), &old, &new).await;
+    }
     let port = app.registry.ports.postgres.as_ref();
     let (Some(old), Some(new)) = (Endpoint::of(config, &line.target), Endpoint::of(config, &line.promoted))
     else {
@@ -60,7 +66,9 @@ async fn look(app: &App, line: &WatchLine) -> Sight {
     };
     let (seen, promoted) = join(node(port, &old), node(port, &new)).await;
     match standing(&seen, &promoted) {
-        Standing::Follows { timeline } => Sight::Standby(timeline),
+        Standing::Follows { timeline } => {
+            Sight::Standby(format!("a standby of {} on timeline {timeline}", new.name))
+        }
         Standing::Silent(why) => Sight::Quiet(format!("it does not answer ({why})")),
         Standing::Standby(why) => Sight::Quiet(format!("a standby, but {why}")),
         Standing::Stale { timeline, newer } => {
@@ -97,6 +105,36 @@ async fn attempt(port: &dyn Port, at: &Endpoint, stale: bool, what: String) -> S
     }
 }
 
+async fn look_at_redis(port: &dyn redis::Port, old: &redis::Endpoint, new: &redis::Endpoint) -> Sight {
+    let (seen, promoted) = join(port.node(old, LOOK), port.node(new, LOOK)).await;
+    let (seen, promoted) = match (redis::seen(seen), redis::seen(promoted)) {
+        (Ok(seen), Ok(promoted)) => (seen, promoted),
+        (Err(error), _) | (_, Err(error)) => return Sight::Quiet(format!("it cannot be asked ({error})")),
+    };
+    let (stale, what) = match redis::standing(&seen, &promoted) {
+        redis::Standing::Follows => return Sight::Standby(format!("a replica of {}", new.name)),
+        redis::Standing::Silent(why) => return Sight::Quiet(format!("it does not answer ({why})")),
+        redis::Standing::Replica(why) => return Sight::Quiet(format!("a replica, but {why}")),
+        redis::Standing::Stale => {
+            (true, format!("a primary of the history that {} was promoted from", new.name))
+        }
+        redis::Standing::Primary(why) => (false, format!("a primary, and {why}")),
+    };
+    match port.write_attempt_as_app(old, LOOK).await {
+        Ok(attempt) if attempt.proves_fence() => {
+            let sealed = seen.node().is_some_and(|node| node.min_replicas.sealed());
+            Sight::Fenced(if sealed { FenceRung::Lockout } else { FenceRung::ReadOnly }, what)
+        }
+        Ok(redis::Attempt::Accepted) => {
+            Sight::Loose { stale, says: format!("{what}; the application's write was taken") }
+        }
+        Ok(redis::Attempt::Refused { says, .. }) => {
+            Sight::Doubtful { stale, says: format!("{what}; {says}") }
+        }
+        Err(trouble) => Sight::Doubtful { stale, says: format!("{what}; {trouble}") },
+    }
+}
+
 fn record(line: &WatchLine, state: FenceWatchState, says: String) -> Record {
     Record::FenceWatch { target: line.target.clone(), rung: line.rung, state, says, by: None }
 }
@@ -106,9 +144,8 @@ async fn judge(app: &App, run: &Run, line: &WatchLine, sight: Sight) -> anyhow::
     let mut seen = app.board.seen(id, &line.target).unwrap_or_default();
     seen.at = app.world.now();
     match sight {
-        Sight::Standby(timeline) => {
-            let says =
-                format!("seen as a standby of {} on timeline {timeline}; the watch is over", line.promoted);
+        Sight::Standby(what) => {
+            let says = format!("seen as {what}; the watch is over");
             tracing::info!(run = %id, target = %line.target, "{says}");
             write(app, id, record(line, FenceWatchState::SeenAsStandby, says)).await?;
             return Ok(());

@@ -123,8 +123,9 @@ async fn give_up(app: &App, id: &RunId, line: &WatchLine, why: &str, seen: &mut 
 
 /// The fence of the run that promoted, behind a guard that proves that the target is the stale one of the two.
 fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
+    let room = fence_of(run, &line.target)?;
     let guard = Spec {
-        kind: "postgres.superseded".into(),
+        kind: format!("{room}.superseded").as_str().into(),
         target: line.target.clone(),
         with: json!({ "by": line.promoted }),
     };
@@ -146,7 +147,10 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
     items.extend(steps.filter(|item| fences(item, &line.target)).take(1).filter_map(|item| {
         let by_itself = |rung: &&Rung| matches!(rung.form, Form::Act(_) | Form::Check(_));
         let rungs: Vec<Rung> = item.rungs.iter().filter(by_itself).cloned().collect();
-        let fence = Item { rungs, after: vec![], accept_unfenced: None, optional: false, ..item.clone() };
+        // A fence that is half made here is never taken back: the other server takes writes.
+        let on_failure = Default::default();
+        let fence =
+            Item { rungs, after: vec![], accept_unfenced: None, optional: false, on_failure, ..item.clone() };
         (!fence.rungs.is_empty()).then_some(fence)
     }));
     if items.len() < 2 {
@@ -175,11 +179,24 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
     })
 }
 
+/// `postgres` or `redis`: whoever promoted the other server knows what this one is.
+fn fence_of(run: &Run, target: &Name) -> Option<&'static str> {
+    let specs = run.spec.items.iter().flat_map(|item| &item.rungs).filter_map(|rung| rung.form.spec());
+    let promotes = |spec: &&Spec| spec.with.get("old").and_then(|old| old.as_str()) == Some(target.as_str());
+    match specs.filter(promotes).find_map(|spec| spec.kind.as_str().strip_suffix(".promote"))? {
+        "redis" => Some("redis"),
+        _ => Some("postgres"),
+    }
+}
+
+fn room_of_fence(spec: &Spec) -> Option<&str> {
+    spec.kind.as_str().strip_suffix(".fence")
+}
+
 fn fences(item: &Item, target: &Name) -> bool {
     item.rungs.iter().any(|rung| {
         let proves = |fact: &Fact| matches!(fact, Fact::Fenced { target: fenced, .. } if fenced == target);
-        let acts =
-            rung.form.spec().is_some_and(|s| s.kind.as_str() == "postgres.fence" && s.target == *target);
+        let acts = rung.form.spec().is_some_and(|s| room_of_fence(s).is_some() && s.target == *target);
         acts || rung.proves.iter().any(proves)
     })
 }

@@ -15,6 +15,7 @@ mod modelled;
 mod moto;
 mod powerdns;
 mod records;
+mod redis;
 mod rules;
 mod zone;
 
@@ -39,6 +40,12 @@ under_contract! {
     "postgres.fence" postgres_fence_modelled modelled::fence();
     "postgres.promote" postgres_promote_modelled modelled::promote();
     "sql.write_probe" write_probe_modelled modelled::write_probe();
+    "redis.fence" redis_fence_modelled redis::modelled("redis.fence");
+    "redis.fence" redis_fence_real redis::start("redis.fence").await;
+    "redis.promote" redis_promote_modelled redis::modelled("redis.promote");
+    "redis.promote" redis_promote_real redis::start("redis.promote").await;
+    "redis.write_probe" redis_probe_modelled redis::modelled("redis.write_probe");
+    "redis.write_probe" redis_probe_real redis::start("redis.write_probe").await;
     "command.run" command_modelled modelled::command();
     "file.render" file_modelled modelled::file();
     "dns.record" dns_modelled modelled::dns();

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 /// Plants one fault into the next reads, or into the next writes.
 #[derive(Default)]
-struct Switch(Mutex<Option<(bool, Fault)>>);
+pub struct Switch(Mutex<Option<(bool, Fault)>>);
 
 impl Hook for Switch {
     fn before<'a>(&'a self, _verb: &'a str, mutates: bool) -> BoxFuture<'a, Fault> {
@@ -31,26 +31,26 @@ impl Hook for Switch {
 }
 
 /// One model: the ports that lead to it, and what stands there.
-struct Model {
-    ports: Box<dyn Fn(&mut Ports) + Send + Sync>,
-    standing: Box<dyn Fn() -> Value + Send + Sync>,
-    by_hand: Option<Box<dyn Fn() + Send + Sync>>,
-    samples: Arc<Ring>,
+pub struct Model {
+    pub ports: Box<dyn Fn(&mut Ports) + Send + Sync>,
+    pub standing: Box<dyn Fn() -> Value + Send + Sync>,
+    pub by_hand: Option<Box<dyn Fn() + Send + Sync>>,
+    pub samples: Arc<Ring>,
 }
 
 pub struct Modelled {
     kind: &'static str,
-    nature: Nature,
+    pub nature: Nature,
     config: Arc<Config>,
     with: Value,
-    given: Vec<Fact>,
+    pub given: Vec<Fact>,
     switch: Arc<Switch>,
     make: Box<dyn Fn(Arc<Switch>) -> Model + Send + Sync>,
     model: Mutex<Option<Model>>,
 }
 
 impl Modelled {
-    fn new(
+    pub fn new(
         kind: &'static str,
         config: &str,
         with: Value,

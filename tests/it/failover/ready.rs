@@ -39,6 +39,10 @@ async fn a_quiet_day_is_ready_and_what_breaks_is_found_before_it_is_needed() {
         scene.lab.hosts_mut().lose(MACHINE, Loss::Refused).await?;
         scene.lab.dns_mut().stop_primary();
         scene.lab.alertmanagers_mut()[0].kill9();
+        // Whoever asks again within ten seconds gets the same answer.
+        let (code, said) = scene.pointsman.cli_any(&["ready", "shop-failover"]).await?;
+        ensure!(code == Some(0) && said.contains(" s ago"), "{code:?}: {said}");
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
         let (code, said) = scene.pointsman.cli_any(&["ready", "shop-failover"]).await?;
         ensure!(code == Some(21) && said.contains("NOT READY"), "{code:?}: {said}");
         for code in ["PM4201", "PM4101", "PM5807"] {

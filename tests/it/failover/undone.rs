@@ -8,7 +8,7 @@ use lab::net::wait_until;
 use lab::pointsman::{Edit, Options, Record};
 use std::time::Duration;
 
-const HBA: &str = "select pg_read_file(current_setting('hba_file'))";
+pub const HBA: &str = "select pg_read_file(current_setting('hba_file'))";
 
 /// A living primary whose shop is dead, and a standby that gets nothing more: the drain must time out.
 fn setup(on_failure: &str) -> Setup {
@@ -35,7 +35,7 @@ async fn begin(scene: &mut Scene) -> Result<String> {
 }
 
 /// Nothing was promoted, and the old primary takes writes again, under the rules that it had.
-async fn as_before(scene: &Scene, rules: &str) -> Result<()> {
+pub async fn as_before(scene: &Scene, rules: &str) -> Result<()> {
     ensure!(scene.lab.postgres().ask(Site::Gra, HBA).await? == rules, "another pg_hba than before");
     ensure!(scene.lab.postgres().is_in_recovery(Site::Sbg).await?, "sbg was promoted");
     ensure!(scene.promotions().await?.1 == 0, "a promotion was applied");

@@ -1,8 +1,10 @@
 //! Who may decide what, when: a plan is approved once, in time, as it was shown, by a person with the role.
 
 use super::scene::*;
+use super::spec;
 use crate::domain::*;
 use crate::engine::{Act, Command, Consent, ItemPhase, Refused, Run, Said};
+use serde_json::json;
 
 const UNTIL: Time = Time(NOW.0 + 60_000_000);
 
@@ -242,8 +244,49 @@ fn a_run_is_closed_where_nothing_is_on_its_way() {
     assert!(run.decide(&Command::Abort, &by, "stop", NOW).is_ok());
     run.aborted = Some((by.clone(), "stop".into()));
     conflict(run.decide(&Command::Abort, &by, "stop", NOW), "already aborted");
+    (run.aborted, run.undoing) = (None, Some(vec![]));
+    conflict(run.decide(&Command::Abort, &by, "stop", NOW), "goes back already");
     conflict(promoted().decide(&Command::Abort, &by, "stop", NOW), "past its commit point");
     assert!(run.decide(&Command::Resolved, &Actor::internal(), "", NOW).is_ok());
     run.resolved = true;
     conflict(run.decide(&Command::Resolved, &Actor::internal(), "", NOW), "already known");
+}
+
+#[test]
+fn what_a_promotion_stands_on_is_never_left_out() {
+    let by = person(&[Role::Operator]);
+    let stopped = || ItemPhase::Parked { why: vec![], doubt: false };
+    let skip = |run: &Run, item: usize| {
+        run.decide(&Command::Skip { item: Some(item as ItemId) }, &by, "by hand", NOW)
+    };
+    let at = |run: Run, item: usize| {
+        let mut run = run;
+        run.items[item].phase = stopped();
+        run
+    };
+    let told = |item| Record::Told { what: Told::Skip(item), by: by.clone(), reason: "by hand".into() };
+    assert_eq!(skip(&at(fence_done(), LEFT), LEFT), Ok(told(3)), "an ordinary step, before the commit point");
+    conflict(skip(&at(fence_done(), PROMOTE), PROMOTE), "what the run is for");
+
+    // Each of three says that it is a fence: its kind, what it proves, that its absence can be accepted.
+    type Says = fn(&mut Item);
+    let fences: [Says; 3] = [
+        |item| {
+            item.rungs[0].form =
+                Form::Act(Spec { kind: "toy.fence".into(), target: "a".into(), with: json!({}) })
+        },
+        |item| item.rungs[0].proves = vec![fenced()],
+        |item| item.accept_unfenced = Some(UnfencedRule { target: "fence".into(), role: Role::IncidentLead }),
+    ];
+    for says in fences {
+        let mut spec = spec(Mode::Auto);
+        says(&mut spec.items[FENCE]);
+        let mut run = at(opened(spec), FENCE);
+        conflict(skip(&run, FENCE), "the fence that a promotion needs");
+        run.committed = Some(NOW);
+        assert_eq!(skip(&run, FENCE), Ok(told(1)), "the promotion is over");
+        run.committed = None;
+        run.undoing = Some(vec![]);
+        assert_eq!(skip(&run, FENCE), Ok(told(1)), "on the way back it is done by hand");
+    }
 }

@@ -161,3 +161,23 @@ fn what_was_decided_before_a_pause_is_not_sent_after_it() {
     println!("paused at {place} places: {held} calls were not sent, {sent} were");
     assert!(held >= SET.len(), "each intent's append is such a place: {held}");
 }
+
+/// `gap` is what the clock says between the last record and the new process.
+fn taken(run: Run, gap: Span) -> Run {
+    let mut run = run;
+    write(&mut run, Record::Taken { epoch: 9, owner: "next".into(), gap }, NOW + gap);
+    run
+}
+
+#[test]
+fn a_run_is_late_after_more_than_its_time_and_only_between_first_change_and_commit_point() {
+    let within = spec(Mode::Auto).limits.resume_within;
+    let longer = Span(within.0 + 1);
+    assert!(!taken(fence_done(), within).late, "exactly its time is in time");
+    assert!(taken(fence_done(), longer).late);
+    assert!(
+        !taken(planned(Mode::Auto), longer).late,
+        "nothing was changed: there is nothing to be late with"
+    );
+    assert!(!taken(promoted(), longer).late, "forward only");
+}

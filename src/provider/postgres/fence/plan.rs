@@ -1,7 +1,12 @@
 //! The verdict over what was seen of a primary that shall be fenced. Pure.
+//!
+//! A living primary refuses, unless its site is said to be down, another server has taken its place, or a person asked
+//! for a planned move and the playbook means this very fence by it (decision 0051).
 
 use super::{Evidence, Fence, State};
-use crate::kernel::domain::{Change, Fact, FenceRung, Observation, Settle, Span, Spec, StepPlan, Undo};
+use crate::kernel::domain::{
+    Change, Fact, FenceRung, Observation, Reason, Settle, Span, Spec, StepPlan, Undo,
+};
 use crate::provider::postgres::hba;
 use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
 use crate::provider::postgres::node::Seen;
@@ -19,6 +24,10 @@ impl Fence {
             return StepPlan::unknown("PM3109", "the observation cannot be read; look again");
         };
         let target = &self.target.name;
+        let planned = self.planned && given.iter().any(|fact| matches!(fact, Fact::Planned { .. }));
+        if let Some(why) = self.against_a_planned_move(&evidence, given).filter(|_| planned) {
+            return StepPlan::Refuse(vec![why]);
+        }
         match &evidence.target {
             Seen::Silent(silent) => {
                 return self.silent(&state, &silent.layer.to_string(), &silent.says, given);
@@ -55,7 +64,7 @@ impl Fence {
             return StepPlan::Nothing { gives: vec![fact], says };
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
-        if !superseded && !said_down(&self.target, given) {
+        if !superseded && !planned && !said_down(&self.target, given) {
             return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
         }
         if state.best < self.min_rung {
@@ -70,6 +79,29 @@ impl Fence {
             );
         }
         self.change(&state, &evidence)
+    }
+
+    /// A planned move needs a primary that lives, and nothing on it that a fence does not stop.
+    fn against_a_planned_move(&self, evidence: &Evidence, given: &[Fact]) -> Option<Reason> {
+        let target = &self.target.name;
+        match (&evidence.target, evidence.workers()) {
+            (Seen::Silent(silent), _) if !own_change(given) => {
+                let says = format!(
+                    "{target} does not answer ({}: {}): a planned move needs a primary that lives. Nothing was changed. \
+                    Find out what it has; if it is lost, run the failover's playbook.",
+                    silent.layer, silent.says
+                );
+                Some(Reason::new("PM2191", says))
+            }
+            (Seen::Answers(node), [worker, ..]) if !node.in_recovery => {
+                let says = format!(
+                    "{target} runs \"{worker}\", which writes without being a client: what it writes after the fence \
+                    would be lost. Stop it, then move."
+                );
+                Some(Reason::new("PM2192", says))
+            }
+            (Seen::Answers(_) | Seen::Silent(_), _) => None,
+        }
     }
 
     /// Refused, timed out, no route: nothing is proven by any of them.
@@ -128,8 +160,11 @@ impl Fence {
         if let Some(clients) = node.and_then(|node| node.clients).filter(|clients| *clients > 0) {
             change.warnings.push(format!("{clients} client sessions of {target} will be ended"));
         }
-        for worker in node.map(|node| node.workers.as_slice()).unwrap_or_default() {
+        for worker in evidence.workers() {
             change.warnings.push(format!("{target} runs \"{worker}\", which writes without being a client"));
+        }
+        if self.planned {
+            change.warnings.push(format!("{target} lives, and is fenced on purpose: no writes from here on"));
         }
         if state.best == FenceRung::ReadOnly {
             change.warnings.push("read_only is soft: a client can undo it for itself".into());
@@ -152,4 +187,9 @@ impl Fence {
             _ => vec![first, format!("{psql} -c 'alter system reset default_transaction_read_only'"), reload],
         }
     }
+}
+
+/// This run itself has begun to change the server: that it is silent now says nothing of what it was.
+fn own_change(given: &[Fact]) -> bool {
+    given.iter().any(|fact| matches!(fact, Fact::Ours { .. }))
 }

@@ -13,6 +13,9 @@ use serde_json::json;
 
 const CALL: Span = Span::secs(3);
 const POLL: Span = Span::millis(5);
+/// What has not come after a second is looked for less often.
+const PATIENT: Span = Span::millis(100);
+const SOON: Span = Span::secs(1);
 
 #[derive(Deserialize)]
 struct Detail {
@@ -39,6 +42,10 @@ impl Promote {
                 Ok(()) => Some(ctx.now()),
                 Err(end) => return end,
             },
+            None if self.planned => {
+                let says = format!("not promoted: {}. Nothing was changed.", self.no_end());
+                return CallEnd::rejected(false, says);
+            }
             None => None,
         };
         if let Some(end) = self.old_lives(ctx).await {
@@ -98,23 +105,25 @@ impl Promote {
         })
     }
 
-    /// Waits until the standby has all of the fenced primary's log. Bounded; on time-out nothing is promoted.
+    /// Waits until the standby has all of the fenced primary's log; in a planned move, until it has replayed it, so that the
+    /// promotion itself takes no time. Bounded; on time-out nothing is promoted.
     async fn drain(&self, ctx: &Ctx, detail: &Detail, end: Lsn) -> Result<(), CallEnd> {
         // Of the time left after it, whatever the clock is set to meanwhile.
         let spared = Span(ctx.left().0.saturating_sub(self.drain_timeout.0));
-        let mut had = None;
+        let (mut had, began) = (None, ctx.left());
         loop {
             if let Ok(progress) = self.port.progress(&self.target, within(ctx, CALL)).await {
                 if progress.timeline != Some(detail.timeline) {
                     let says = format!("{} went to another timeline; nothing was changed", self.target.name);
                     return Err(CallEnd::rejected(false, says));
                 }
-                had = progress.position;
+                had = if self.planned { progress.replayed } else { progress.position };
             }
             if had >= Some(end) {
                 return Ok(());
             }
-            if ctx.left() <= spared || !ctx.sleep(POLL).await {
+            let soon = began.0.saturating_sub(ctx.left().0) < SOON.0;
+            if ctx.left() <= spared || !ctx.sleep(if soon { POLL } else { PATIENT }).await {
                 let had = had.map_or("unknown".into(), |position| position.to_string());
                 return Err(CallEnd::rejected(
                     false,

@@ -49,9 +49,15 @@ impl Promote {
             return self.already_primary(&state, fence.as_ref());
         }
         let mut reasons = self.refusals(&state, given, fence.as_ref());
+        reasons.extend(self.against_a_planned_move(&state));
         reasons.extend(evidence.claims.iter().flatten().cloned());
         if !reasons.is_empty() {
             return StepPlan::Refuse(reasons);
+        }
+        // Promised, a fence has no position yet; proven, it must: without it nobody can say that nothing is lost.
+        let unknown_end = state.old_marked && fence.as_ref().is_none_or(|fence| fence.position.is_none());
+        if self.planned && unknown_end {
+            return StepPlan::unknown("PM2195", self.no_end());
         }
         match (state.timeline, &state.system) {
             (Some(timeline), Some(system)) => {
@@ -62,6 +68,41 @@ impl Promote {
                 format!("{target} does not tell its timeline or system identifier"),
             ),
         }
+    }
+
+    pub(super) fn no_end(&self) -> String {
+        format!(
+            "the last position of {} under its fence is not known, so that it cannot be proven that nothing is lost",
+            self.old.name
+        )
+    }
+
+    /// While the old primary still lives unfenced, what would keep its standby from ever having all of its log.
+    fn against_a_planned_move(&self, state: &State) -> Vec<Reason> {
+        let (target, old) = (&self.target.name, &self.old.name);
+        let mut reasons = vec![];
+        if !self.planned {
+            return reasons;
+        }
+        if state.paused {
+            let says = format!(
+                "replay is paused on {target}, so that it would never have replayed all of {old}. Run on it: select \
+                pg_wal_replay_resume();"
+            );
+            reasons.push(Reason::new("PM2193", says));
+        }
+        let follows = state.witnesses.iter().find(|(name, _)| name == target).map(|(_, witness)| *witness);
+        if !state.old_marked && follows != Some(Witness::Streams) {
+            let why = match follows {
+                Some(Witness::Hidden) => {
+                    format!("hides whether it does: grant pg_monitor to {}", self.target.conf.user)
+                }
+                Some(Witness::Streams | Witness::No) | None => "does not".to_owned(),
+            };
+            let says = format!("a planned move needs {target} to stream from {old}, and it {why}");
+            reasons.push(Reason::new("PM2194", says));
+        }
+        reasons
     }
 
     fn fence(&self, given: &[Fact]) -> Option<Fence> {
@@ -215,7 +256,9 @@ impl Promote {
         let drain_to = fence.and_then(|fence| fence.position);
         change.detail = json!({ "timeline": timeline, "system": system, "drain_to": drain_to,
             "clear_sync": state.sync_trap.is_some() });
-        change.bounds.insert("data_loss_bytes".into(), bound(drain_to, evidence.rpo.bytes));
+        // A planned move that has not drained does not promote, so nothing is the bound from the start.
+        let lost = if self.planned { 0 } else { bound(drain_to, evidence.rpo.bytes) };
+        change.bounds.insert("data_loss_bytes".into(), lost);
         change.warnings = self.warnings(state, evidence, fence);
         StepPlan::Change(Box::new(change))
     }
@@ -254,6 +297,10 @@ impl Promote {
                 "waits first until {} has all of {} up to {position}: nothing is lost",
                 self.target.name, self.old.name
             )),
+            None if self.planned => warnings.push(format!(
+                "waits first until {} has replayed all of {}: nothing is lost, or nothing is promoted",
+                self.target.name, self.old.name
+            )),
             None => warnings.push(format!("data at risk: {}", evidence.rpo.says)),
         }
         if fence.is_none() {
@@ -281,7 +328,7 @@ impl Promote {
 }
 
 /// Rounded up, so that consent covers a bound and not a moving number. Unknown is without bound.
-fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
+pub(in crate::provider) fn bound(drain_to: Option<Lsn>, known: Option<u64>) -> u64 {
     const LEAST: u64 = 1 << 20;
     match (drain_to, known) {
         (Some(_), _) => 0,

@@ -2,6 +2,7 @@
 
 use super::scene::{Scene, down};
 use crate::kernel::domain::{CallResult, StepPlan};
+use crate::simulated::hook::Fault;
 use crate::simulated::postgres::*;
 use serde_json::json;
 
