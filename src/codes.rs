@@ -304,6 +304,7 @@ pages! {
     "PM5807" "The source of alerts cannot be asked"
     "PM5808" "Nothing was ever delivered by a source"
     "PM5809" "A place to look from is blind"
+    "PM5810" "There is little room for the journal"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

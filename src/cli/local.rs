@@ -101,7 +101,7 @@ fn logs() {
 pub(super) type ReadConfig = (Option<Config>, String, Vec<Problem>);
 
 pub(super) fn read_config(path: &Path) -> anyhow::Result<ReadConfig> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = crate::document::read_file(path).map_err(|e| {
         Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", path.display()))
             .state("nothing was started")
             .remedy("name the configuration with --config, or leave it out to serve without targets")

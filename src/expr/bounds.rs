@@ -2,10 +2,15 @@
 //! limits.
 
 use super::{ExprError, MAX_LOOPS, MAX_NESTING, MAX_SOURCE};
+use cel::common::ast::operators::ADD;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
 /// Every loop's range goes through this function, which counts and puts map keys in order.
 pub(super) const RANGE: &str = "@range";
+/// In the place of `+`, which would put together gigabytes within a loop.
+pub(super) const JOIN: &str = "@join";
+/// In the place of `matches`, which compiles whatever it is given.
+pub(super) const MATCHES: &str = "@matches";
 
 /// Most opening brackets at all, wherever they stand: a stop that does not depend on reading strings right.
 const MAX_BRACKETS: usize = 128;
@@ -56,7 +61,9 @@ fn walk(expr: &mut IdedExpr, loops: usize) -> Result<(), ExprError> {
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Ok(()),
         Expr::Call(call) => {
             call.target.iter_mut().try_for_each(|target| walk(target, loops))?;
-            call.args.iter_mut().try_for_each(|arg| walk(arg, loops))
+            call.args.iter_mut().try_for_each(|arg| walk(arg, loops))?;
+            counted(call);
+            Ok(())
         }
         Expr::List(list) => list.elements.iter_mut().try_for_each(|element| walk(element, loops)),
         Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| walk_entry(&mut entry.expr, loops)),
@@ -86,6 +93,23 @@ fn walk(expr: &mut IdedExpr, loops: usize) -> Result<(), ExprError> {
             };
             Ok(())
         }
+    }
+}
+
+/// Puts the counted form in the place of CEL's own.
+fn counted(call: &mut CallExpr) {
+    // The result of a loop grows in place, by an element for each that was counted; its name cannot be written.
+    let grows =
+        matches!(call.args.first().map(|arg| &arg.expr), Some(Expr::Ident(name)) if name.starts_with('@'));
+    match (call.func_name.as_str(), call.args.len() + usize::from(call.target.is_some())) {
+        (ADD, 2) if !grows => call.func_name = JOIN.to_owned(),
+        ("matches", 2) => {
+            call.func_name = MATCHES.to_owned();
+            if let Some(text) = call.target.take() {
+                call.args.insert(0, *text);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,13 +1,13 @@
 //! One compiled expression. Compiled at load, its names checked at load, evaluated with given values only.
 
-use super::{ExprError, MAX_STEPS, MAX_VALUE, bounds, convert, thread};
+use super::spend::Spent;
+use super::{ExprError, MAX_VALUE, bounds, convert, thread};
 use ::cel::objects::Value as Cel;
 use ::cel::parser::{Expression, ParseErrors};
 use ::cel::{Context, Env, ExecutionError, Program};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Functions that an expression may call, operators aside.
 const FUNCTIONS: [&str; 17] = [
@@ -147,37 +147,23 @@ fn evaluate(
     for (name, value) in names {
         context.add_variable_from_value(name, value);
     }
-    let steps = Arc::new(AtomicUsize::new(0));
-    let counter = steps.clone();
+    let spent = Arc::new(Spent::default());
+    let [loops, joins, patterns] = [spent.clone(), spent.clone(), spent.clone()];
     let declared = context
-        .add_function(bounds::RANGE, move |range: Cel| visit(&counter, range))
+        .add_function(bounds::RANGE, move |range: Cel| loops.visit(range))
+        .and_then(|()| context.add_function(bounds::JOIN, move |l: Cel, r: Cel| joins.join(l, r)))
+        .and_then(|()| {
+            context.add_function(bounds::MATCHES, move |text: Arc<String>, pattern: Arc<String>| {
+                patterns.matches(&text, &pattern)
+            })
+        })
         .and_then(|()| context.add_function("target", move |name: Arc<String>| target(&targets, &name)));
     declared.map_err(|e| ExprError::Evaluation(e.to_string()))?;
-    let value = context.resolve(code).map_err(|error| {
-        if steps.load(Ordering::Relaxed) > MAX_STEPS { ExprError::TooManySteps } else { explain(&error) }
-    })?;
-    // An operator such as `||` may have swallowed the error of a loop that was stopped.
-    if steps.load(Ordering::Relaxed) > MAX_STEPS {
-        return Err(ExprError::TooManySteps);
+    let value = context.resolve(code).map_err(|error| spent.over().unwrap_or_else(|| explain(&error)))?;
+    if let Some(error) = spent.over() {
+        return Err(error);
     }
     convert::from_cel(&value)
-}
-
-/// Counts what a loop will visit, and gives the keys of a map in order: CEL leaves the order open.
-fn visit(steps: &AtomicUsize, range: Cel) -> Result<Cel, ExecutionError> {
-    let range = match range {
-        Cel::Map(map) => {
-            let mut keys: Vec<_> = map.map.keys().cloned().collect();
-            keys.sort();
-            Cel::List(Arc::new(keys.into_iter().map(Cel::from).collect()))
-        }
-        other => other,
-    };
-    let count = if let Cel::List(list) = &range { list.len() } else { 0 };
-    if steps.fetch_add(count.max(1), Ordering::Relaxed) + count > MAX_STEPS {
-        return Err(ExecutionError::function_error("loop", "too many elements"));
-    }
-    Ok(range)
 }
 
 fn target(targets: &BTreeMap<String, Value>, name: &str) -> Result<Cel, ExecutionError> {

@@ -24,7 +24,7 @@ pub enum MatcherError {
 
 const MAX_REGEX: usize = 1024;
 /// Compiled size; a counted repetition of a counted repetition is stopped here.
-const MAX_COMPILED: usize = 1 << 20;
+pub(super) const MAX_COMPILED: usize = 1 << 20;
 
 impl Matcher {
     /// `prod` is equality; `!=`, `=~` and `!~` in front say otherwise, `=` in front is allowed.

@@ -8,6 +8,7 @@ mod bounds;
 mod cel;
 mod convert;
 mod matcher;
+mod spend;
 mod template;
 mod thread;
 
@@ -25,6 +26,8 @@ pub const MAX_LOOPS: usize = 2;
 pub const MAX_STEPS: usize = 10_000;
 /// Longest text or largest value that an expression may see or make, in bytes.
 pub const MAX_VALUE: usize = 64 * 1024;
+/// Most bytes of texts, and elements of lists, that one evaluation puts together with `+`.
+pub const MAX_JOINED: usize = 1024 * 1024;
 
 /// Why an expression cannot be used, or gave no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

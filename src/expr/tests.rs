@@ -111,6 +111,29 @@ fn bombs_end_in_a_clear_error() {
     assert_eq!(Expr::compile("size(s)").unwrap().eval(&huge), Err(ExprError::TooLarge));
 }
 
+/// Each of these would take gigabytes, or minutes, if it were let.
+#[test]
+fn what_is_put_together_and_what_is_matched_is_counted() {
+    let list: Vec<i64> = (0..90).collect();
+    let vars = Vars::default().with("l", json!(list)).with("s", json!("x".repeat(16_000)));
+    let eval = |source: &str| Expr::compile(source).and_then(|e| e.eval(&vars));
+    assert_eq!(eval("size(l.map(a, l.map(b, s + s)))"), Err(ExprError::TooLarge));
+    assert_eq!(eval("size(l.map(a, l.map(b, s + s))) > 0 || true"), Err(ExprError::TooLarge));
+    assert_eq!(eval(&format!("size({}) > 0", ["s"; 300].join("+"))), Err(ExprError::TooLarge));
+    assert_eq!(eval("size(l.map(a, l.map(b, l + l + l + l)))"), Err(ExprError::TooLarge));
+    assert_eq!(eval("l.all(a, l.all(b, s.matches('(x{9}y?){40}') || true))"), Err(ExprError::TooManySteps));
+    assert_eq!(eval("l.all(a, l.all(b, matches(s, 'x') || true))"), Err(ExprError::TooManySteps));
+    assert!(matches!(eval("s.matches('(x{1000}){1000}')"), Err(ExprError::Evaluation(_))));
+    // What people write stays far below.
+    let names = eval("l.map(a, 'app-' + string(a) + '.example.com')").unwrap();
+    assert_eq!((names.as_array().unwrap().len(), &names[89]), (90, &json!("app-89.example.com")));
+    assert_eq!(eval("l.filter(a, a > 87).map(a, a + 1)"), Ok(json!([89, 90])));
+    assert_eq!(eval("l.exists_one(a, a == 3) && s.matches('^x+$') && !matches(s, 'y')"), Ok(json!(true)));
+    assert_eq!(eval("[1] + [2.5] + ['a']"), Ok(json!([1, 2.5, "a"])));
+    assert!(matches!(eval("1 + 'a'"), Err(ExprError::Evaluation(_))));
+    assert!(matches!(eval("9223372036854775807 + 1"), Err(ExprError::Evaluation(_))));
+}
+
 #[test]
 fn the_worst_that_fits_the_bounds_does_not_end_the_process() {
     let right = format!("{}1", "true?1:".repeat(145));

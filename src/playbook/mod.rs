@@ -31,7 +31,7 @@ mod times;
 mod windows;
 mod zabbix;
 
-pub use crate::document::{Problem, Severity, has_errors};
+pub use crate::document::{Problem, Severity, has_errors, read_file};
 pub use actions::{ActionInfo, all as actions};
 pub use check::check;
 pub use index::MatchIndex;

@@ -8,7 +8,7 @@ use super::scene::tell;
 use super::stage::{Began, Stage};
 use super::verdict::{Failure, failures, last_words, sentences};
 use crate::config::{self, Config};
-use crate::document::{Problem, Sink, Source, code, has_errors};
+use crate::document::{self, Problem, Sink, Source, code, has_errors};
 use crate::kernel::domain::Span;
 use crate::playbook::Severity;
 use std::collections::BTreeMap;
@@ -169,7 +169,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 impl Suite {
     fn file(&mut self, path: &Path) -> Option<TestFile> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match document::read_file(path) {
             Ok(text) => {
                 let (file, problems) = super::read(&text, &name);
                 self.report.problems.extend(problems);
@@ -230,7 +230,7 @@ impl Suite {
         }
         let read = match path {
             None => Some(Config::default()),
-            Some(path) => match std::fs::read_to_string(path) {
+            Some(path) => match document::read_file(path) {
                 Ok(text) => {
                     let (config, problems) = config::parse(&text, &path.display().to_string());
                     self.report.problems.extend(problems);
@@ -249,7 +249,7 @@ impl Suite {
 
     fn checked(&mut self, playbook: &Path, config: Arc<Config>) -> Option<Stage> {
         let name = playbook.display().to_string();
-        let text = match std::fs::read_to_string(playbook) {
+        let text = match document::read_file(playbook) {
             Ok(text) => text,
             Err(error) => {
                 self.unreadable(&name, error);

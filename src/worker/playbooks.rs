@@ -362,7 +362,13 @@ fn is_playbook(path: &Path) -> bool {
 }
 
 fn load(file: PathBuf, config: &Config, registry: &dyn Registry) -> Loaded {
-    match std::fs::read_to_string(&file) {
+    // Whoever opens a pipe waits for somebody to write into it.
+    let regular = std::fs::metadata(&file).map_or(true, |meta| meta.is_file());
+    let text = match regular {
+        true => playbook::read_file(&file),
+        false => Err(std::io::Error::other("it is not a file")),
+    };
+    match text {
         Ok(text) => of_text(file, text, config, registry),
         Err(error) => Loaded {
             name: stem(&file),

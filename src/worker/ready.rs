@@ -5,6 +5,7 @@
 
 mod as_if;
 mod board;
+mod disk;
 mod look;
 mod sources;
 

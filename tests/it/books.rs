@@ -155,6 +155,10 @@ async fn a_playbook_that_stops_being_ready_is_told_of_and_one_that_was_never_loo
     let metric = async || usize::from(yard.metric("pointsman_playbooks_ready{state=\"ready\"} 1").await);
     yard.until("ready by the metric", 1, 20, metric).await;
     assert_eq!(say(&yard, Role::Viewer, &["ready"]).0, 0);
+    let (_, looked) = yard.server.get("/api/v1/ready").await;
+    let findings = looked["playbooks"][0]["findings"].as_array().unwrap();
+    let disk = findings.iter().find(|f| f["about"] == "the data directory").unwrap();
+    assert!(disk["says"].as_str().unwrap().contains(" free at ") && disk["at"].is_number(), "{disk}");
     assert_eq!(told(true).await, 0, "as it should be from the beginning is no news");
 
     yard.world.sick.store(true, std::sync::atomic::Ordering::SeqCst);

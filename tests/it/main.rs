@@ -5,6 +5,7 @@
 mod audit;
 mod bad_playbooks;
 mod books;
+mod bounds;
 mod canary;
 mod contract;
 mod dns;
@@ -26,5 +27,6 @@ mod retention;
 mod serve;
 mod sim;
 mod store;
+mod transcripts;
 mod trial;
 mod zabbix;

@@ -13,8 +13,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Larger files are not even opened; what is too large to be a playbook is told with its place.
-const MOST_BYTES: u64 = 64 << 20;
+/// What is only too large to be a playbook is told among the other problems.
+const MOST_BYTES: usize = 64 << 20;
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
@@ -59,11 +59,7 @@ fn read(file: &Path) -> Result<String, Fault> {
     let cannot = |why: String| {
         Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {why}", file.display()))
     };
-    let bytes = std::fs::metadata(file).map_err(|e| cannot(e.to_string()))?.len();
-    if bytes > MOST_BYTES {
-        return Err(cannot(format!("it has {bytes} bytes")));
-    }
-    std::fs::read_to_string(file).map_err(|e| cannot(e.to_string()))
+    document::read_at_most(file, MOST_BYTES).map_err(|e| cannot(e.to_string()))
 }
 
 fn show(problems: &[Problem], (playbooks, tests): (usize, usize), talk: &mut Talk) -> anyhow::Result<()> {

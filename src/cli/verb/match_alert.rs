@@ -89,7 +89,7 @@ fn playbooks(args: &MatchArgs) -> anyhow::Result<Vec<Playbook>> {
     let files = worker::playbook_files(&args.playbooks).context("the playbooks cannot be listed")?;
     let mut all = vec![];
     for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|e| {
+        let text = crate::document::read_file(&file).map_err(|e| {
             Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", file.display()))
         })?;
         match playbook::check(&text, &file.display().to_string(), &config, &registry) {

@@ -181,7 +181,7 @@ async fn diff(args: &DiffArgs, client: &Client, talk: &mut Talk) -> anyhow::Resu
     };
     let (name, new) = match &args.file {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| {
+            let text = crate::document::read_file(path).map_err(|e| {
                 Fault::new(Exit::Invalid, "PM1200", format!("{} cannot be read: {e}", path.display()))
             })?;
             (path.display().to_string(), text.lines().map(str::to_owned).collect())

@@ -3,7 +3,7 @@
 
 use super::as_if::AsIf;
 use super::board::{Found, Looked};
-use super::sources;
+use super::{disk, sources};
 use crate::kernel::domain::{
     Cause, Fact, Finding, Form, Grade, Item, ItemId, Observation, Record, Resolved, Span, Spec, Stamped,
     StepPlan,
@@ -27,7 +27,7 @@ pub async fn look(app: &App, playbook: &Playbook) -> Looked {
     let cause = Cause::Person { by: crate::kernel::domain::Actor::internal(), reason: "readiness".into() };
     let stand_in = playbook.stand_in();
     let alert = (!stand_in.labels.is_empty()).then_some(&stand_in);
-    let findings = match app.resolve(playbook, cause, alert) {
+    let findings: Vec<Found> = match app.resolve(playbook, cause, alert) {
         Err(problems) => {
             let fix =
                 "an expression that needs more of an alert than its trigger says can only be seen in a test";
@@ -39,6 +39,7 @@ pub async fn look(app: &App, playbook: &Playbook) -> Looked {
             steps.into_iter().chain(sources).chain(own).collect()
         }
     };
+    let findings = findings.into_iter().chain([disk::look(app).await]).collect();
     Looked::new(app.world.now(), playbook.digest, findings)
 }
 

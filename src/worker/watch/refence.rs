@@ -200,3 +200,49 @@ fn fences(item: &Item, target: &Name) -> bool {
         acts || rung.proves.iter().any(proves)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::domain::{OnFailure, Stamped, Stream, Time};
+    use crate::playbook::{self, Opening};
+    use crate::provider::{Ports, ProviderRegistry};
+    use std::sync::Arc;
+
+    /// A planned move, opened.
+    fn switchover() -> Run {
+        let config = include_str!("../../../playbooks/pointsman.example.toml");
+        let text = include_str!("../../../playbooks/postgres-switchover.yaml");
+        let config = Arc::new(crate::config::parse(config, "pointsman.toml").0.unwrap());
+        let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+        let playbook = playbook::check(text, "p.yaml", &config, &registry).0.unwrap();
+        let cause = Cause::Person { by: Actor::internal(), reason: "maintenance".into() };
+        let run = RunId::from_random(1);
+        let opening = Opening { run: run.clone(), epoch: 1, owner: "test".into(), cause, alert: None };
+        let spec = playbook::resolve(&playbook, &config, opening).unwrap();
+        let record = Record::Opened(Box::new(spec));
+        Run::open(&Stamped { position: 1, stream: Stream::Run(run), seq: 1, at: Time(1), record }).unwrap()
+    }
+
+    /// Before the promotion the old primary may be given back; once the other server takes writes, it may not.
+    #[test]
+    fn a_fence_made_again_is_never_taken_back_whatever_its_playbook_says() {
+        let run = switchover();
+        let line = WatchLine {
+            target: "pg-gra".into(),
+            promoted: "pg-sbg".into(),
+            rung: FenceRung::Lockout,
+            state: FenceWatchState::SeenWritable,
+            says: String::new(),
+        };
+        let of_playbook = run.spec.items.iter().find(|item| fences(item, &line.target)).unwrap();
+        assert_eq!(of_playbook.on_failure, OnFailure::Undo, "the playbook says it, so it could be inherited");
+        let again = spec(&run, &line, RunId::from_random(2)).unwrap();
+        assert_eq!(again.kind, RunKind::Refence);
+        let fence = again.items.iter().find(|item| fences(item, &line.target)).unwrap();
+        assert_eq!(fence.rungs, of_playbook.rungs, "it is the same fence");
+        for item in &again.items {
+            assert_eq!(item.on_failure, OnFailure::Pause, "{}", item.name);
+        }
+    }
+}

@@ -25,6 +25,7 @@ async fn a_quiet_day_is_ready_and_what_breaks_is_found_before_it_is_needed() {
             "is let in at pg-sbg",
             "it can be told: 3 of 3 vantages say up",
             "it can be asked at http://",
+            "room for the journal: ",
         ] {
             ensure!(said.contains(words), "nothing says {words:?}: {said}");
         }
