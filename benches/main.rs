@@ -1,5 +1,5 @@
 //! Figures of docs/PERFORMANCE.md. `cargo bench` runs all; `cargo bench -- NAME` one of `intake`, `startup`, `alarm`,
-//! `failover`, `books`, `audit` (only by name), or those of criterion whose name contains NAME.
+//! `failover`, `books`, `looks`, `audit` (only by name), or those of criterion whose name contains NAME.
 //!
 //! What is compared with peers runs in interleaved rounds, with all peers up and the disk measured in the same
 //! minute: on a shared machine only ratios inside a round mean something. Criterion measures the parts alone.
@@ -13,6 +13,7 @@ mod failover;
 mod figures;
 mod intake;
 mod load;
+mod looks;
 mod parts;
 mod process;
 mod startup;
@@ -48,6 +49,9 @@ fn main() -> anyhow::Result<()> {
         if asked == Some("audit") {
             audit::run()?;
             return Ok(());
+        }
+        if wanted("looks") {
+            looks::run()?;
         }
         if wanted("intake") {
             intake::run()?;

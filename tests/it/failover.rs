@@ -7,6 +7,7 @@ mod comeback;
 mod crashes;
 mod demo;
 mod frozen;
+mod machine;
 mod ordinary;
 mod partition;
 mod people;

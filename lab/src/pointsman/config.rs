@@ -36,6 +36,7 @@ pub fn text(lab: &Lab, options: &Options, dir: &Path) -> anyhow::Result<String> 
     }
     machines(&mut text, lab)?;
     watching(&mut text, lab, options)?;
+    text.push_str(&options.targets);
     Ok(text)
 }
 

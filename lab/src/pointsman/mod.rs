@@ -49,6 +49,8 @@ pub struct Options {
     pub alertmanagers: usize,
     /// More changes to the shipped playbook, after those that every lab needs.
     pub edits: Vec<Edit>,
+    /// More of `pointsman.toml`: targets that only this test has.
+    pub targets: String,
     /// The planned move of the same service as well, with these changes to it.
     pub switchover: Option<Vec<Edit>>,
 }
@@ -65,6 +67,7 @@ impl Default for Options {
             apart: false,
             alertmanagers: 1,
             edits: Vec::new(),
+            targets: String::new(),
             switchover: None,
         }
     }

@@ -21,6 +21,8 @@ struct Machine {
     /// The last action is under way until then, and ends like this.
     under_way: Option<(Instant, bool)>,
     fails: bool,
+    /// Actions stay under way until somebody has carried them out.
+    by_hand: bool,
 }
 
 type World = Arc<Mutex<Machine>>;
@@ -37,16 +39,23 @@ fn lock(world: &World) -> MutexGuard<'_, Machine> {
     let mut machine = world.lock().expect("invariant: no panic while holding the lock");
     if let Some((until, good)) = machine.under_way
         && until <= Instant::now()
+        && !machine.by_hand
     {
-        machine.under_way = None;
-        let action = machine.actions.last_mut().expect("invariant: what is under way is listed");
+        machine.end(good);
+    }
+    machine
+}
+
+impl Machine {
+    fn end(&mut self, good: bool) {
+        self.under_way = None;
+        let action = self.actions.last_mut().expect("invariant: what is under way is listed");
         action["status"] = json!(if good { "completed" } else { "errored" });
         let off = action["type"] == "power_off";
         if good {
-            machine.status = if off { "off" } else { "active" };
+            self.status = if off { "off" } else { "active" };
         }
     }
-    machine
 }
 
 fn no(status: StatusCode, id: &str, says: &str) -> Said {
@@ -67,7 +76,8 @@ fn let_in(headers: &HeaderMap, id: u64) -> Result<(), Said> {
 
 impl Droplet {
     pub async fn start() -> anyhow::Result<Droplet> {
-        let machine = Machine { status: "active", actions: vec![], under_way: None, fails: false };
+        let machine =
+            Machine { status: "active", actions: vec![], under_way: None, fails: false, by_hand: false };
         let world: World = Arc::new(Mutex::new(machine));
         let app = Router::new()
             .route("/v2/droplets/{id}", get(show))
@@ -86,6 +96,26 @@ impl Droplet {
     /// Actions are taken and end in an error.
     pub fn fail(&self) {
         lock(&self.world).fails = true;
+    }
+
+    /// From here on an action is under way until [`Droplet::carried_out`]: for a machine that really is there.
+    pub fn by_hand(&self) {
+        lock(&self.world).by_hand = true;
+    }
+
+    /// What is asked of the machine and not yet carried out.
+    pub fn asked(&self) -> Option<String> {
+        let machine = lock(&self.world);
+        let action = machine.under_way.and_then(|_| machine.actions.last());
+        action.and_then(|action| action["type"].as_str().map(str::to_owned))
+    }
+
+    /// The machine is as it was asked to be.
+    pub fn carried_out(&self) {
+        let mut machine = lock(&self.world);
+        if machine.under_way.is_some() {
+            machine.end(true);
+        }
     }
 
     pub fn status(&self) -> &'static str {

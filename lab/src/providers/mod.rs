@@ -5,6 +5,7 @@
 mod balancer;
 mod book;
 mod cloudflare;
+mod described;
 mod digitalocean;
 mod droplet;
 mod faulty;
@@ -19,6 +20,7 @@ mod powerdns;
 pub use balancer::{Balancer, POOLS};
 pub use book::{Book, Kept, set};
 pub use cloudflare::Cloudflare;
+pub use described::{complaints, description};
 pub use digitalocean::DigitalOcean;
 pub use droplet::Droplet;
 pub use faulty::{Faulty, Guard, Mishap, Which};

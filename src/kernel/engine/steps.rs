@@ -176,7 +176,10 @@ impl Run {
         });
         let rung = fresh.map_or(state.rung, |s| s.rung);
         match fresh.map(|s| &s.plan) {
-            None => next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck }),
+            None => {
+                next.acts.push(Act::Observe { item: id, rung: state.rung, why: WhyObserved::Recheck });
+                self.look_beside(id, next);
+            }
             Some(StepPlan::Change(change)) => self.intend(id, rung, change, now, next),
             Some(StepPlan::Refuse(why)) if matches!(self.form(id), Form::Act(_)) => {
                 self.stop(id, why.clone(), now, next);
@@ -256,10 +259,7 @@ impl Run {
         if !broken.is_empty() {
             return;
         }
-        // Past the commit point guards speak of a world that is gone: the standby, for one, is the primary now.
-        let anew = self.committed.is_none() && (self.late || self.look_anew);
-        let fences = self.committed.is_none() && self.fences(id, rung, change);
-        let gated = self.first_change.is_none() || self.item(id).commit_point || fences || anew;
+        let gated = self.is_gated(id, rung, Some(change));
         if gated && self.resolved && self.first_change.is_some() {
             let says = "every alert is resolved, but changes are made already: retry goes on, close leaves it as it is";
             return self.stop(id, vec![Reason::new("PM5106", says)], now, next);
@@ -280,10 +280,38 @@ impl Run {
         next.acts.push(Act::Apply { call, spec: spec.clone(), change: Box::new(change.clone()) });
     }
 
+    /// Whether guards are asked before this change. Past the commit point they speak of a world that is gone: the standby,
+    /// for one, is the primary now.
+    fn is_gated(&self, id: ItemId, rung: u8, change: Option<&Change>) -> bool {
+        let anew = self.committed.is_none() && (self.late || self.look_anew);
+        let fences = self.committed.is_none() && self.fences(id, rung, change);
+        self.first_change.is_none() || self.item(id).commit_point || fences || anew
+    }
+
     /// A living primary may only be fenced while the guards say that its site is lost: they are asked for each fence.
-    fn fences(&self, id: ItemId, rung: u8, change: &Change) -> bool {
+    fn fences(&self, id: ItemId, rung: u8, change: Option<&Change>) -> bool {
         let fenced = |fact: &Fact| matches!(fact, Fact::Fenced { .. });
-        change.gives.iter().any(fenced) || self.rung(id, rung).proves.iter().any(fenced)
+        change.is_some_and(|change| change.gives.iter().any(fenced))
+            || self.rung(id, rung).proves.iter().any(fenced)
+    }
+
+    /// The gate's guards beside the look at the item itself. A look at what is silent takes as long as a look may count as
+    /// fresh: one after the other, each would be too old when the other ends, and the change would never be made.
+    fn look_beside(&self, id: ItemId, next: &mut Next) {
+        let state = self.state(id);
+        let planned = match state.planned.as_ref().map(|seen| &seen.plan) {
+            Some(StepPlan::Change(change)) => Some(change.as_ref()),
+            _ => None,
+        };
+        if !matches!(self.form(id), Form::Act(_)) || !self.is_gated(id, state.rung, planned) {
+            return;
+        }
+        for guard in self.ids_of(ItemRole::Guard) {
+            let look = Act::Observe { item: guard, rung: 0, why: WhyObserved::Recheck };
+            if !next.acts.contains(&look) {
+                next.acts.push(look);
+            }
+        }
     }
 
     /// Before the first change there is nothing to park: plan again. After it, a person is needed.

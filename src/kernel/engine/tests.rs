@@ -67,6 +67,8 @@ pub(super) struct Plot {
     pub slow: Option<(Name, Span)>,
     /// The program has a defect here: planning or setting this register panics.
     pub broken: Option<(Name, Broken)>,
+    /// Looks at these take so long.
+    pub silent: Vec<(Name, Span)>,
 }
 
 /// `toy.set` sets a register to 1; `toy.up` is a guard that always holds.
@@ -127,6 +129,9 @@ impl Check for Set {
             self.fuse.boundary().await;
             if let Some(freezer) = &self.freezer {
                 freezer.call(ctx.now()).await;
+            }
+            if let Some((_, takes)) = self.plot.silent.iter().find(|(name, _)| *name == self.spec.target) {
+                ctx.sleep(*takes).await;
             }
             let stale = self.fuse.strike() == Some(Strike::Stale);
             let registers = self.registers.lock().unwrap();

@@ -5,6 +5,7 @@
 
 mod api;
 mod balancer;
+mod described;
 mod fakes;
 mod fixture;
 mod haproxy;

@@ -2,9 +2,12 @@
 //! time. The matrix shows that the rules are enough; here each is shown to be there.
 
 use super::scene::*;
+use super::{NoSamples, Plot, Registers, Toy, spec};
 use crate::domain::*;
 use crate::engine::{ItemPhase, Run};
+use crate::sim::{End, Schedule, Sim};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
 const FRESH: Span = Span::secs(2);
 const TICK: Span = Span::micros(1);
@@ -153,12 +156,12 @@ fn a_fact_that_changed_since_the_plan_is_drift() {
 fn a_look_from_before_the_last_change_is_taken_again() {
     let mut run = fence_done();
     run.items[FENCE].ended = Some(NOW + TICK);
-    assert_eq!((called(&run, NOW + TICK), looked_at(&run, NOW + TICK)), (vec![], vec![2]));
+    assert_eq!((called(&run, NOW + TICK), looked_at(&run, NOW + TICK)), (vec![], vec![2, 0]));
     run.items[FENCE].ended = Some(NOW);
     assert_eq!(called(&run, NOW), [2]);
     let old = NOW + FRESH + TICK;
     guard(&mut run, holds(), old);
-    assert_eq!((called(&run, old), looked_at(&run, old)), (vec![], vec![2]), "two seconds old");
+    assert_eq!((called(&run, old), looked_at(&run, old)), (vec![], vec![2, 0]), "two seconds old");
 }
 
 #[test]
@@ -223,4 +226,20 @@ fn a_plan_says_everything_that_stands_against_it() {
     assert!(asks.blockers(NOW).is_empty(), "people are asked when its turn comes");
     asks.spec = with_rule(false).into();
     assert_eq!(asks.blockers(NOW).len(), 1, "what is required and unknown stands against the plan");
+}
+
+/// A machine that is switched off answers nothing: each look at it takes its whole time, which is as long as a look may
+/// count as fresh. Guard and step are looked at side by side, or neither would ever be fresh when the other is.
+#[test]
+fn looks_that_take_long_do_not_outlast_each_other() {
+    for takes in [Span::millis(1990), Span::millis(2010), Span::millis(3500)] {
+        let sim = Sim::new(Schedule::default(), Time(1_000_000_000));
+        let registers = Arc::new(Mutex::new(Registers::default()));
+        let silent = ["guard", "fence", "promote"].map(|name| (Name::from(name), takes)).to_vec();
+        let toy = Toy { plot: Plot { silent, ..Plot::default() }, ..Toy::new(&sim, &registers) };
+        let run = sim.open(spec(Mode::Auto)).unwrap();
+        let end = sim.finish(&run, &toy, Arc::new(NoSamples));
+        assert_eq!(end, Ok(End::Finished(Outcome::Succeeded)), "looks of {takes}");
+        assert_eq!(registers.lock().unwrap().changes[&Name::from("promote")], 1);
+    }
 }
