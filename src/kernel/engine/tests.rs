@@ -11,7 +11,9 @@ mod planned;
 mod proofs;
 mod rules;
 mod scene;
+mod sheet;
 mod still;
+mod told;
 mod toy;
 mod two_drivers;
 

@@ -23,17 +23,6 @@ fn looks(run: &mut Run, plan: StepPlan) {
     write(run, record, NOW);
 }
 
-fn write(run: &mut Run, record: Record, at: Time) {
-    let stream = Stream::Run(run.spec.run.clone());
-    run.apply(&Stamped { position: 9, stream, seq: run.seq + 1, at, record }).unwrap();
-}
-
-fn change_spec(run: &mut Run, change: impl Fn(&mut Resolved)) {
-    let mut spec = (*run.spec).clone();
-    change(&mut spec);
-    run.spec = spec.into();
-}
-
 #[test]
 fn a_fence_proven_some_time_ago_is_looked_at_again_before_the_promotion() {
     assert_eq!(called(&proven_at(NOW - PROVEN_FOR), NOW), [2], "just young enough");
@@ -194,10 +183,7 @@ fn every_fence_before_the_commit_point_asks_the_guards() {
 /// The fence could not be proven, and a person accepted that.
 fn accepted() -> Run {
     let mut run = fence_done();
-    change_spec(&mut run, |spec| {
-        let rule = UnfencedRule { target: "fence".into(), role: Role::IncidentLead };
-        spec.items[FENCE].accept_unfenced = Some(rule);
-    });
+    may_be_unfenced(&mut run, FENCE);
     run.items[FENCE].phase = ItemPhase::Parked { why: vec![], doubt: false };
     accepts(&mut run, NOW);
     run
