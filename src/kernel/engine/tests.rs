@@ -12,6 +12,7 @@ mod proofs;
 mod rules;
 mod scene;
 mod sheet;
+mod steps;
 mod still;
 mod told;
 mod toy;
