@@ -226,6 +226,24 @@ fn an_acceptance_holds_for_one_run_and_a_quarter_of_an_hour_and_is_asked_for_aga
     assert!(stopped(&run, over).iter().all(|(_, code)| code != "PM5108"));
 }
 
+/// Accepted while a person was asked to do it by hand, with one more way behind that: this way is tried then, and nothing is
+/// left of what was accepted.
+#[test]
+fn an_acceptance_that_ran_out_ends_also_where_there_is_another_way_to_fence() {
+    let mut run = accepted();
+    two_ways(&mut run, FENCE);
+    assert!(run.overrides.contains_key(&Name::from("fence")));
+    let over = NOW + WORD_FOR;
+    let mut run = looked(run, over);
+    let acts = run.next(over).acts;
+    let [Act::Record(record)] = acts.as_slice() else { panic!("{acts:?}") };
+    write(&mut run, (**record).clone(), over);
+    assert_eq!((run.items[FENCE].rung, &run.items[FENCE].phase), (1, &ItemPhase::Idle));
+    assert!(run.overrides.is_empty(), "two writers, on a word that has ended");
+    done(&mut run, FENCE, vec![]);
+    assert_eq!(stopped(&looked(run, over), over), [(Some(2), "PM5102".to_owned())]);
+}
+
 #[test]
 fn while_a_call_is_open_an_acceptance_that_ran_out_begins_nothing() {
     let mut run = accepted();

@@ -148,3 +148,23 @@ fn what_a_person_did_last_is_taken_back_first() {
 fn asks(item: ItemId) -> Record {
     Record::Asked { digest: Digest::ZERO, item: Some(item), until: None, says: "turn it".into(), level: 0 }
 }
+
+/// Asked whether it is still so, a person calls the run off: what they did is still there to be taken back.
+#[test]
+fn what_a_person_did_is_taken_back_also_while_they_are_asked_again() {
+    let mut run = opened(spec(Mode::Auto));
+    change_spec(&mut run, |spec| {
+        spec.items[FENCE].rungs[0].form = Form::Manual { text: "power it off".into() };
+    });
+    write(&mut run, asks(1), NOW);
+    run.first_change = Some(NOW);
+    let mut unasked = run.clone();
+    say(&mut unasked, &Command::Abort);
+    writes(&mut unasked);
+    assert!(unasked.way_back().is_empty(), "nobody has done it");
+    say(&mut run, &Command::Confirm { item: None });
+    write(&mut run, asks(1), NOW);
+    say(&mut run, &Command::Abort);
+    writes(&mut run);
+    assert_eq!(run.way_back(), [1]);
+}
