@@ -159,7 +159,12 @@ impl Run {
     /// What a person did and confirmed is a person's to take back.
     fn done_by_hand(&self, id: ItemId) -> Option<Made> {
         let state = self.state(id);
-        let confirmed = matches!(state.phase, ItemPhase::Done { .. }) && state.changed;
+        let confirmed = match state.phase {
+            ItemPhase::Done { .. } => state.changed,
+            // Confirmed before, and being asked whether it is still so: it was done all the same.
+            ItemPhase::AwaitingPerson => state.changed && state.ended.is_some(),
+            _ => false,
+        };
         let Form::Manual { text } = &self.rung(id, state.rung).form else { return None };
         let mut change = Change::new(serde_json::Value::Null, serde_json::Value::Null);
         change.undo = Undo::ByHand(format!("a person did and confirmed this, and takes it back: {text}"));

@@ -315,6 +315,10 @@ impl Run {
         at: Time,
     ) -> Result<(), String> {
         let Some(id) = item else { return Err("a parked record names its item".into()) };
+        if let Some(rule) = self.item(id).accept_unfenced.clone() {
+            // What was accepted before this stop is not accepted after it, whatever other way to fence there is.
+            self.overrides.remove(&rule.target);
+        }
         let back = self.state(id).back.is_some();
         let optional = self.item(id).optional && !back;
         let rung = self.state(id).rung;
@@ -332,10 +336,6 @@ impl Run {
             true => ItemPhase::GaveUp { why },
             false => ItemPhase::Parked { why, doubt },
         };
-        if let Some(rule) = self.item(id).accept_unfenced.clone() {
-            // What was accepted before this stop is not accepted after it.
-            self.overrides.remove(&rule.target);
-        }
         Ok(())
     }
 

@@ -139,7 +139,7 @@ impl Run {
     /// Looks again at the pace of polling; the first look is at once.
     pub(super) fn poll(&self, id: ItemId, why: WhyObserved, since: Time, now: Time, next: &mut Next) {
         let state = self.state(id);
-        let last = state.seen.as_ref().map(|s| s.at).filter(|at| *at >= since && state.polls > 0);
+        let last = state.seen.as_ref().map(|s| s.at).filter(|at| *at >= since);
         let due = last.map_or(now, |at| at + poll_delay(state.polls));
         match due <= now {
             true => next.acts.push(Act::Observe { item: id, rung: state.rung, why }),

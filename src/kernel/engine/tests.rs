@@ -12,7 +12,10 @@ mod planned;
 mod proofs;
 mod rules;
 mod scene;
+mod sheet;
+mod steps;
 mod still;
+mod told;
 mod toy;
 mod two_drivers;
 

@@ -49,7 +49,6 @@ impl Run {
             rung: back.as_ref().map_or(0, |back| back.made.rung),
             numbered: state.numbered,
             changed: state.changed,
-            intended: state.intended,
             made: std::mem::take(&mut state.made),
             before_undo: state.before_undo.take(),
             back,

@@ -180,3 +180,20 @@ fn a_permit_comes_back_for_each_intent_and_for_nothing_else() {
     now(Box::pin(journal.write(Time(80), stream("A"), Some(3), Record::Undoing { why: vec![] }))).unwrap();
     assert_eq!(now(Box::pin(journal.read(&stream("A"), 4))).unwrap()[0].at, Time(80));
 }
+
+#[test]
+fn the_newest_of_the_kinds_that_are_asked_for() {
+    let journal = Journal::new(std::sync::Arc::new(MemoryBackend::new()));
+    let undoing = || Record::Undoing { why: vec![] };
+    let taken = || Record::Taken { epoch: 1, owner: "bo".into(), gap: crate::domain::Span::ZERO };
+    let batch =
+        Batch::new(Time(5)).part(stream("A"), Some(0), vec![undoing(), taken(), undoing(), undoing()]);
+    now(Box::pin(journal.append(batch))).unwrap();
+    let newest = |kinds: &[&str], max| {
+        let found = now(Box::pin(journal.newest(&stream("A"), kinds, max))).unwrap();
+        found.into_iter().map(|r| (r.seq, r.record.kind())).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&["undoing"], 2), [(3, "undoing"), (4, "undoing")]);
+    assert_eq!(newest(&["taken"], 9), [(2, "taken")]);
+    assert_eq!(newest(&[], 3), [(2, "taken"), (3, "undoing"), (4, "undoing")]);
+}

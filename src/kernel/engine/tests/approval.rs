@@ -127,10 +127,7 @@ fn a_rejection_needs_the_role_and_comes_before_the_first_change() {
 #[test]
 fn going_on_unfenced_is_for_the_named_role_when_the_run_asks() {
     let mut run = fence_done();
-    let mut spec = (*run.spec).clone();
-    spec.items[FENCE].accept_unfenced =
-        Some(UnfencedRule { target: "fence".into(), role: Role::IncidentLead });
-    run.spec = spec.into();
+    may_be_unfenced(&mut run, FENCE);
     let accept = |target: &str| Command::Approve {
         digest: Digest::ZERO,
         accept_unfenced: vec![target.into()],

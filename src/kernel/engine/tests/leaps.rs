@@ -10,11 +10,6 @@ use crate::sim::Leap;
 
 const TEN: Span = Span::mins(10);
 
-fn write(run: &mut Run, record: Record, at: Time) {
-    let stream = Stream::Run(run.spec.run.clone());
-    run.apply(&Stamped { position: 9, stream, seq: run.seq + 1, at, record }).unwrap();
-}
-
 fn leap(run: &mut Run, at: Time) {
     let jump = i64::try_from(TEN.0).unwrap();
     write(run, Record::Clock { says: "leapt".into(), jump }, at);

@@ -23,17 +23,6 @@ fn looks(run: &mut Run, plan: StepPlan) {
     write(run, record, NOW);
 }
 
-fn write(run: &mut Run, record: Record, at: Time) {
-    let stream = Stream::Run(run.spec.run.clone());
-    run.apply(&Stamped { position: 9, stream, seq: run.seq + 1, at, record }).unwrap();
-}
-
-fn change_spec(run: &mut Run, change: impl Fn(&mut Resolved)) {
-    let mut spec = (*run.spec).clone();
-    change(&mut spec);
-    run.spec = spec.into();
-}
-
 #[test]
 fn a_fence_proven_some_time_ago_is_looked_at_again_before_the_promotion() {
     assert_eq!(called(&proven_at(NOW - PROVEN_FOR), NOW), [2], "just young enough");
@@ -194,10 +183,7 @@ fn every_fence_before_the_commit_point_asks_the_guards() {
 /// The fence could not be proven, and a person accepted that.
 fn accepted() -> Run {
     let mut run = fence_done();
-    change_spec(&mut run, |spec| {
-        let rule = UnfencedRule { target: "fence".into(), role: Role::IncidentLead };
-        spec.items[FENCE].accept_unfenced = Some(rule);
-    });
+    may_be_unfenced(&mut run, FENCE);
     run.items[FENCE].phase = ItemPhase::Parked { why: vec![], doubt: false };
     accepts(&mut run, NOW);
     run
@@ -238,6 +224,24 @@ fn an_acceptance_holds_for_one_run_and_a_quarter_of_an_hour_and_is_asked_for_aga
     let mut run = accepted();
     run.committed = Some(NOW);
     assert!(stopped(&run, over).iter().all(|(_, code)| code != "PM5108"));
+}
+
+/// Accepted while a person was asked to do it by hand, with one more way behind that: this way is tried then, and nothing is
+/// left of what was accepted.
+#[test]
+fn an_acceptance_that_ran_out_ends_also_where_there_is_another_way_to_fence() {
+    let mut run = accepted();
+    two_ways(&mut run, FENCE);
+    assert!(run.overrides.contains_key(&Name::from("fence")));
+    let over = NOW + WORD_FOR;
+    let mut run = looked(run, over);
+    let acts = run.next(over).acts;
+    let [Act::Record(record)] = acts.as_slice() else { panic!("{acts:?}") };
+    write(&mut run, (**record).clone(), over);
+    assert_eq!((run.items[FENCE].rung, &run.items[FENCE].phase), (1, &ItemPhase::Idle));
+    assert!(run.overrides.is_empty(), "two writers, on a word that has ended");
+    done(&mut run, FENCE, vec![]);
+    assert_eq!(stopped(&looked(run, over), over), [(Some(2), "PM5102".to_owned())]);
 }
 
 #[test]

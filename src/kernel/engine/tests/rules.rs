@@ -2,6 +2,7 @@
 //! the world by hand since; what is not told or not known breaks them; what a person lifts, and until when.
 
 use super::*;
+use crate::engine::rules::Ahead;
 use crate::engine::{Accepted, Command, Refused, Run};
 use crate::journal::Journal;
 use crate::port::Ledger;
@@ -137,12 +138,60 @@ fn somebody_changes_the_world_between_the_plan_and_the_write() {
     let third = Other { target: "third".into(), writes: Some(true) };
     change.effects = vec![Effect::Writer { target: "promote".into(), others: vec![third] }];
     let broken = |run: &Run, rung, when| run.broken((2, 0), &change, &given(rung), when).len();
-    use crate::engine::rules::Ahead::{Plan, Write};
-    assert_eq!(broken(&run, FenceRung::Stopped, Write), 1);
-    assert_eq!(broken(&run, FenceRung::Stopped, Plan), 0, "the fence is still to come");
-    assert_eq!(broken(&run, FenceRung::Lockout, Write), 0, "its clients are refused");
+    assert_eq!(broken(&run, FenceRung::Stopped, Ahead::Write), 1);
+    assert_eq!(broken(&run, FenceRung::Stopped, Ahead::Plan), 0, "the fence is still to come");
+    assert_eq!(broken(&run, FenceRung::Lockout, Ahead::Write), 0, "its clients are refused");
     run.overrides.insert("third".into(), Accepted { by: lead(), until: Time(i64::MAX) });
-    assert_eq!(broken(&run, FenceRung::None, Write), 1, "nobody accepts a writer that is seen to write");
+    assert_eq!(
+        broken(&run, FenceRung::None, Ahead::Write),
+        1,
+        "nobody accepts a writer that is seen to write"
+    );
+}
+
+/// By whomever the fence was lost: two servers that this run itself makes primary are two writers.
+#[test]
+fn what_this_run_promoted_is_a_writer_of_its_data() {
+    let run = Run::fold(&Tale::open(spec(Mode::Auto)).records()).unwrap();
+    let primary = |target: &str, lineage: &str| {
+        vec![Fact::Primary { target: target.into(), lineage: lineage.to_owned() }]
+    };
+    for (promoted, lineage, two) in
+        [("third", "shop", true), ("third", "cache", false), ("promote", "shop", false)]
+    {
+        let writer = Effect::Writer { target: "promote".into(), others: vec![] };
+        let (effects, gives) = (vec![writer], primary("promote", "shop"));
+        let change = Change { effects, gives, ..Change::new(json!(0), json!(1)) };
+        for when in [Ahead::Plan, Ahead::Write, Ahead::Back] {
+            let broken = run.broken((2, 0), &change, &primary(promoted, lineage), when);
+            let says: Vec<&str> = broken.iter().map(|(_, says)| says.as_str()).collect();
+            let told = ["promote would be a writer beside third, which accepts writes"];
+            assert_eq!(says, if two { told.as_slice() } else { &[] }, "{promoted} of {lineage}, {when:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_of_which_nothing_is_known_writes_unless_a_person_accepted_that() {
+    for (accepted, asked, [plan, write]) in [
+        (false, false, [1, 1]),
+        (true, false, [0, 0]),
+        // The plan says that a person will be asked; right before the write, nobody has been.
+        (false, true, [0, 1]),
+    ] {
+        let mut spec = spec(Mode::Auto);
+        let rule = UnfencedRule { target: "third".into(), role: Role::IncidentLead };
+        spec.items[1].accept_unfenced = asked.then_some(rule);
+        let mut run = Run::fold(&Tale::open(spec).records()).unwrap();
+        if accepted {
+            run.overrides.insert("third".into(), Accepted { by: lead(), until: Time(i64::MAX) });
+        }
+        let third = Other { target: "third".into(), writes: None };
+        let writer = Effect::Writer { target: "promote".into(), others: vec![third] };
+        let change = Change { effects: vec![writer], ..Change::new(json!(0), json!(1)) };
+        let broken = |when| run.broken((2, 0), &change, &[], when).len();
+        assert_eq!([broken(Ahead::Plan), broken(Ahead::Write)], [plan, write], "{accepted} {asked}");
+    }
 }
 
 #[test]

@@ -90,6 +90,45 @@ pub(super) fn done(run: &mut Run, id: usize, gives: Vec<Fact>) {
     (item.changed, item.ended, item.began) = (true, Some(NOW), Some(NOW));
 }
 
+/// The run's next record.
+pub(super) fn write(run: &mut Run, record: Record, at: Time) {
+    let stream = Stream::Run(run.spec.run.clone());
+    run.apply(&Stamped { position: 9, stream, seq: run.seq + 1, at, record }).unwrap();
+}
+
+pub(super) fn change_spec(run: &mut Run, change: impl Fn(&mut Resolved)) {
+    let mut spec = (*run.spec).clone();
+    change(&mut spec);
+    run.spec = spec.into();
+}
+
+/// That this item could not fence may be accepted by a person, by name.
+pub(super) fn may_be_unfenced(run: &mut Run, id: usize) {
+    change_spec(run, |spec| {
+        let rule = UnfencedRule { target: "fence".into(), role: Role::IncidentLead };
+        spec.items[id].accept_unfenced = Some(rule);
+    });
+}
+
+/// The step can be done in a second way, which is like its first.
+pub(super) fn two_ways(run: &mut Run, item: usize) {
+    change_spec(run, |spec| {
+        let rungs = &mut spec.items[item].rungs;
+        rungs.push(rungs[0].clone());
+    });
+}
+
+/// The item's verdict in the plan.
+pub(super) fn plan_as(run: &mut Run, id: usize, plan: StepPlan) {
+    run.items[id].planned = seen(plan, NOW);
+}
+
+pub(super) fn changed(with: impl FnOnce(&mut Change)) -> StepPlan {
+    let mut change = change();
+    with(&mut change);
+    StepPlan::Change(Box::new(change))
+}
+
 /// A person accepts that this target is not fenced.
 pub(super) fn accept(run: &mut Run, target: &str, until: Time) {
     let accepted = Accepted { by: person(&[Role::IncidentLead]), until };
