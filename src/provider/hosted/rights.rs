@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(told("2027-02-15T08:00:00Z"), None);
         assert!(
             told("2027-01-20T08:00:00Z")
-                .is_some_and(|f| f.grade == Grade::Warn && f.says.contains("in 4 days"))
+                .is_some_and(|f| f.grade == Grade::Warn && f.says.contains("in 5 days"))
         );
         assert!(told("2026-01-20T08:00:00Z").is_some_and(|f| f.says.contains("has ended")));
         assert_eq!((told("soon"), ends("the token", &Value::Null, now)), (None, None));
