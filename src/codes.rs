@@ -307,6 +307,9 @@ pages! {
     "PM5808" "Nothing was ever delivered by a source"
     "PM5809" "A place to look from is blind"
     "PM5810" "There is little room for the journal"
+    "PM5811" "Something about a credential or an account should be seen to"
+    "PM5812" "A listed resolver cannot be asked"
+    "PM5813" "Caches would keep the old records for longer than the failover may take"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

@@ -5,7 +5,7 @@ use super::{Fault, Hook};
 use crate::config::{Account, HostedTarget, Rfc2136Target};
 use crate::kernel::domain::{Span, Time};
 use crate::provider::dns::{self, NoAnswer, Question, RrSet, Update, Updated};
-use crate::provider::hosted::{Held, Key, Look, Port, Seen, Write, Written};
+use crate::provider::hosted::{Held, Key, Look, Port, Rights, Seen, Write, Written};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -106,6 +106,18 @@ impl Port for HostedModel {
             };
             self.hook.after("hosted.read", false).await;
             seen
+        }
+        .boxed()
+    }
+
+    fn rights<'a>(&'a self, zone: &'a HostedTarget, _now: Time, _within: Span) -> BoxFuture<'a, Vec<Rights>> {
+        async move {
+            let fault = self.hook.before("hosted.rights", false).await;
+            self.hook.after("hosted.rights", false).await;
+            vec![match fault {
+                Fault::None | Fault::Stale => Rights::May(format!("{} may be changed", zone.zone)),
+                Fault::Reject | Fault::LoseReply => Rights::Untold("no answer, as planted".into()),
+            }]
         }
         .boxed()
     }

@@ -1,9 +1,9 @@
 //! Resources at remotes: fields by target and part, with the state before the last change for stale reads.
 
 use super::{Fault, Hook};
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Span, Time};
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::Written;
+use crate::provider::hosted::{Rights, Written};
 use crate::provider::resource::{Fields, Part, Port, Resource, Seen, Write};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
@@ -95,6 +95,18 @@ impl Port for ResourceModel {
             };
             self.hook.after("resource.read", false).await;
             seen
+        }
+        .boxed()
+    }
+
+    fn rights<'a>(&'a self, resource: &'a Resource, _now: Time, _within: Span) -> BoxFuture<'a, Vec<Rights>> {
+        async move {
+            let fault = self.hook.before("resource.rights", false).await;
+            self.hook.after("resource.rights", false).await;
+            vec![match fault {
+                Fault::None | Fault::Stale => Rights::May(format!("{} may be changed", resource.name)),
+                Fault::Reject | Fault::LoseReply => Rights::Untold("no answer, as planted".into()),
+            }]
         }
         .boxed()
     }

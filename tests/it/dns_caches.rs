@@ -122,7 +122,7 @@ async fn a_resolver_that_is_silent_or_none_is_unknown_by_name_and_soon() {
     assert!(lingers.is_some_and(|lingers| !lingers.seen), "silence is no old answer");
     let started = Instant::now();
     settled(&remote, &action).await;
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     scene.lab.resolver_mut().wake().unwrap();
     // An authoritative server knows the records, and nothing of what users are given.
     let dns = scene.lab.dns();

@@ -18,6 +18,8 @@ use crate::site::at;
 #[derive(Debug)]
 pub struct Haproxy {
     pub unix: PathBuf,
+    /// A socket that shows everything and changes nothing of a server's state.
+    pub operator: PathBuf,
     pub tcp: SocketAddr,
     /// Where clients come in.
     pub front: SocketAddr,
@@ -31,20 +33,23 @@ impl Haproxy {
     pub async fn start(servers: [SocketAddr; 2]) -> anyhow::Result<Haproxy> {
         let (dir, ports) = (temp_dir(false)?, PortBlock::reserve()?);
         let (front, tcp) = (at(Ipv4Addr::LOCALHOST, ports.spare(0)), at(Ipv4Addr::LOCALHOST, ports.spare(1)));
-        let (unix, file) = (dir.path().join("admin.sock"), dir.path().join("haproxy.cfg"));
+        let [unix, operator, file] =
+            ["admin.sock", "operator.sock", "haproxy.cfg"].map(|name| dir.path().join(name));
         let [eu, us] = servers;
         let text = format!(
-            "global\n  stats socket {} mode 600 level admin\n  stats socket ipv4@{tcp} level admin\n  stats timeout 30s\n\
+            "global\n  stats socket {} mode 600 level admin\n  stats socket {} mode 600 level operator\n  \
+             stats socket ipv4@{tcp} level admin\n  stats timeout 30s\n\
              defaults\n  mode tcp\n  timeout connect 500ms\n  timeout client 60s\n  timeout server 60s\n\
              frontend fe\n  bind {front}\n  default_backend app\n\
              backend app\n  server eu {eu} weight 100\n  server us {us} weight 100\n",
-            unix.display()
+            unix.display(),
+            operator.display()
         );
         std::fs::write(&file, text)?;
         let argv = ["haproxy".to_owned(), "-W".into(), "-db".into(), "-f".into(), file.display().to_string()];
         let spec = Spec::new("haproxy", argv, dir.path().join("log")).stop_with_term(Duration::from_secs(3));
         let child = Mutex::new(Child::spawn(spec)?);
-        let haproxy = Haproxy { unix, tcp, front, child, _ports: ports, _dir: dir };
+        let haproxy = Haproxy { unix, operator, tcp, front, child, _ports: ports, _dir: dir };
         haproxy.wait().await?;
         Ok(haproxy)
     }

@@ -261,6 +261,14 @@ async fn answer(State(world): State<Arc<World>>, request: Request) -> impl IntoR
     if let Err(said) = signed(&parts.method, &parts.headers, &path, &text) {
         return said;
     }
+    if plain == "/1.0/auth/currentCredential" {
+        let rule = |method: &str| json!({ "method": method, "path": "/domain/zone/*" });
+        let rules: Vec<Value> = ["GET", "PUT", "POST", "DELETE"].into_iter().map(rule).collect();
+        let credential = json!({ "credentialId": 1, "applicationId": 2, "status": "validated", "rules": rules,
+                                 "ovhSupport": false, "allowedIPs": null, "creation": "2026-01-01T00:00:00+00:00",
+                                 "expiration": null, "lastUse": null });
+        return (StatusCode::OK, Json(credential));
+    }
     let given: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     let Some(rest) = plain.strip_prefix(&format!("/1.0/domain/zone/{ZONE}")) else {
         return no(StatusCode::NOT_FOUND, "This service does not exist");

@@ -132,11 +132,11 @@ impl Caches<'_> {
         }
     }
 
-    /// How long resolvers may give what was there before. `None`: nobody will ask.
+    /// How long resolvers may give what was there before. `None`: it is not known, and nobody will ask.
     pub fn lasts(&self, old_ttl: Option<u32>) -> Option<Span> {
-        let wanted = self.wait || !self.resolvers.is_empty();
+        let asked = self.wait || !self.resolvers.is_empty();
         // What is not known is not short.
-        wanted.then(|| old_ttl.map_or(LONGEST, |ttl| Span::secs(ttl.into())))
+        old_ttl.map(|ttl| Span::secs(ttl.into())).or(asked.then_some(LONGEST))
     }
 
     /// For the plan: how long the step will wait, and for whom.
@@ -230,7 +230,7 @@ mod tests {
         assert!(none.warning(Some(60)).unwrap().starts_with("waits up to 1 min 0 s for caches"));
         assert!(none.warning(Some(86_400)).unwrap().contains("then it stops for a person"));
         let nobody = Caches { resolvers: &[], wait: false };
-        assert_eq!((nobody.lasts(Some(60)), nobody.warning(Some(60))), (None, None));
+        assert_eq!((nobody.lasts(None), nobody.warning(Some(60))), (None, None));
         // What cannot be compared is not proven by anybody's answer.
         let resolvers = resolvers();
         let caches = Caches { resolvers: &resolvers, wait: true };

@@ -1,5 +1,6 @@
 //! DNS by RFC 2136, the one DNS protocol with a true compare-and-set. The registry calls [`bind`].
 
+pub(crate) mod ahead;
 mod caches;
 mod claim;
 mod message;

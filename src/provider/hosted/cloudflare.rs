@@ -7,10 +7,12 @@ use super::api::{Answer, Api, Request, secret};
 use super::port::{Look, Seen, Write, Written};
 use super::powerdns::{kind, quoted, unquoted};
 use super::records::{Single, steps};
+use super::rights::{Rights, ends};
 use super::set::Held;
 use crate::config::{HostedTarget, SecretRef};
+use crate::kernel::domain::Time;
 use crate::provider::dns::{NoAnswer, Question, RrSet, RrType, normal_name};
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -75,6 +77,55 @@ pub async fn call(
         Answer::Good(_) => Answer::Doubt("its answer does not say whether it is a success".into()),
         other => other,
     }
+}
+
+/// Permissions, as the zone's own page lists them.
+pub const EDIT_RECORDS: &str = "#dns_records:edit";
+pub const EDIT_BALANCERS: &str = "#lb:edit";
+
+/// Whether the token is in force, and what the zone says that it may do. Also used for load balancers.
+pub async fn rights(
+    api: &Api,
+    at: (&str, &SecretRef),
+    (zone_id, right): (&str, &str),
+    now: Time,
+    within: Duration,
+) -> Vec<Rights> {
+    let get = |rest: String| async move { call(api, at, (Method::GET, &rest, None), within).await.read() };
+    let (token, zone) = join(get("/user/tokens/verify".into()), get(format!("/zones/{zone_id}"))).await;
+    let mut told = vec![];
+    // A token of an account is not known there; that it reads the zone is proof enough of its being in force.
+    if let Ok(token) = &token {
+        let status = token["result"]["status"].as_str().unwrap_or("unknown");
+        if status != "active" {
+            let says = format!("the token is {status} at Cloudflare");
+            told.push(Rights::may_not(says, "make a new token, and put it into the configuration"));
+        }
+        told.extend(ends("the token", &token["result"]["expires_on"], now));
+    }
+    let zone = match zone {
+        Ok(zone) => zone,
+        Err(no) => return [told, vec![Rights::unasked("what the token may do in the zone", &no)]].concat(),
+    };
+    let status = zone["result"]["status"].as_str().unwrap_or("unknown");
+    if status != "active" {
+        let says = format!("the zone is {status} at Cloudflare: what it holds there is not what users get");
+        told.push(Rights::may_not(
+            says,
+            "delegate the zone to Cloudflare's name servers, or name another target",
+        ));
+    }
+    let list = zone["result"]["permissions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let may: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+    told.push(match may.contains(&right) {
+        true => Rights::May(format!("Cloudflare lists {right} for this token in the zone")),
+        false if may.is_empty() => Rights::Untold("Cloudflare lists no permissions for this token".into()),
+        false => Rights::may_not(
+            format!("Cloudflare does not list {right} for this token in the zone, but {}", may.join(", ")),
+            format!("let the token edit: {right}"),
+        ),
+    });
+    told
 }
 
 impl<'a> Zone<'a> {

@@ -35,6 +35,17 @@ struct Record {
     ttl: u32,
 }
 
+/// Whose token it is. Also asked for droplets.
+pub async fn account(api: &Api, base: &str, token: &SecretRef, within: Duration) -> Answer {
+    let token = match secret(token) {
+        Ok(token) => token,
+        Err(answer) => return answer,
+    };
+    let headers = vec![("authorization", format!("Bearer {}", token.expose()))];
+    let url = format!("{base}/v2/account");
+    api.call(Request { method: Method::GET, base, url, headers, body: None }, within).await
+}
+
 impl<'a> Zone<'a> {
     pub fn new(api: &'a Api, zone: &'a HostedTarget, token: &'a SecretRef, within: Duration) -> Zone<'a> {
         Zone { api, zone, token, within }

@@ -5,7 +5,7 @@ pub(super) mod api;
 mod by_hand;
 mod cached;
 pub(super) mod cloudflare;
-mod digitalocean;
+pub(super) mod digitalocean;
 pub(super) mod end;
 mod nature;
 mod ovh;
@@ -15,6 +15,8 @@ mod port;
 mod powerdns;
 mod record;
 mod records;
+mod rehearse;
+pub(super) mod rights;
 #[cfg(feature = "provider-route53")]
 pub(super) mod route53;
 mod set;
@@ -22,6 +24,7 @@ mod wire;
 
 pub use api::Api;
 pub use port::{Look, Port, Seen, Write, Written};
+pub use rights::Rights;
 pub use set::{Alias, Failover, Held, Key, Routing};
 pub use wire::Wire;
 

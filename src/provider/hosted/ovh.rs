@@ -5,9 +5,10 @@ use super::api::{Answer, Api, Request, in_the_middle, secret};
 use super::port::{Look, Seen, Write, Written};
 use super::powerdns::{kind, quoted, unquoted};
 use super::records::{Single, steps};
+use super::rights::Rights;
 use super::set::Held;
 use crate::config::{HostedTarget, OvhAccess};
-use crate::kernel::domain::Secret;
+use crate::kernel::domain::{Secret, Time};
 use crate::provider::dns::{NoAnswer, Question, RrSet, RrType, normal_name};
 use futures_util::future::try_join_all;
 use reqwest::Method;
@@ -20,6 +21,8 @@ use tokio::time::{Instant, sleep};
 
 #[path = "ovh_access.rs"]
 mod access;
+#[path = "ovh_rules.rs"]
+mod rules;
 pub use access::Sessions;
 
 /// Staged and not served is the worst end: publishing is asked for this often.
@@ -62,8 +65,13 @@ impl<'a> Zone<'a> {
     }
 
     async fn call(&self, method: Method, rest: &str, body: Option<Value>) -> Answer {
+        let path = format!("/domain/zone/{}{rest}", self.zone.zone.trim_end_matches('.'));
+        self.call_at(method, &path, body).await
+    }
+
+    async fn call_at(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let base = self.zone.api.as_str();
-        let url = format!("{base}/domain/zone/{}{rest}", self.zone.zone.trim_end_matches('.'));
+        let url = format!("{base}{path}");
         let body = body.map(|body| body.to_string());
         let text = body.as_deref().unwrap_or_default();
         let headers =
@@ -71,6 +79,18 @@ impl<'a> Zone<'a> {
         match headers {
             Ok(headers) => self.api.call(Request { method, base, url, headers, body }, self.within).await,
             Err(answer) => answer,
+        }
+    }
+
+    /// What the consumer key is allowed, by its rules.
+    pub async fn rights(&self, now: Time) -> Vec<Rights> {
+        if let OvhAccess::Service { .. } = self.access {
+            let says = "a service account is allowed by policies, which its own token is not told";
+            return vec![Rights::Untold(says.into())];
+        }
+        match self.call_at(Method::GET, "/auth/currentCredential", None).await.read() {
+            Ok(said) => rules::judge(&said, self.zone.zone.trim_end_matches('.'), now),
+            Err(no) => vec![Rights::unasked("what the consumer key may do", &no)],
         }
     }
 

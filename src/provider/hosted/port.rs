@@ -1,9 +1,10 @@
 //! The few things asked of a provider that serves a zone. `wire` speaks to real ones; the simulator has a zone behind
 //! the same verbs.
 
+use super::rights::Rights;
 use super::set::Held;
 use crate::config::HostedTarget;
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Span, Time};
 use crate::provider::dns::{NoAnswer, RrSet};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -61,6 +62,9 @@ pub trait Port: Send + Sync {
         look: Look<'a>,
         within: Span,
     ) -> BoxFuture<'a, Result<Seen, NoAnswer>>;
+
+    /// What the provider tells about a change of such records, without one.
+    fn rights<'a>(&'a self, zone: &'a HostedTarget, now: Time, within: Span) -> BoxFuture<'a, Vec<Rights>>;
 
     fn write<'a>(&'a self, zone: &'a HostedTarget, write: Write<'a>, within: Span) -> BoxFuture<'a, Written>;
 }

@@ -3,6 +3,7 @@
 
 use super::api::{Answer, Api, Request, secret};
 use super::port::{Look, Seen, Write, Written};
+use super::rights::Rights;
 use super::set::Held;
 use crate::config::{HostedTarget, SecretRef};
 use crate::provider::dns::{NoAnswer, Question, RrSet, RrType};
@@ -81,6 +82,27 @@ impl<'a> Zone<'a> {
             pending: None,
             handle: json!({ "off": off }),
         })
+    }
+
+    /// The server has one key, with every right; a zone that follows another takes no change.
+    pub async fn rights(&self) -> Vec<Rights> {
+        let said = match self.call(Method::GET, None).await.read() {
+            Ok(said) => said,
+            Err(no) => return vec![Rights::unasked("the zone's kind", &no)],
+        };
+        let server = &self.zone.api;
+        vec![match said["kind"].as_str() {
+            Some(kind @ ("Native" | "Master" | "Primary" | "Producer")) => Rights::May(format!(
+                "{server} takes changes of this zone (kind {kind}), and its key has every right"
+            )),
+            Some(kind @ ("Slave" | "Secondary" | "Consumer")) => Rights::may_not(
+                format!(
+                    "{server} only follows for this zone (kind {kind}): what is changed there is overwritten"
+                ),
+                "let `api` be the server that the zone's changes are made on",
+            ),
+            kind => Rights::Untold(format!("the zone is of kind {kind:?}, which this version does not know")),
+        }]
     }
 
     pub async fn write(&self, write: Write<'_>) -> Written {

@@ -9,7 +9,7 @@ use super::params::With;
 use super::plan;
 use super::port::{Look, Port, Seen, Write};
 use super::set::{Held, Key};
-use crate::kernel::domain::{CallEnd, Fact, Name, Observation, Span, StepPlan, Time};
+use crate::kernel::domain::{CallEnd, Fact, Finding, Name, Observation, Span, StepPlan, Time};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use crate::provider::dns::{self, Asked, NoAnswer, Question, RrSet};
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-const ASK: Span = Span::secs(10);
+pub(super) const ASK: Span = Span::secs(10);
 const CALL: Span = Span::secs(20);
 const CODES: Codes = Codes { refused: "PM4116", not_sent: "PM4117", doubt: "PM4118", limited: "PM4119" };
 
@@ -200,6 +200,10 @@ impl Check for HostedRecord {
             }
             Err(e) => unread("evidence", e),
         }
+    }
+
+    fn rehearse<'a>(&'a self, ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        async move { Some(self.rehearsed(ctx, seen).await) }.boxed()
     }
 }
 

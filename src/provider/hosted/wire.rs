@@ -2,9 +2,10 @@
 
 use super::api::Api;
 use super::port::{Look, Port, Seen, Write, Written};
+use super::rights::{Rights, of_digitalocean};
 use super::{cloudflare, digitalocean, ovh, powerdns};
 use crate::config::{Account, HostedTarget};
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Span, Time};
 use crate::provider::dns::NoAnswer;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::sync::Arc;
@@ -42,6 +43,27 @@ impl Wire {
         }
     }
 
+    async fn told(&self, zone: &HostedTarget, now: Time, within: Span) -> Vec<Rights> {
+        let span = within.as_duration();
+        match &zone.account {
+            Account::PowerDns { server, key } => {
+                powerdns::Zone::new(&self.api, zone, server, key, span).rights().await
+            }
+            Account::Cloudflare { zone_id, token } => {
+                let at = (zone.api.as_str(), token);
+                cloudflare::rights(&self.api, at, (zone_id.as_str(), cloudflare::EDIT_RECORDS), now, span)
+                    .await
+            }
+            Account::DigitalOcean { token } => {
+                of_digitalocean(digitalocean::account(&self.api, &zone.api, token, span).await)
+            }
+            Account::Ovh(access) => {
+                ovh::Zone::new(&self.api, &self.ovh, zone, access, span).rights(now).await
+            }
+            Account::Route53 { .. } => vec![Rights::Untold(ROUTE53.into())],
+        }
+    }
+
     async fn change(&self, zone: &HostedTarget, write: Write<'_>, within: Span) -> Written {
         let span = within.as_duration();
         match &zone.account {
@@ -67,6 +89,8 @@ impl Wire {
     }
 }
 
+const ROUTE53: &str = "Route 53 has no question for it, and IAM's simulator is a service of its own";
+
 #[cfg(not(feature = "provider-route53"))]
 const LEFT_OUT: &str = "Route 53 is left out of this build";
 
@@ -80,6 +104,14 @@ impl Port for Wire {
         async move {
             let late = || NoAnswer { layer: "http", says: format!("no whole answer within {within}") };
             timeout(within.as_duration(), self.look(zone, look, within)).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn rights<'a>(&'a self, zone: &'a HostedTarget, now: Time, within: Span) -> BoxFuture<'a, Vec<Rights>> {
+        async move {
+            let late = || vec![Rights::Untold(format!("no whole answer within {within}"))];
+            timeout(within.as_duration(), self.told(zone, now, within)).await.unwrap_or_else(|_| late())
         }
         .boxed()
     }

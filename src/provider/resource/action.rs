@@ -3,7 +3,7 @@
 
 use super::kind::Kind;
 use super::port::{Fields, Port, Resource, Seen, Write};
-use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Span, StepPlan, Time};
+use crate::kernel::domain::{CallEnd, Change, Fact, Finding, Observation, Span, StepPlan, Time};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use crate::provider::dns::NoAnswer;
@@ -127,6 +127,19 @@ impl Check for ResourceAction {
                 StepPlan::unknown("PM4400", format!("what was seen cannot be read: {e}"))
             }
         }
+    }
+
+    fn rehearse<'a>(&'a self, ctx: &'a Ctx, seen: &'a Observation) -> BoxFuture<'a, Option<Vec<Finding>>> {
+        async move {
+            // What could not be looked at is told by the plan.
+            let looked = State::deserialize(&seen.state).is_ok_and(|state| state.fields.is_some());
+            if !looked {
+                return Some(vec![]);
+            }
+            let rights = self.port.rights(&self.resource, ctx.now(), ASK.min(ctx.left())).await;
+            Some(rights.into_iter().map(|right| right.finding()).collect())
+        }
+        .boxed()
     }
 }
 

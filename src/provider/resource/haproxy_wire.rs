@@ -5,9 +5,9 @@ use super::haproxy::{Held, State, held};
 use super::port::{Fields, Seen, Write};
 use crate::config::HaproxySocket;
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::Written;
 use crate::provider::hosted::api::in_the_middle;
-use futures_util::future::try_join_all;
+use crate::provider::hosted::{Rights, Written};
+use futures_util::future::{join_all, try_join_all};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -90,6 +90,34 @@ fn rows(text: &str, separator: char) -> Vec<BTreeMap<&str, &str>> {
         .filter(|line| row(line))
         .map(|line| columns.iter().copied().zip(line.split(separator)).collect())
         .collect()
+}
+
+/// Whether each socket lets us change anything: only those of level admin do.
+pub async fn rights(sockets: &[HaproxySocket], within: Duration) -> Vec<Rights> {
+    let asked =
+        sockets.iter().map(|socket| async move { (socket, say(socket, "show cli level", within).await) });
+    let (mut admins, mut told) = (0, vec![]);
+    for (socket, said) in join_all(asked).await {
+        match said {
+            Said::Text(text) => match text.trim() {
+                "admin" => admins += 1,
+                level @ ("operator" | "user") => told.push(Rights::may_not(
+                    format!("{socket} is of level {level}: it takes no change of a server"),
+                    "write `level admin` behind its `stats socket` in HAProxy's configuration",
+                )),
+                other => {
+                    told.push(Rights::Untold(format!("{socket} does not tell its level: {}", first(other))))
+                }
+            },
+            Said::NotSent(says) | Said::Doubt(says) => {
+                told.push(Rights::Untold(format!("the level of a socket is not told: {says}")));
+            }
+        }
+    }
+    if admins == sockets.len() {
+        told.push(Rights::May(format!("all {admins} sockets are of level admin")));
+    }
+    told
 }
 
 /// Which server, and whether its sessions are asked for.

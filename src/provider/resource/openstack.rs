@@ -4,8 +4,8 @@ use super::port::{Fields, Seen, Write};
 use crate::config::{OpenstackLogin, is_private};
 use crate::kernel::domain::Secret;
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::Written;
 use crate::provider::hosted::api::{Answer, Api, Request, secret};
+use crate::provider::hosted::{Rights, Written};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ struct Session {
     until: Instant,
     token: Secret,
     nova: String,
+    /// As Keystone names them.
+    roles: Vec<String>,
 }
 
 pub struct Instance<'a> {
@@ -106,9 +108,28 @@ impl Instance<'_> {
             (other, _) => return Err(other),
         };
         let nova = endpoint(&granted, self.region).map_err(not_sent)?;
-        let session = Session { until: Instant::now() + KEEP, token: Secret::new(&token), nova };
+        let roles = granted["token"]["roles"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let roles = roles.iter().filter_map(|role| role["name"].as_str().map(str::to_owned)).collect();
+        let session = Session { until: Instant::now() + KEEP, token: Secret::new(&token), nova, roles };
         self.sessions().insert(self.key(), session.clone());
         Ok(session)
+    }
+
+    /// Keystone names roles; what each allows is Nova's own policy, which it does not show. One that only reads is known.
+    pub async fn rights(&self) -> Vec<Rights> {
+        let roles = match self.log_in().await {
+            Ok(session) => session.roles,
+            Err(_) => return vec![Rights::Untold("Keystone does not tell our roles".into())],
+        };
+        let reads = |role: &String| role == "reader" || role.ends_with("_viewer");
+        vec![match roles.as_slice() {
+            [] => Rights::Untold("Keystone names no roles for these credentials".into()),
+            all if all.iter().all(reads) => Rights::may_not(
+                format!("these credentials may only read (roles {})", all.join(", ")),
+                "make credentials with a role that may stop machines",
+            ),
+            all => Rights::Untold(format!("what the roles {} allow is Nova's own policy", all.join(", "))),
+        }]
     }
 
     pub async fn read(&self) -> Result<Seen, NoAnswer> {

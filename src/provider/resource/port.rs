@@ -2,9 +2,9 @@
 //! same verbs.
 
 use crate::config::ResourceTarget;
-use crate::kernel::domain::{Name, Span};
+use crate::kernel::domain::{Name, Span, Time};
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::Written;
+use crate::provider::hosted::{Rights, Written};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -60,6 +60,9 @@ pub struct Write<'a> {
 
 pub trait Port: Send + Sync {
     fn read<'a>(&'a self, resource: &'a Resource, within: Span) -> BoxFuture<'a, Result<Seen, NoAnswer>>;
+
+    /// What the remote tells about a change of it, without one.
+    fn rights<'a>(&'a self, resource: &'a Resource, now: Time, within: Span) -> BoxFuture<'a, Vec<Rights>>;
 
     fn write<'a>(&'a self, resource: &'a Resource, write: Write<'a>, within: Span) -> BoxFuture<'a, Written>;
 }

@@ -8,9 +8,10 @@ use super::port::{Part, Port, Resource, Seen, Write};
 #[cfg(feature = "provider-route53")]
 use super::route53::HealthCheck;
 use crate::config::ResourceTarget;
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Span, Time};
 use crate::provider::dns::NoAnswer;
-use crate::provider::hosted::{self, Api, Written};
+use crate::provider::hosted::rights::of_digitalocean;
+use crate::provider::hosted::{self, Api, Rights, Written, cloudflare, digitalocean};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,30 @@ impl Wire {
         }
     }
 
+    async fn told(&self, resource: &Resource, now: Time, within: Duration) -> Vec<Rights> {
+        match (&resource.target, &resource.part) {
+            (ResourceTarget::Haproxy { sockets }, _) => super::haproxy_wire::rights(sockets, within).await,
+            (ResourceTarget::DigitaloceanDroplet { api: base, token, .. }, _) => {
+                of_digitalocean(digitalocean::account(&self.api, base, token, within).await)
+            }
+            (ResourceTarget::CloudflareBalancer(at), Part::Order { .. }) => {
+                let right = (at.zone_id.as_str(), cloudflare::EDIT_BALANCERS);
+                cloudflare::rights(&self.api, (at.api.as_str(), &at.token), right, now, within).await
+            }
+            (ResourceTarget::CloudflareBalancer(_), _) => vec![Rights::Untold(
+                "pools belong to the account, and what a token may do there is not told".into(),
+            )],
+            (ResourceTarget::OvhInstance { .. }, _) => match self.instance(&resource.target, within) {
+                Some(instance) => instance.rights().await,
+                None => vec![Rights::Untold(MIXED.into())],
+            },
+            (ResourceTarget::Route53HealthCheck(_), _) => {
+                let says = "Route 53 has no question for it, and IAM's simulator is a service of its own";
+                vec![Rights::Untold(says.into())]
+            }
+        }
+    }
+
     async fn change(&self, resource: &Resource, write: Write<'_>, within: Duration) -> Written {
         #[cfg(feature = "provider-route53")]
         if let ResourceTarget::Route53HealthCheck(at) = &resource.target {
@@ -112,6 +137,15 @@ impl Port for Wire {
             let late = || NoAnswer { layer: "http", says: format!("no whole answer within {within}") };
             let look = self.look(resource, within.as_duration());
             timeout(within.as_duration(), look).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
+    fn rights<'a>(&'a self, resource: &'a Resource, now: Time, within: Span) -> BoxFuture<'a, Vec<Rights>> {
+        async move {
+            let late = || vec![Rights::Untold(format!("no whole answer within {within}"))];
+            let told = self.told(resource, now, within.as_duration());
+            timeout(within.as_duration(), told).await.unwrap_or_else(|_| late())
         }
         .boxed()
     }

@@ -83,6 +83,7 @@ async fn of_run(app: &App, spec: Resolved) -> Vec<Found> {
     let looks = looks.map(|(id, rung)| of_way(app, &run, (id, rung), &seen));
     let mut found: Vec<Found> = join_all(looks).await.into_iter().flatten().collect();
     found.extend(of_rules(app, &run, &found));
+    found.extend(of_objective(app, &run));
     found
 }
 
@@ -177,6 +178,25 @@ fn of_rules(app: &App, run: &Run, found: &[Found]) -> Vec<Found> {
         whole(app, Finding::of(Grade::Bad, &reason.code, reason.says, fix))
     })
     .collect()
+}
+
+/// Users who are led to the old site for longer than the whole failover may take.
+fn of_objective(app: &App, run: &Run) -> Vec<Found> {
+    let Some(rto) = run.spec.objective.rto else { return vec![] };
+    let late = run.ids().filter_map(|id| match run.state(id).planned.as_ref().map(|seen| &seen.plan) {
+        Some(StepPlan::Change(change)) => Some((id, change.lasts.filter(|lasts| *lasts > rto)?)),
+        _ => None,
+    });
+    let told = late.map(|(id, lasts)| {
+        let says = format!(
+            "caches may keep what is there now for {lasts}, longer than the objective of {rto} for the whole failover"
+        );
+        let fix = "lower the TTL now, as long as nothing is wrong";
+        let target = run.form(id).spec().map(|spec| spec.target.to_string()).unwrap_or_default();
+        let finding = Finding::of(Grade::Warn, "PM5813", says, fix);
+        Found { about: run.item(id).name.to_string(), target, at: app.world.now(), finding }
+    });
+    told.collect()
 }
 
 fn ctx(app: &App, run: &Run, id: ItemId) -> Ctx {

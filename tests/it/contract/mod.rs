@@ -16,6 +16,7 @@ mod moto;
 mod powerdns;
 mod records;
 mod redis;
+mod rights;
 mod rules;
 mod zone;
 

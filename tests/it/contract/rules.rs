@@ -49,6 +49,7 @@ pub async fn hold(fixture: &dyn Fixture) {
         limits_are_honoured
         the_plan_says_what_it_depends_on
         what_caches_keep_is_told_and_waited_for
+        what_may_be_is_asked_and_never_guessed
     }
     let said = said.into_inner().unwrap();
     for secret in fixture.secrets() {
@@ -424,4 +425,31 @@ async fn what_caches_keep_is_told_and_waited_for(bench: &Bench<'_>) {
     let StepPlan::Nothing { lingers: Some(lingers), says, .. } = &plan else { panic!("{plan:?}") };
     assert!(says.contains("still gives") && says.contains("192.0.2.10"), "{says}");
     assert!(lingers.waits && lingers.seen && lingers.at_most <= lasts, "{lingers:?}");
+}
+
+/// Readiness asks what would be allowed, and changes nothing by it. What is not told is not taken for a yes.
+async fn what_may_be_is_asked_and_never_guessed(bench: &Bench<'_>) {
+    let (before, seen) = (bench.standing().await, bench.observe().await);
+    let rehearse = async || {
+        let found = bench.bound.check().rehearse(&bench.remote.ctx(15), &seen).await;
+        bench.note(&found);
+        found
+    };
+    let Some(found) = rehearse().await else { return };
+    assert_eq!(bench.standing().await, before);
+    let kind = bench.fixture.kind();
+    if !(kind.ends_with(".record") || bench.fixture.nature().api || kind == "haproxy.server") {
+        return;
+    }
+    assert!(!found.is_empty(), "it can be asked ahead, and nothing was told");
+    for trouble in [Trouble::ReadDenied, Trouble::ReadFails] {
+        if (0..16).all(|_| bench.fixture.plant(trouble)) {
+            let found = rehearse().await.unwrap_or_default();
+            assert!(
+                !found.is_empty() && found.iter().all(|f| f.grade != Grade::Ok),
+                "{trouble:?}: {found:?}"
+            );
+            return bench.fixture.calm().await;
+        }
+    }
 }

@@ -5,8 +5,9 @@
 use super::{ASK, DnsRecord, State};
 use crate::kernel::domain::{Finding, Grade, Observation};
 use crate::kernel::port::Ctx;
+use crate::provider::dns::ahead;
 use crate::provider::dns::port::Updated;
-use crate::provider::dns::rrset::{Question, RrSet, RrType, show};
+use crate::provider::dns::rrset::{Question, RrSet, show};
 use serde::Deserialize;
 
 impl DnsRecord {
@@ -17,8 +18,11 @@ impl DnsRecord {
         let mine = |set: &RrSet| self.wanted.iter().any(|wanted| wanted.question() == set.question());
         let held: Vec<RrSet> = held.into_iter().filter(mine).collect();
         let mut findings = vec![self.written(ctx, &held).await];
-        findings.extend(self.remembered(&held));
-        findings.extend(self.left_behind(ctx).await);
+        let wanted: Vec<Question> = self.wanted.iter().map(RrSet::question).collect();
+        let [longest, ttl] = [&held, &self.wanted].map(|sets| sets.iter().filter_map(|set| set.ttl).max());
+        findings.extend(ahead::remembered(longest, ttl, &self.zone.zone));
+        findings.extend(self.left_behind(ctx, &wanted).await);
+        findings.extend(ahead::resolvers(self.port.as_ref(), &self.zone.resolvers, &wanted, ctx).await);
         findings
     }
 
@@ -43,46 +47,13 @@ impl DnsRecord {
         }
     }
 
-    /// Resolvers keep what they have for as long as its TTL says.
-    fn remembered(&self, held: &[RrSet]) -> Option<Finding> {
-        let wanted = self.wanted.iter().filter_map(|set| set.ttl).max()?;
-        let longest = held.iter().filter_map(|set| set.ttl).max().filter(|ttl| *ttl > wanted)?;
-        let says = format!(
-            "resolvers keep the old answer for up to {longest} s after the swap; the playbook wants {wanted} s"
-        );
-        let fix = format!("set the TTL of {} to {wanted} now, as long as nothing is wrong", self.zone.zone);
-        Some(Finding::of(Grade::Warn, "PM5804", says, fix))
-    }
-
     /// A name that is moved for one family of addresses only goes on leading the other half of its users to the old site.
-    async fn left_behind(&self, ctx: &Ctx) -> Vec<Finding> {
-        let family = |kind| match kind {
-            RrType::A => Some(RrType::Aaaa),
-            RrType::Aaaa => Some(RrType::A),
-            RrType::Cname | RrType::Txt => None,
-        };
-        let others = self
-            .wanted
-            .iter()
-            .filter_map(|set| Some(Question { name: set.name.clone(), r#type: family(set.r#type)? }));
-        let others: Vec<Question> =
-            others.filter(|q| self.wanted.iter().all(|set| set.question() != *q)).collect();
+    async fn left_behind(&self, ctx: &Ctx, wanted: &[Question]) -> Vec<Finding> {
+        let others = ahead::other_families(wanted);
         let (Some(server), false) = (self.zone.servers.first(), others.is_empty()) else { return vec![] };
         match self.port.ask(&self.zone.zone, *server, &others, ASK.min(ctx.left())).await {
-            Ok(answers) => answers.sets.iter().filter(|set| set.exists()).map(stays).collect(),
-            Err(no) => {
-                let says = format!(
-                    "whether other addresses of these names stay behind is not known ({}: {})",
-                    no.layer, no.says
-                );
-                vec![Finding::of(Grade::Unknown, "PM5805", says, "look again")]
-            }
+            Ok(answers) => ahead::left_behind(&answers.sets),
+            Err(no) => vec![ahead::families_unknown(&no)],
         }
     }
-}
-
-fn stays(set: &RrSet) -> Finding {
-    let says = format!("{set} is not moved by this step: whoever uses it goes on to the old site");
-    let fix = format!("add {} of {} to `records`, or remove it", set.r#type.as_str(), set.name);
-    Finding::of(Grade::Bad, "PM5805", says, fix)
 }
