@@ -278,6 +278,10 @@ impl Lab {
         self.parts.dns.as_mut().expect("this lab was built without .dns()")
     }
 
+    pub fn resolver_mut(&mut self) -> &mut Resolver {
+        self.parts.resolver.as_mut().expect("this lab was built without .resolver()")
+    }
+
     pub fn resolver(&self) -> &Resolver {
         self.parts.resolver.as_ref().expect("this lab was built without .resolver()")
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::children::{Child, Spec};
+use crate::children::{Child, Signal, Spec};
 use crate::dns::{Dns, ZONE, query};
 use crate::net::{PortBlock, wait_until};
 use crate::site::at;
@@ -17,7 +17,7 @@ use crate::site::at;
 pub struct Resolver {
     pub ip: Ipv4Addr,
     resolv_conf: PathBuf,
-    _unbound: Child,
+    unbound: Child,
 }
 
 impl Resolver {
@@ -37,7 +37,7 @@ impl Resolver {
         let unbound = Child::spawn(Spec::new("unbound", argv, lab.join("log/unbound.log")))?;
         let resolv_conf = dir.join("resolv.conf");
         std::fs::write(&resolv_conf, format!("nameserver {ip}\noptions timeout:1 attempts:2\n"))?;
-        let resolver = Resolver { ip, resolv_conf, _unbound: unbound };
+        let resolver = Resolver { ip, resolv_conf, unbound };
         let what = format!("the resolver to find {ZONE}");
         let found = || async { Ok(!resolver.lookup(ZONE, "A").await?.is_empty()) };
         wait_until(&what, Duration::from_secs(10), found).await?;
@@ -51,6 +51,15 @@ impl Resolver {
     /// What a user of this resolver gets now.
     pub async fn lookup(&self, name: &str, kind: &str) -> anyhow::Result<Vec<String>> {
         query(self.addr(), name, kind, false).await
+    }
+
+    /// Hangs it: it takes questions and answers nothing, until [`Resolver::wake`].
+    pub fn hang(&mut self) -> anyhow::Result<()> {
+        self.unbound.signal(Signal::STOP)
+    }
+
+    pub fn wake(&mut self) -> anyhow::Result<()> {
+        self.unbound.signal(Signal::CONT)
     }
 
     /// The words to put before a program so that it runs with this resolver as its `/etc/resolv.conf`. They

@@ -14,6 +14,8 @@ pub struct HostedTarget {
     /// Authoritative servers of the zone, to look at what they serve. None: only the API is asked.
     pub servers: Vec<SocketAddr>,
     pub lost_with: LostWith,
+    /// Recursive resolvers, asked what users get.
+    pub resolvers: Vec<SocketAddr>,
     pub account: Account,
 }
 
@@ -90,8 +92,9 @@ pub(super) fn read(table: &Table<'_>, kind: &str) -> Option<HostedTarget> {
     }
     let servers = servers::read(table);
     let lost_with = servers::read_lost_with(table, &servers, None);
+    let resolvers = servers::read_resolvers(table, &servers);
     let api = given.or_else(|| usual.map(str::to_owned))?.trim_end_matches('/').to_owned();
-    Some(HostedTarget { zone: zone?.to_owned(), api, servers, lost_with, account: account? })
+    Some(HostedTarget { zone: zone?.to_owned(), api, servers, lost_with, resolvers, account: account? })
 }
 
 /// Whether a credential may be sent there: over TLS, or without leaving this machine.

@@ -1,5 +1,5 @@
-//! The authoritative servers of a zone, and which of them may be lost together with a site. `target` and `hosted` read
-//! them; the record actions ask.
+//! The authoritative servers of a zone, which of them may be lost together with a site, and resolvers that users ask.
+//! `target` and `hosted` read them; the record actions ask.
 
 use crate::document::{Node, Table, code};
 use crate::kernel::domain::Name;
@@ -20,6 +20,27 @@ impl LostWith {
 pub(super) fn read(table: &Table<'_>) -> Vec<SocketAddr> {
     let list = table.list("servers").unwrap_or_default();
     list.iter().filter_map(|node| address(table, node, "servers")).collect()
+}
+
+/// Every one of them is asked at each look after a change.
+const MOST_RESOLVERS: usize = 8;
+
+/// `resolvers`: recursive ones.
+pub(super) fn read_resolvers(table: &Table<'_>, servers: &[SocketAddr]) -> Vec<SocketAddr> {
+    let list = table.list("resolvers").unwrap_or_default();
+    let mut all: Vec<SocketAddr> = list.iter().filter_map(|node| address(table, node, "resolvers")).collect();
+    let error = |says: String| table.sink.error(code::BAD_VALUE, table.key_at("resolvers"), says);
+    if let Some(both) = all.iter().find(|resolver| servers.contains(resolver)) {
+        error(format!(
+            "{both} is one of \"servers\": what it holds itself says nothing about what users are given"
+        ));
+    }
+    if all.len() > MOST_RESOLVERS {
+        error(format!("{} resolvers; at most {MOST_RESOLVERS} are asked", all.len()));
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// `lost_with`. `writes`: the server that takes the updates, so that nothing goes without it.

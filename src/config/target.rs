@@ -104,6 +104,8 @@ pub struct Rfc2136Target {
     /// The first takes updates; all that answer must answer alike.
     pub servers: Vec<SocketAddr>,
     pub lost_with: LostWith,
+    /// Recursive resolvers, asked what users get.
+    pub resolvers: Vec<SocketAddr>,
     pub tsig: Tsig,
     /// Whether an owner record is left beside what is changed.
     pub claim: bool,
@@ -233,8 +235,9 @@ fn read_zone(table: &Table<'_>) -> Option<Rfc2136Target> {
         Some(Tsig { name: read.0?.to_owned(), algorithm: read.1?.to_owned(), secret: read.2? })
     });
     let lost_with = servers::read_lost_with(table, &servers, servers.first().copied());
+    let resolvers = servers::read_resolvers(table, &servers);
     let zone = table.need_text("zone");
     let claim = table.boolean("claim").unwrap_or(true);
     let notify = table.boolean("notify").unwrap_or(true);
-    Some(Rfc2136Target { zone: zone?.to_owned(), servers, lost_with, tsig: tsig?, claim, notify })
+    Some(Rfc2136Target { zone: zone?.to_owned(), servers, lost_with, resolvers, tsig: tsig?, claim, notify })
 }

@@ -245,3 +245,18 @@ fn servers_lost_with_a_site_leave_one_that_can_be_asked_and_written_to() {
     );
     assert!(said.contains("every server is lost with gra"), "{said}");
 }
+
+#[test]
+fn resolvers_are_others_than_the_servers_and_few() {
+    let zone = |resolvers: &str| {
+        format!(
+            "[targets.z]\nkind = \"rfc2136\"\nzone = \"shop.test\"\nservers = [\"192.0.2.1:53\"]\nresolvers = {resolvers}\n\
+             tsig = {{ name = \"k\", algorithm = \"hmac-sha256\", secret = {{ env = \"K\" }} }}\n"
+        )
+    };
+    assert_eq!(shown(&zone("[\"192.0.2.9:53\", \"[2001:db8::9]:53\"]")), "");
+    assert!(shown(&zone("[\"192.0.2.1:53\"]")).contains("says nothing about what users are given"));
+    let many: Vec<String> = (1..=9).map(|n| format!("192.0.2.{}:53", n + 10)).collect();
+    assert!(shown(&zone(&format!("{many:?}"))).contains("at most 8"));
+    assert!(shown(&zone("[\"resolver.example\"]")).contains("must be IP:port"));
+}

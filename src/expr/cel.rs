@@ -7,7 +7,7 @@ use ::cel::parser::{Expression, ParseErrors};
 use ::cel::{Context, Env, ExecutionError, Program};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Functions that an expression may call, operators aside.
 const FUNCTIONS: [&str; 17] = [
@@ -114,6 +114,9 @@ impl Expr {
     }
 }
 
+/// Built once: some thousand small objects.
+static LIBRARY: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
 type Compiled = (Expression, Vec<String>, Vec<String>);
 
 fn compile(source: &str) -> Result<Compiled, ExprError> {
@@ -143,7 +146,7 @@ fn evaluate(
     names: Vec<(String, Cel)>,
     targets: Arc<BTreeMap<String, Value>>,
 ) -> Result<Value, ExprError> {
-    let mut context = Context::with_env(Arc::new(Env::stdlib()));
+    let mut context = Context::with_env(LIBRARY.clone());
     for (name, value) in names {
         context.add_variable_from_value(name, value);
     }

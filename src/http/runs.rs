@@ -226,6 +226,7 @@ fn item_view(run: &Run, id: ItemId) -> Value {
         ItemPhase::Idle => ("idle", seen.unwrap_or_default()),
         ItemPhase::InFlight { .. } => ("in_flight", "the call is on its way".to_owned()),
         ItemPhase::Doubt { .. } => ("doubt", "finding out whether it happened".to_owned()),
+        ItemPhase::Applied { .. } if state.lingering.is_some() => ("applied", seen.unwrap_or_default()),
         ItemPhase::Applied { .. } => ("applied", "applied; waiting to see it in effect".to_owned()),
         ItemPhase::AwaitingPerson => match run.form(id) {
             Form::Manual { text } => ("awaiting_person", text.clone()),

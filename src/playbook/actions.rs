@@ -25,7 +25,7 @@ const S: ItemRole = ItemRole::Step;
 const V: ItemRole = ItemRole::Verify;
 
 /// Beside what every record action needs.
-const HOSTED: &[&str] = &["min_targets", "max_share"];
+const HOSTED: &[&str] = &["min_targets", "max_share", "wait_ttl"];
 
 static ACTIONS: [ActionInfo; 24] = [
     ActionInfo {
@@ -134,7 +134,7 @@ static ACTIONS: [ActionInfo; 24] = [
         roles: &[S],
         targets: &["rfc2136"],
         need: &["target", "records", "ttl"],
-        may: &[],
+        may: &["wait_ttl"],
         timeout: Span::mins(2),
         says: "sets records in one conditional update, seen at every authoritative server",
     },

@@ -9,10 +9,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+const NEGATIVE_TTL: u32 = 30;
+
 #[derive(Clone, Default)]
 struct Records {
     sets: BTreeMap<Question, RrSet>,
     serial: u32,
+}
+
+/// What every resolver has: asked all the time by everybody, each got the old answer right before it changed.
+#[derive(Default)]
+pub(super) struct Kept(BTreeMap<Question, (RrSet, Option<Time>)>);
+
+impl Kept {
+    pub fn keep(&mut self, old: RrSet) {
+        self.0.insert(old.question(), (old, None));
+    }
+
+    /// `now` is kept no longer than its TTL, which counts from the first question after the change.
+    pub fn give(&mut self, holds: RrSet, negative_ttl: u32, now: Time) -> RrSet {
+        let question = holds.question();
+        if let Some((old, until)) = self.0.get_mut(&question) {
+            let until = *until.get_or_insert(now + Span::secs(old.ttl.unwrap_or(negative_ttl).into()));
+            let left = until.since(now).as_millis().div_ceil(1000);
+            if left > 0 && old.values != holds.values {
+                return RrSet { ttl: u32::try_from(left).ok(), ..old.clone() };
+            }
+            self.0.remove(&question);
+        }
+        holds
+    }
 }
 
 #[derive(Default)]
@@ -29,6 +55,7 @@ struct World {
     updates: u32,
     /// The key may not write texts.
     no_texts: bool,
+    kept: Kept,
 }
 
 pub struct DnsModel {
@@ -100,7 +127,7 @@ impl Records {
             sets: questions.iter().map(|question| self.get(question)).collect(),
             aliases: questions.iter().filter(alias).map(|question| question.name.clone()).collect(),
             serial: self.serial,
-            negative_ttl: 30,
+            negative_ttl: NEGATIVE_TTL,
         }
     }
 }
@@ -111,6 +138,7 @@ impl World {
         self.now.serial += 1;
         self.lagging = self.lag;
         for set in sets {
+            self.kept.keep(self.before.get(&set.question()));
             if set.exists() {
                 self.now.sets.insert(set.question(), set);
             } else {
@@ -175,6 +203,33 @@ impl Port for DnsModel {
                 }
             };
             self.hook.after("dns.ask", false).await;
+            answer
+        }
+        .boxed()
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        resolver: SocketAddr,
+        questions: &'a [Question],
+        now: Time,
+        _within: Span,
+    ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>> {
+        async move {
+            let fault = self.hook.before("dns.resolve", false).await;
+            let answer = {
+                let mut guard = self.world();
+                let world = &mut *guard;
+                match fault {
+                    _ if world.silent.contains(&resolver) => Err(no_answer("no answer")),
+                    Fault::None | Fault::Stale => {
+                        let give = |question| world.kept.give(world.now.get(question), NEGATIVE_TTL, now);
+                        Ok(questions.iter().map(give).collect())
+                    }
+                    Fault::Reject | Fault::LoseReply => Err(no_answer("no answer, as planted")),
+                }
+            };
+            self.hook.after("dns.resolve", false).await;
             answer
         }
         .boxed()

@@ -1,5 +1,6 @@
 //! A zone at a provider: an API that may or may not compare, servers that follow, and a limit on requests.
 
+use super::dns::Kept;
 use super::{Fault, Hook};
 use crate::config::{Account, HostedTarget, Rfc2136Target};
 use crate::kernel::domain::{Span, Time};
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+const NEGATIVE_TTL: u32 = 30;
+
 #[derive(Default)]
 struct World {
     now: BTreeMap<Key, Held>,
@@ -20,6 +23,7 @@ struct World {
     /// How many looks a change stays unpublished.
     pending: u32,
     publishing: u32,
+    kept: Kept,
 }
 
 pub struct HostedModel {
@@ -77,6 +81,7 @@ impl World {
             return Written::Refused { says: "InvalidChangeBatch: values differ".into() };
         }
         self.before = self.now.clone();
+        write.before.iter().for_each(|old| self.kept.keep(old.rrset()));
         self.now.extend(write.after.iter().map(|set| (set.key(), set.clone())));
         self.writes += 1;
         self.publishing = self.pending;
@@ -144,11 +149,41 @@ impl dns::Port for HostedModel {
                     held.map_or_else(|| RrSet::absent(question), Held::rrset)
                 };
                 let sets = questions.iter().map(of).collect();
-                dns::Answers { sets, aliases: vec![], serial: world.writes, negative_ttl: 30 }
+                dns::Answers { sets, aliases: vec![], serial: world.writes, negative_ttl: NEGATIVE_TTL }
             };
             self.hook.after("dns.ask", false).await;
             match fault {
                 Fault::None | Fault::Stale => Ok(answers),
+                Fault::Reject | Fault::LoseReply => {
+                    Err(NoAnswer { layer: "udp", says: "no answer, as planted".into() })
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        _resolver: SocketAddr,
+        questions: &'a [Question],
+        now: Time,
+        _within: Span,
+    ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>> {
+        async move {
+            let fault = self.hook.before("dns.resolve", false).await;
+            let sets = {
+                let mut guard = self.world();
+                let world = &mut *guard;
+                let give = |question: &Question| {
+                    let held = world.now.values().find(|set| set.question() == *question);
+                    let held = held.map_or_else(|| RrSet::absent(question), Held::rrset);
+                    world.kept.give(held, NEGATIVE_TTL, now)
+                };
+                questions.iter().map(give).collect()
+            };
+            self.hook.after("dns.resolve", false).await;
+            match fault {
+                Fault::None | Fault::Stale => Ok(sets),
                 Fault::Reject | Fault::LoseReply => {
                     Err(NoAnswer { layer: "udp", says: "no answer, as planted".into() })
                 }

@@ -58,6 +58,8 @@ pub struct Start {
     pub source_silent: bool,
     /// Every name server but the first is silent.
     pub dns_silent: bool,
+    /// So is every resolver that a zone lists.
+    pub resolvers_silent: bool,
     /// How many looks a promotion takes after its signal.
     pub promote_looks: u32,
     /// How many answers the second server lags behind.
@@ -227,6 +229,9 @@ impl TwoSites {
         });
         for server in self.names.secondaries.iter().filter(|_| self.start.dns_silent) {
             self.dns.silence(*server, true);
+        }
+        for resolver in self.names.resolvers.iter().filter(|_| self.start.resolvers_silent) {
+            self.dns.silence(*resolver, true);
         }
         let view = self.view();
         let mut seen = self.seen();

@@ -45,6 +45,7 @@ const KILLED: Start = Start {
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
+    resolvers_silent: false,
     promote_looks: 2,
     dns_lag: 2,
     latency: Span::millis(2),

@@ -68,6 +68,7 @@ fn world() -> Value {
             ("new_app", any_of(&["alive", "dead"])),
             ("source", any_of(&["answers", "silent"])),
             ("second_name_server", any_of(&["answers", "silent"])),
+            ("resolvers", any_of(&["answer", "silent"])),
             ("promote_looks", count()),
             ("dns_lag", count()),
             ("latency", json!({ "type": "string" })),

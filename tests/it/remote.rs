@@ -2,6 +2,7 @@
 //! real journal.
 
 use pointsman::kernel::domain::*;
+use pointsman::kernel::drive::{Driver, Pass};
 use pointsman::kernel::journal::{Journal, MemoryBackend, Permit};
 use pointsman::kernel::port::{Bound, Ctx, Registry as _, Sample, Samples, World};
 use pointsman::provider::{Ports, ProviderRegistry};
@@ -96,6 +97,12 @@ impl Remote {
     pub async fn apply(&self, bound: &Bound, change: Change, seconds: u64) -> CallEnd {
         let Bound::Action(action) = bound else { panic!("a check changes nothing") };
         action.apply(&self.ctx(seconds), permit(change).await).await
+    }
+
+    /// One pass of a driver named `owner` over a run; it is gone afterwards, as if its process had died.
+    pub async fn pass(&self, journal: &Journal, owner: &str, run: &RunId) -> Pass {
+        let driver = Driver::new(journal, &self.registry, Arc::new(Wall), self.samples.clone(), owner);
+        driver.drive(run).await.expect("a pass")
     }
 
     /// Looks until there is nothing left to do, as the engine does after a change.

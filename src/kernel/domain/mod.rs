@@ -27,7 +27,7 @@ pub use item::{
     Resolved, Retry, RunKind, Rung, Spec, UnfencedRule, Watched, Way,
 };
 pub use outcome::{CallEnd, CallResult, Outcome};
-pub use plan::{Change, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
+pub use plan::{Change, Lingers, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
 pub use record::{
     Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Sealed, SignIn, Stamped, Told,
     WhyObserved, WindowState,

@@ -71,6 +71,9 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_undo: Option<Spec>,
     pub settle: Settle,
+    /// How long others may rightly see the old state once the change is in effect. No part of consent: a measurement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<super::Span>,
     /// What apply needs and consent does not: an old file's text, the position to drain to.
     pub detail: Value,
     /// The two columns of the plan a person reads.
@@ -97,6 +100,7 @@ impl Change {
             undo: Undo::None,
             before_undo: None,
             settle: Settle::AtOnce,
+            lasts: None,
             detail: Value::Null,
             now: String::new(),
             after: String::new(),
@@ -125,6 +129,22 @@ impl Change {
     }
 }
 
+/// It is as wanted where it was changed, but others may still see it as it was: resolvers that keep a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lingers {
+    /// The step is over only when nobody does any more, or when their time is.
+    pub waits: bool,
+    /// Somebody was seen to; otherwise it is only not known.
+    pub seen: bool,
+    /// How much longer that may rightly last, as far as the look tells. For a change of this run its own `lasts` counts.
+    pub at_most: super::Span,
+}
+
+impl Lingers {
+    /// No step waits longer. What may rightly last longer stops there for a person.
+    pub const LONGEST: super::Span = super::Span::mins(30);
+}
+
 /// The verdict of one check or action over what it saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,6 +153,9 @@ pub enum StepPlan {
     Nothing {
         gives: Vec<Fact>,
         says: String,
+        /// Others may still see it as it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lingers: Option<Lingers>,
     },
     Change(Box<Change>),
     Refuse(Vec<Reason>),
@@ -141,7 +164,10 @@ pub enum StepPlan {
 
 impl StepPlan {
     pub fn nothing(says: impl Into<String>) -> StepPlan {
-        StepPlan::Nothing { gives: vec![], says: says.into() }
+        StepPlan::gives(vec![], says)
+    }
+    pub fn gives(gives: Vec<Fact>, says: impl Into<String>) -> StepPlan {
+        StepPlan::Nothing { gives, says: says.into(), lingers: None }
     }
     pub fn refuse(code: &str, says: impl Into<String>) -> StepPlan {
         StepPlan::Refuse(vec![Reason::new(code, says)])

@@ -99,6 +99,7 @@ impl ItemState {
         self.polls = 0;
         (self.seen, self.rejected, self.not_before) = (None, None, None);
         (self.rung_began, self.ended, self.recheck) = (None, None, false);
+        self.lingering = None;
         self.back = Some(Back { made, way, form, left, asked: false, tries: 0, since: None });
         true
     }

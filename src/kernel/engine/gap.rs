@@ -34,6 +34,10 @@ impl Run {
             // Nor is a look from before it trusted: a clock that was set back would make it fresh for long.
             state.seen = None;
             state.wait_anew(at);
+            // What went by before was watched, and counts.
+            if let Some(wait) = &mut state.lingering {
+                (wait.began, wait.until) = (wait.began + gap, wait.until.map(|until| until + gap));
+            }
         }
         if gap > self.spec.limits.resume_within {
             let stands = |id| matches!(self.form(id), Form::Act(_)) && !self.is_passed(id);

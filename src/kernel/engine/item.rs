@@ -27,14 +27,22 @@ impl ItemState {
     pub(super) fn settle(&mut self, plan: &StepPlan, proves: &[Fact], stepped: bool, at: Time) {
         let done = |gives: &[Fact]| ItemPhase::Done { gives: gives.iter().chain(proves).cloned().collect() };
         let rung = self.rung;
+        if !matches!(plan, StepPlan::Nothing { .. }) {
+            self.wait_from_the_start();
+        }
         match (&self.phase, plan) {
             (
                 ItemPhase::Idle | ItemPhase::Doubt { .. } | ItemPhase::Applied { .. },
-                StepPlan::Nothing { gives, .. },
+                StepPlan::Nothing { gives, lingers, .. },
             ) => {
-                self.phase = done(gives);
-                self.ended = Some(at);
+                let clear = self.is_clear(lingers.as_ref(), at);
                 self.settle_made(rung, false);
+                if clear {
+                    self.phase = done(gives);
+                    self.ended = Some(at);
+                } else if let ItemPhase::Doubt { call, change, .. } = self.phase.clone() {
+                    self.phase = ItemPhase::Applied { call, change, since: at };
+                }
             }
             (ItemPhase::Doubt { change, since, .. }, StepPlan::Change(seen)) if seen.from == change.from => {
                 let waited = at.since(*since);

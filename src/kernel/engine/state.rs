@@ -1,6 +1,7 @@
 //! What is known of a run: the fold of its records, nothing else.
 
 use super::back::{Back, Made};
+use super::linger::Lingering;
 use crate::domain::{
     Actor, Call, Change, Digest, Epoch, Fact, FenceRung, FenceWatchState, Form, Item, ItemId, ItemRole, Name,
     Outcome, Override, PlanSheet, Reason, Resolved, Rpo, Rule, Rung, Seq, Spent, StepPlan, Time,
@@ -152,6 +153,8 @@ pub struct ItemState {
     /// When work on the present rung began; its time-out counts from here.
     pub rung_began: Option<Time>,
     pub ended: Option<Time>,
+    /// Seen in effect, and waiting for others who may still see what was there before.
+    pub lingering: Option<Lingering>,
     /// A call of this item took effect, or may have.
     pub changed: bool,
     /// Sequence of the last intent.
@@ -215,6 +218,7 @@ impl ItemState {
             began: None,
             rung_began: None,
             ended: None,
+            lingering: None,
             changed: false,
             intended: 0,
             made: vec![],

@@ -87,7 +87,11 @@ impl Run {
 
     pub(super) fn next_of_item(&self, id: ItemId, now: Time, next: &mut Next) {
         let (item, state) = (self.item(id), self.state(id));
-        let expired = state.rung_began.is_some_and(|began| now > began + item.timeout);
+        let expired = state.rung_began.is_some_and(|began| now > began + item.timeout)
+            && state.lingering.is_none_or(|wait| now > wait.gives_up() + item.timeout);
+        if let Some(until) = state.waits_until() {
+            return self.next_of_lingering(id, until, expired, now, next);
+        }
         match &state.phase {
             ItemPhase::Doubt { since, change, .. } if expired && now > *since + settling(change) => {
                 next.record(park(
@@ -416,14 +420,17 @@ impl Run {
         if let Some(id) = asked {
             return format!("waits for a person: {}", self.item(id).name);
         }
+        let waiting = self.waits_for_others();
         let working: Vec<&str> = self
             .ids()
             .filter(|id| self.state(*id).began.is_some() && self.state(*id).ended.is_none())
+            .filter(|id| self.state(*id).lingering.is_none())
             .map(|id| self.item(id).name.as_str())
             .collect();
-        match working.is_empty() {
-            true => "going on".to_owned(),
-            false => format!("working: {}", working.join(", ")),
+        let working = (!working.is_empty()).then(|| format!("working: {}", working.join(", ")));
+        match (working, waiting) {
+            (None, None) => "going on".to_owned(),
+            (working, waiting) => working.into_iter().chain(waiting).collect::<Vec<_>>().join("; "),
         }
     }
 }

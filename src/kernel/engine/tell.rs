@@ -225,6 +225,9 @@ fn tell_observed(
         return format!("{name}: could not look ({when}): {why}");
     }
     match plan {
+        StepPlan::Nothing { says, lingers: Some(lingers), .. } if lingers.waits => {
+            format!("{name}: right, but not yet for everybody ({when}): {says}")
+        }
         StepPlan::Nothing { says, .. } => format!("{name}: right ({when}): {says}"),
         StepPlan::Change(change) => format!("{name}: {} ({when}); wanted: {}", change.now, change.after),
         StepPlan::Refuse(why) => format!("{name}: refused ({when}): {}", join(why)),

@@ -7,6 +7,7 @@ mod faults;
 mod freeze;
 mod gates;
 mod leaps;
+mod linger;
 mod planned;
 mod proofs;
 mod rules;

@@ -73,9 +73,9 @@ impl Run {
         self.resolved && self.commit_point().is_some()
     }
 
-    /// A call that may still change something by itself.
+    /// A call that may still change something by itself, or is not seen in effect yet.
     pub(super) fn calls_open(&self) -> bool {
-        self.items.iter().any(|i| i.own_change().is_some())
+        self.items.iter().any(|i| i.own_change().is_some() && i.lingering.is_none())
     }
 
     /// The commit point, if it may have been passed without anybody knowing.

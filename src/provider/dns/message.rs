@@ -33,6 +33,13 @@ pub(super) fn query(owner: &Name, kind: RecordType) -> Message {
     message
 }
 
+/// Asks a resolver to find the answer, or to give the one that it keeps.
+pub(super) fn recursive(owner: &Name, kind: RrType) -> Message {
+    let mut message = query(owner, wire_type(kind));
+    message.metadata.recursion_desired = true;
+    message
+}
+
 /// "This zone has changed" (RFC 1996).
 pub(super) fn notify(zone: &str) -> Result<Message, String> {
     let mut message = Message::query();
@@ -183,6 +190,23 @@ pub(super) fn read_set(reply: &Message, question: &Question) -> (RrSet, bool) {
         None => RrSet::absent(question),
     };
     (set, alias)
+}
+
+/// What a resolver gives. Of what does not exist the TTL is how long it remembers that (RFC 2308), where it says so.
+pub(super) fn read_cached(reply: &Message, question: &Question) -> Result<RrSet, NoAnswer> {
+    answered(reply)?;
+    if !reply.recursion_available {
+        return Err(NoAnswer { layer: "dns", says: "it is no resolver: it offers no recursion".into() });
+    }
+    let (mut set, _) = read_set(reply, question);
+    if !set.exists() {
+        let negative = reply.authorities.iter().find_map(|record| match &record.data {
+            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+            _ => None,
+        });
+        set.ttl = negative;
+    }
+    Ok(set)
 }
 
 /// Serial and negative TTL out of the answer to an SOA question.

@@ -14,6 +14,8 @@ pub struct With {
     pub stale_values: Vec<String>,
     /// The site that the run leads away from.
     pub from_site: Option<Name>,
+    /// The step is over only when caches are rid of the old records.
+    pub wait_ttl: bool,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +36,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let ttl: Option<u32> = params.maybe("ttl");
     let stale_values: Vec<String> = params.maybe("stale_values").unwrap_or_default();
     let from_site: Option<Name> = params.maybe("from_site");
+    let wait_ttl = params.maybe("wait_ttl").unwrap_or(false);
     let stale_values = stale_values.iter().map(|value| normal_address(value)).collect();
     let zone = read_zone(spec, config, &mut params);
     let mut wanted = vec![];
@@ -61,7 +64,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let mut zone = zone.ok_or_else(Vec::new)?;
     zone.zone = normal_name(&zone.zone).map_err(|says| vec![says])?;
     wanted.sort();
-    Ok(With { zone, wanted, stale_values, from_site })
+    Ok(With { zone, wanted, stale_values, from_site, wait_ttl })
 }
 
 fn read_zone(spec: &Spec, config: &Config, params: &mut Params<'_>) -> Option<Rfc2136Target> {

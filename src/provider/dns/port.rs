@@ -59,6 +59,16 @@ pub trait Port: Send + Sync {
         within: Span,
     ) -> BoxFuture<'a, Result<Answers, NoAnswer>>;
 
+    /// Asks a recursive resolver, as users do. One set for each question, in its order, with what is left of its TTL; of what
+    /// does not exist, how long the resolver remembers that, where it says so. Any missing part makes it no answer.
+    fn resolve<'a>(
+        &'a self,
+        resolver: SocketAddr,
+        questions: &'a [Question],
+        now: Time,
+        within: Span,
+    ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>>;
+
     /// The address records, aliases and texts of the whole zone, by a transfer from the first server.
     fn list<'a>(
         &'a self,

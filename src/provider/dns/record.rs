@@ -3,6 +3,7 @@
 
 mod rehearse;
 
+use super::caches::{self, Asked, Caches};
 use super::claim;
 use super::port::{Answers, NoAnswer, Port, Update, Updated};
 use super::rrset::{Question, RrSet, RrType, show};
@@ -35,6 +36,7 @@ pub struct DnsRecord {
     pub stale_values: Vec<String>,
     /// The site that the run leads away from; servers may be lost with it.
     pub from_site: Option<Name>,
+    pub wait_ttl: bool,
     pub port: Arc<dyn Port>,
     pub owner: Owner,
 }
@@ -64,6 +66,9 @@ struct Evidence {
     /// The longest that a resolver may rightly go on giving the old answer, in seconds.
     old_answers_last: Option<u32>,
     says: BTreeMap<SocketAddr, String>,
+    /// What resolvers gave, once the first server held what is wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resolvers: Vec<Asked>,
     /// Other sets of the zone that hold one of the stale values; `None`: could not be listed.
     siblings: Option<Vec<RrSet>>,
     siblings_unknown: Option<String>,
@@ -93,6 +98,31 @@ impl DnsRecord {
 
     fn mine(&self, ctx: &Ctx, epoch: Epoch) -> Option<Claim> {
         if self.zone.claim { self.owner.claim(ctx, epoch) } else { None }
+    }
+
+    fn caches(&self) -> Caches<'_> {
+        Caches { resolvers: &self.zone.resolvers, wait: self.wait_ttl }
+    }
+
+    /// Of the wanted names, sorted.
+    fn held(&self, server: &ServerState) -> Vec<RrSet> {
+        let mine = |set: &&RrSet| self.wanted.iter().any(|wanted| wanted.question() == set.question());
+        let mut sets: Vec<RrSet> = server.holds.iter().flatten().filter(mine).cloned().collect();
+        sets.sort_by_key(RrSet::question);
+        sets
+    }
+
+    /// Asked only once the zone holds what is wanted: before, nothing that they give matters.
+    async fn resolvers(&self, ctx: &Ctx, first: Option<&ServerState>) -> Vec<Asked> {
+        let wanted: Vec<Question> = self.wanted.iter().map(RrSet::question).collect();
+        let mut sorted = self.wanted.clone();
+        sorted.sort_by_key(RrSet::question);
+        match first {
+            Some(first) if self.held(first) == sorted => {
+                caches::ask(self.port.as_ref(), &self.zone.resolvers, &wanted, ctx).await
+            }
+            _ => vec![],
+        }
     }
 
     async fn siblings(&self, ctx: &Ctx) -> (Option<Vec<RrSet>>, Option<String>) {
@@ -169,6 +199,7 @@ impl DnsRecord {
         if let Some(why) = &evidence.siblings_unknown {
             warnings.push(format!("whether other names still point at the old site is unknown: {why}"));
         }
+        warnings.extend(self.caches().warning(evidence.old_answers_last));
         warnings
     }
 
@@ -183,6 +214,7 @@ impl DnsRecord {
         // demands the old set, and so does the next; only one of them can ever take effect.
         change.settle = Settle::AtOnce;
         change.warnings = self.warnings(lost, evidence);
+        change.lasts = self.caches().lasts(evidence.old_answers_last);
         change.detail = json!({ "old_answers_last_seconds": evidence.old_answers_last, "claims": claims });
         StepPlan::Change(Box::new(change))
     }
@@ -255,6 +287,7 @@ impl Check for DnsRecord {
             let servers: Vec<ServerState> =
                 answers.into_iter().map(|(at, got)| note(at, got, &mut evidence)).collect();
             let first = servers.first().and_then(|first| first.holds.as_deref()).unwrap_or_default();
+            evidence.resolvers = self.resolvers(ctx, servers.first()).await;
             evidence.ahead = evidence.mine.as_ref().and_then(|mine| claim::ahead(first, mine));
             Ok(Observation {
                 identity: json!({ "zone": self.zone.zone, "primary": self.zone.servers.first() }),
@@ -282,20 +315,14 @@ impl Check for DnsRecord {
         if let Some(refusal) = self.conflict(first) {
             return refusal;
         }
-        let held = |server: &ServerState| -> Vec<RrSet> {
-            let mine = |set: &&RrSet| self.wanted.iter().any(|wanted| wanted.question() == set.question());
-            let mut sets: Vec<RrSet> = server.holds.iter().flatten().filter(mine).cloned().collect();
-            sets.sort_by_key(RrSet::question);
-            sets
-        };
-        let now = held(first);
+        let now = self.held(first);
         let mut wanted = self.wanted.clone();
         wanted.sort_by_key(RrSet::question);
         let others: Vec<String> = state
             .servers
             .iter()
-            .filter(|server| server.holds.is_some() && held(server) != now)
-            .map(|server| format!("{} holds {}", server.server, show(&held(server))))
+            .filter(|server| server.holds.is_some() && self.held(server) != now)
+            .map(|server| format!("{} holds {}", server.server, show(&self.held(server))))
             .collect();
         if !others.is_empty() {
             let follow = if now == wanted { "waiting for it to follow" } else { "the servers disagree" };
@@ -303,7 +330,7 @@ impl Check for DnsRecord {
             return StepPlan::unknown("PM4102", says);
         }
         if now == wanted {
-            return StepPlan::nothing(match lost.as_slice() {
+            let says = match lost.as_slice() {
                 [] => format!("all {} servers hold {}", state.servers.len(), show(&now)),
                 lost => format!(
                     "{} of {} servers hold {}; {}",
@@ -312,7 +339,8 @@ impl Check for DnsRecord {
                     show(&now),
                     lost.join("; ")
                 ),
-            });
+            };
+            return self.caches().settled(says, &now, true, &evidence.resolvers);
         }
         let claims = match &evidence.mine {
             Some(mine) => claim::judge(&self.claims(), first.holds.as_deref().unwrap_or_default(), mine),

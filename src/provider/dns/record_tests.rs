@@ -2,7 +2,7 @@
 
 use super::super::params;
 use super::*;
-use crate::kernel::domain::CallResult;
+use crate::kernel::domain::{CallResult, Lingers};
 use crate::provider::for_tests::{apply, change, config, plan, spec, why};
 use crate::simulated::{Calm, DnsModel, Fault, Hook};
 
@@ -40,13 +40,15 @@ fn bound(model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
 
 fn bound_to(text: &str, model: &Arc<DnsModel>, with: serde_json::Value) -> DnsRecord {
     let spec = spec("dns.record", "zone", with);
-    let params::With { zone, wanted, stale_values, from_site } = params::read(&spec, &config(text)).unwrap();
+    let with = params::read(&spec, &config(text)).unwrap();
+    let params::With { zone, wanted, stale_values, from_site, wait_ttl } = with;
     DnsRecord {
         target: spec.target,
         zone,
         wanted,
         stale_values,
         from_site,
+        wait_ttl,
         port: Arc::clone(model) as Arc<dyn Port>,
         owner: Owner::named("me"),
     }
@@ -335,4 +337,33 @@ async fn a_key_that_may_not_write_texts_moves_the_name_and_says_so() {
     let planned = change(&action).await;
     assert_eq!(apply(&action, planned).await.result, CallResult::Rejected { retry: false });
     assert_eq!(model.holds(&old()[0].question()), old()[0]);
+}
+
+const RESOLVER: &str = "192.0.2.99:53";
+
+/// Asked only when there is something to be learned, and their word changes nothing about the zone's.
+#[tokio::test]
+async fn resolvers_are_asked_once_the_zone_holds_it_and_silence_is_not_the_new_answer() {
+    let text = CONFIG.replace("tsig", &format!("resolvers = [\"{RESOLVER}\"]\ntsig"));
+    let model = model(old());
+    let action = bound_to(&text, &model, wanted());
+    let planned = change(&action).await;
+    assert_eq!(planned.lasts, Some(Span::secs(60)), "known, though nobody waits for it");
+    assert!(!planned.warnings.iter().any(|w| w.contains("caches")), "{:?}", planned.warnings);
+    apply(&action, planned).await;
+    let lingers = |plan: &StepPlan| match plan {
+        StepPlan::Nothing { lingers, .. } => *lingers,
+        other => panic!("{other:?}"),
+    };
+    let told = lingers(&plan(&action).await).expect("the old answer");
+    assert!(told.seen && !told.waits && told.at_most <= Span::secs(60), "{told:?}");
+    model.silence(RESOLVER.parse().unwrap(), true);
+    let silent = plan(&action).await;
+    assert_eq!(lingers(&silent), Some(Lingers { waits: false, seen: false, at_most: Span::secs(30) }));
+    // The zone's own servers decide, whatever a resolver gives.
+    model.silence(RESOLVER.parse().unwrap(), false);
+    model.by_hand(old()[0].clone());
+    assert!(matches!(plan(&action).await, StepPlan::Change(_)));
+    let seen = action.observe(&crate::provider::for_tests::ctx()).await.unwrap();
+    assert!(seen.evidence.get("resolvers").is_none(), "nothing that they give would matter");
 }

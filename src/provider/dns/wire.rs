@@ -43,6 +43,26 @@ impl Port for Wire {
         .boxed()
     }
 
+    fn resolve<'a>(
+        &'a self,
+        resolver: SocketAddr,
+        questions: &'a [Question],
+        _now: Time,
+        within: Span,
+    ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>> {
+        async move {
+            let late = || NoAnswer { layer: "udp", says: format!("no answer within {within}") };
+            let one = async |question: &Question| {
+                let owner = message::name(&question.name).map_err(unusable)?;
+                let reply = exchange(resolver, message::recursive(&owner, question.r#type)).await?;
+                message::read_cached(&reply, question)
+            };
+            let all = try_join_all(questions.iter().map(one));
+            timeout(within.as_duration(), all).await.unwrap_or_else(|_| Err(late()))
+        }
+        .boxed()
+    }
+
     fn list<'a>(
         &'a self,
         zone: &'a Rfc2136Target,

@@ -114,6 +114,7 @@ mod tests {
             api: "http://192.0.2.1:8081".into(),
             servers: vec![],
             lost_with: crate::config::LostWith::default(),
+            resolvers: vec![],
             account,
         };
         let question = Question { name: "shop.test.".into(), r#type: RrType::Txt };

@@ -3,6 +3,7 @@
 
 pub(super) mod api;
 mod by_hand;
+mod cached;
 pub(super) mod cloudflare;
 mod digitalocean;
 pub(super) mod end;

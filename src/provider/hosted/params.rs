@@ -21,6 +21,8 @@ pub struct With {
     pub min_targets: usize,
     /// Percent of the zone's records.
     pub max_share: Option<u8>,
+    /// The step is over only when caches are rid of the old records.
+    pub wait_ttl: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +51,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     let ttl: Option<u32> = params.maybe("ttl");
     let stale: Vec<String> = params.maybe("stale_values").unwrap_or_default();
     let from_site: Option<Name> = params.maybe("from_site");
+    let wait_ttl = params.maybe("wait_ttl").unwrap_or(false);
     let min_targets: usize = params.maybe("min_targets").unwrap_or(1);
     let max_share = params.maybe::<String>("max_share");
     let max_share = max_share.and_then(|text| share(&text).map_err(|says| params.problem(says)).ok());
@@ -77,7 +80,7 @@ pub fn read(spec: &Spec, config: &Config) -> Result<With, Vec<String>> {
     wanted.sort_by_key(Held::key);
     let zone = zone.ok_or_else(Vec::new)?;
     let stale_values = stale.iter().map(|value| normal_address(value)).collect();
-    Ok(With { zone, wanted, stale_values, from_site, min_targets, max_share })
+    Ok(With { zone, wanted, stale_values, from_site, min_targets, max_share, wait_ttl })
 }
 
 fn share(text: &str) -> Result<u8, String> {

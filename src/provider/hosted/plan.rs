@@ -1,5 +1,6 @@
 //! The verdict over what the API and the authoritative servers hold. Pure.
 
+use super::cached;
 use super::nature::{self, Nature};
 use super::params::With;
 use super::record::{Evidence, Served, State, pick};
@@ -47,12 +48,17 @@ pub(super) fn plan(with: &With, place: &Place<'_>, state: &State, evidence: &Evi
         return StepPlan::unknown("PM4102", says);
     }
     if right && others.is_empty() {
-        return StepPlan::nothing(settled(&now, with, &lost));
+        let (sets, all) = cached::comparable(&now);
+        let says = settled(&now, with, &lost);
+        return cached::caches(with).settled(says, &sets, all, &evidence.resolvers);
     }
     if let Some(refusal) = brakes(with, &wanted, &now, holds, evidence) {
         return refusal;
     }
+    let old_ttl = cached::old_ttl(&now, &wanted, &state.servers, evidence);
     let mut change = change(with, place, &nature, (now, wanted, holds), evidence);
+    change.lasts = cached::caches(with).lasts(old_ttl);
+    change.warnings.extend(cached::caches(with).warning(old_ttl));
     change.warnings.extend(lost);
     if !others.is_empty() {
         change.warnings.push(format!("changed and never published: {}", others.join("; ")));
@@ -88,7 +94,7 @@ fn lost_servers(with: &With, state: &State, evidence: &Evidence) -> Result<Vec<S
 }
 
 /// What is not asked for stays: a proxied name stays proxied, and its TTL is then the provider's.
-fn kept(wanted: &[Held], holds: &[Held]) -> Vec<Held> {
+pub(super) fn kept(wanted: &[Held], holds: &[Held]) -> Vec<Held> {
     let keep = |set: &Held| {
         let mut set = set.clone();
         set.proxied = holds.iter().any(|held| held.key() == set.key() && held.proxied);

@@ -2,6 +2,7 @@
 //! providers differ in their wire and in [`Nature`](super::nature::Nature). Seen at the API and at every authoritative
 //! server that is named.
 
+use super::cached;
 use super::end::{Codes, Limited};
 use super::nature;
 use super::params::With;
@@ -11,7 +12,7 @@ use super::set::{Held, Key};
 use crate::kernel::domain::{CallEnd, Fact, Name, Observation, Span, StepPlan, Time};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
-use crate::provider::dns::{self, NoAnswer, Question, RrSet};
+use crate::provider::dns::{self, Asked, NoAnswer, Question, RrSet};
 use futures_util::future::{BoxFuture, FutureExt as _, join, join_all};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -61,6 +62,12 @@ pub(super) struct Evidence {
     pub others_unknown: Option<String>,
     /// Records in the zone.
     pub count: Option<u64>,
+    /// How long resolvers remember that a name does not exist, as the servers say.
+    #[serde(default)]
+    pub negative_ttl: Option<u32>,
+    /// What resolvers gave, once the API held what is wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolvers: Vec<Asked>,
     /// The longest that a resolver may rightly go on giving the old answer, in seconds.
     pub old_answers_last: Option<u32>,
 }
@@ -91,6 +98,18 @@ impl HostedRecord {
             async move { (*server, self.dns.ask(&zone.zone, *server, questions, within).await) }
         });
         join_all(asked).await
+    }
+
+    /// Asked only once the API holds what is wanted: before, nothing that they give matters.
+    async fn resolvers(&self, ctx: &Ctx, state: &State) -> Vec<Asked> {
+        let holds = state.holds.as_deref().unwrap_or_default();
+        let wanted = plan::kept(&self.with.wanted, holds);
+        if state.pending || pick(wanted.iter().map(Held::key), holds) != wanted {
+            return vec![];
+        }
+        let (sets, _) = cached::comparable(&wanted);
+        let questions: Vec<Question> = sets.iter().map(RrSet::question).collect();
+        dns::ask_resolvers(self.dns.as_ref(), &self.with.zone.resolvers, &questions, ctx).await
     }
 
     /// Looks again right before writing, where the remote does not compare by itself.
@@ -150,6 +169,7 @@ impl Check for HostedRecord {
             for (server, got) in answers {
                 state.servers.push(serve(server, got, &mut evidence));
             }
+            evidence.resolvers = self.resolvers(ctx, &state).await;
             Ok(Observation {
                 identity: json!({ "zone": self.with.zone.zone, "provider": self.with.zone.account.kind(),
                                   "api": self.with.zone.api }),
@@ -215,6 +235,7 @@ fn serve(server: SocketAddr, got: Result<dns::Answers, NoAnswer>, evidence: &mut
     match got {
         Ok(answers) => {
             evidence.serials.insert(server, answers.serial);
+            evidence.negative_ttl = evidence.negative_ttl.max(Some(answers.negative_ttl));
             Served { server, holds: Some(answers.sets), silent: None }
         }
         Err(no) => {

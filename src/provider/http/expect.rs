@@ -155,7 +155,7 @@ impl Check for HttpExpect {
         }
         let gives = self.site.iter().map(|site| Fact::Serves { site: site.clone() }).collect();
         let says = format!("{} passed {} times from {} vantages", self.url, self.passes, self.vantages.len());
-        StepPlan::Nothing { gives, says }
+        StepPlan::gives(gives, says)
     }
 }
 

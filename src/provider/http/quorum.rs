@@ -226,7 +226,7 @@ impl Check for Quorum {
             let down = self.site.iter().filter(|_| self.wanted == "down");
             let gives = down.map(|site| Fact::Down { site: site.clone() }).collect();
             let says = format!("{votes} of {of} vantages say {} (need {}): {table}", self.wanted, self.need);
-            return StepPlan::Nothing { gives, says };
+            return StepPlan::gives(gives, says);
         }
         if against > of / 2 {
             let says = format!("{against} of {of} vantages say {contrary}: {table}");

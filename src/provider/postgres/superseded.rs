@@ -90,10 +90,10 @@ impl Check for Superseded {
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
         let (target, by) = (&self.target.name, &self.by.name);
         match Standing::deserialize(&seen.state) {
-            Ok(Standing::Stale { timeline, newer }) => StepPlan::Nothing {
-                gives: vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
-                says: format!("{target} is a primary of timeline {timeline}, and {by} of timeline {newer}"),
-            },
+            Ok(Standing::Stale { timeline, newer }) => StepPlan::gives(
+                vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
+                format!("{target} is a primary of timeline {timeline}, and {by} of timeline {newer}"),
+            ),
             Ok(Standing::Silent(why) | Standing::Standby(why) | Standing::Primary(why)) => {
                 StepPlan::unknown("PM3107", format!("it is not proven that {by} supersedes {target}: {why}"))
             }

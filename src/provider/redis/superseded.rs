@@ -80,10 +80,10 @@ impl Check for Superseded {
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
         let (target, by) = (&self.target.name, &self.by.name);
         match Standing::deserialize(&seen.state) {
-            Ok(Standing::Stale) => StepPlan::Nothing {
-                gives: vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
-                says: format!("{target} is a primary of the history that {by} was promoted from"),
-            },
+            Ok(Standing::Stale) => StepPlan::gives(
+                vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
+                format!("{target} is a primary of the history that {by} was promoted from"),
+            ),
             Ok(Standing::Silent(why) | Standing::Replica(why) | Standing::Primary(why)) => {
                 StepPlan::unknown("PM3107", format!("it is not proven that {by} supersedes {target}: {why}"))
             }

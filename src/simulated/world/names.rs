@@ -70,6 +70,8 @@ pub struct Names {
     pub databases: BTreeMap<String, Name>,
     /// Name servers that follow the first of their zone.
     pub secondaries: Vec<SocketAddr>,
+    /// Resolvers that are asked what users get.
+    pub resolvers: Vec<SocketAddr>,
     /// The server of the zone that takes updates.
     pub primary_server: Option<SocketAddr>,
     /// Labels that are asked for at the alert's source.
@@ -139,6 +141,7 @@ impl Names {
             new_site: BTreeSet::new(),
             databases: databases.collect(),
             secondaries: vec![],
+            resolvers: vec![],
             primary_server: None,
             labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
             old,
@@ -153,6 +156,7 @@ impl Names {
             let servers = zone.map(|zone| zone.servers.as_slice()).unwrap_or_default();
             names.primary_server = servers.first().copied();
             names.secondaries.extend(servers.iter().skip(1));
+            names.resolvers.extend(zone.iter().flat_map(|zone| &zone.resolvers));
         }
         Ok(names)
     }

@@ -109,6 +109,16 @@ impl Port for Servers {
         self.of(questions).ask(zone, server, questions, within)
     }
 
+    fn resolve<'a>(
+        &'a self,
+        resolver: SocketAddr,
+        questions: &'a [Question],
+        now: Time,
+        within: Span,
+    ) -> BoxFuture<'a, Result<Vec<RrSet>, NoAnswer>> {
+        self.of(questions).resolve(resolver, questions, now, within)
+    }
+
     fn list<'a>(
         &'a self,
         zone: &'a Rfc2136Target,

@@ -47,7 +47,7 @@ impl Check for Assumed {
             StepPlan::Refuse(why) => {
                 let why: Vec<&str> = why.iter().map(|reason| reason.says.as_str()).collect();
                 let gives = self.site.iter().map(|site| Fact::Down { site: site.clone() }).collect();
-                StepPlan::Nothing { gives, says: format!("it can be told: {}", why.join("; ")) }
+                StepPlan::gives(gives, format!("it can be told: {}", why.join("; ")))
             }
             other => other,
         }

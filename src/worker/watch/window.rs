@@ -114,6 +114,11 @@ async fn look(app: &App, run: &Run, item: ItemId) -> Option<String> {
         Err(_) => return Some("no answer in time".to_owned()),
     };
     match plan {
+        StepPlan::Nothing { says, lingers: Some(lingers), .. }
+            if run.outlasts(item, &lingers, app.world.now()) =>
+        {
+            Some(format!("PM4122: longer than the old TTL allows: {says}"))
+        }
         StepPlan::Nothing { .. } => None,
         StepPlan::Change(change) => Some(change.now.clone()),
         StepPlan::Refuse(why) | StepPlan::Unknown(why) => {

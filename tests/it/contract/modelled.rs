@@ -259,10 +259,18 @@ fn somebody_elses() -> RrSet {
     set
 }
 
+/// What is wanted, caches included.
+fn waiting() -> Value {
+    let mut with = records::wanted();
+    with["wait_ttl"] = json!(true);
+    with
+}
+
 pub fn dns() -> Modelled {
     let config = "[targets.target]\nkind = \"rfc2136\"\nzone = \"shop.test\"\nservers = [\"192.0.2.1:53\", \"192.0.2.2:53\"]\n\
+                  resolvers = [\"192.0.2.8:53\", \"192.0.2.9:53\"]\n\
                   tsig = { name = \"k\", algorithm = \"hmac-sha256\", secret = { env = \"NOT_READ_HERE\" } }\n";
-    Modelled::new("dns.record", config, records::wanted(), |switch| {
+    Modelled::new("dns.record", config, waiting(), |switch| {
         let model = Arc::new(DnsModel::new(switch, sets()));
         let (of_ports, of_standing, of_hand) = (model.clone(), model.clone(), model);
         let held = move || sets().iter().map(|set| of_standing.holds(&set.question())).collect::<Vec<_>>();
@@ -285,7 +293,8 @@ pub fn hosted(provider: &'static str) -> Modelled {
         _ => "client_id = \"c\"\nclient_secret = { env = \"NOT_READ_HERE\" }\n",
     };
     let config = format!(
-        "[targets.target]\nkind = \"{provider}\"\nzone = \"shop.test\"\nservers = [\"192.0.2.1:53\"]\n{of_provider}"
+        "[targets.target]\nkind = \"{provider}\"\nzone = \"shop.test\"\nservers = [\"192.0.2.1:53\"]\n\
+         resolvers = [\"192.0.2.8:53\"]\n{of_provider}"
     );
     let kind: &'static str = match provider {
         "powerdns" => "powerdns.record",
@@ -294,7 +303,7 @@ pub fn hosted(provider: &'static str) -> Modelled {
         "route53" => "route53.record",
         _ => "ovh.record",
     };
-    let mut fixture = Modelled::new(kind, &config, records::wanted(), |switch| {
+    let mut fixture = Modelled::new(kind, &config, waiting(), |switch| {
         let model = Arc::new(HostedModel::new(switch, sets().into_iter().map(Held::plain)));
         let (of_ports, of_standing, of_hand) = (model.clone(), model.clone(), model);
         Model {

@@ -48,6 +48,7 @@ pub async fn hold(fixture: &dyn Fixture) {
         what_cannot_be_read_is_unknown
         limits_are_honoured
         the_plan_says_what_it_depends_on
+        what_caches_keep_is_told_and_waited_for
     }
     let said = said.into_inner().unwrap();
     for secret in fixture.secrets() {
@@ -405,4 +406,22 @@ async fn the_plan_says_what_it_depends_on(bench: &Bench<'_>) {
             change.warnings
         );
     }
+}
+
+/// Where resolvers are listed: the plan says how long it will wait, and what they give is told and never taken for the zone.
+async fn what_caches_keep_is_told_and_waited_for(bench: &Bench<'_>) {
+    let change = bench.change().await;
+    let Some(lasts) = change.lasts else { return };
+    let old = super::records::old().iter().map(|(_, _, ttl, _)| *ttl).max().unwrap();
+    assert_eq!(lasts, Span::secs(old.into()), "the old TTL, as it was planned");
+    let warned = format!("waits up to {lasts} for caches");
+    assert!(change.warnings.iter().any(|text| text.starts_with(&warned)), "{:?}", change.warnings);
+    let Undo::To(back) = change.undo.clone() else { panic!("no undo: {:?}", change.undo) };
+    assert!(back.with.get("wait_ttl").is_none(), "the way back waits for nobody");
+    bench.apply(change, 40).await;
+    bench.settled(&bench.bound).await;
+    let plan = bench.plan().await;
+    let StepPlan::Nothing { lingers: Some(lingers), says, .. } = &plan else { panic!("{plan:?}") };
+    assert!(says.contains("still gives") && says.contains("192.0.2.10"), "{says}");
+    assert!(lingers.waits && lingers.seen && lingers.at_most <= lasts, "{lingers:?}");
 }

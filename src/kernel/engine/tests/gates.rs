@@ -115,7 +115,7 @@ fn only_what_is_done_proves_and_a_promise_to_write_a_file_never_does() {
 fn a_guard_that_holds_gives_its_facts_to_all_but_itself() {
     let down = Fact::Down { site: "a".into() };
     let mut run = planned(Mode::Auto);
-    guard(&mut run, StepPlan::Nothing { gives: vec![down.clone()], says: "down".into() }, NOW);
+    guard(&mut run, StepPlan::gives(vec![down.clone()], "down"), NOW);
     assert!(run.proven(1).contains(&down) && run.promised(1).contains(&down));
     assert!(!run.proven(0).contains(&down) && !run.promised(0).contains(&down));
     guard(&mut run, StepPlan::refuse("PM1", "up"), NOW);

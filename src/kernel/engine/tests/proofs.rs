@@ -12,7 +12,7 @@ const TICK: Span = Span::micros(1);
 fn proven_at(at: Time) -> Run {
     let mut run = fence_done();
     run.items[FENCE].ended = Some(at);
-    run.items[FENCE].seen = seen(StepPlan::Nothing { gives: vec![fenced()], says: "fenced".into() }, at);
+    run.items[FENCE].seen = seen(StepPlan::gives(vec![fenced()], "fenced"), at);
     run
 }
 
@@ -31,7 +31,7 @@ fn a_fence_proven_some_time_ago_is_looked_at_again_before_the_promotion() {
     guard(&mut run);
     assert_eq!(looked_at(&run, NOW), [1, 0], "and the guards meanwhile");
     run.items[GUARD].seen = seen(holds(), NOW);
-    looks(&mut run, StepPlan::Nothing { gives: vec![fenced()], says: "fenced".into() });
+    looks(&mut run, StepPlan::gives(vec![fenced()], "fenced"));
     assert_eq!(called(&run, NOW), [2]);
     // Nobody has seen it: a proof from before this process is as old as its end.
     let mut run = proven_at(NOW - PROVEN_FOR - TICK);
@@ -69,7 +69,7 @@ fn a_fence_that_is_gone_stops_the_run_and_one_that_cannot_be_seen_begins_anew() 
     assert_eq!(run.items[PROMOTE].rung_began, None, "its time does not run while it may not begin");
     let over = NOW + run.item(1).timeout + TICK;
     assert_eq!(stopped(&run, over), [(Some(1), "PM1".to_owned())], "in the end a person is asked");
-    looks(&mut run, StepPlan::Nothing { gives: vec![fenced()], says: "fenced".into() });
+    looks(&mut run, StepPlan::gives(vec![fenced()], "fenced"));
     assert_eq!(called(&run, NOW), [2], "seen again");
     // With another way to fence, that one is tried.
     let mut run = old();
@@ -94,7 +94,7 @@ fn a_weaker_proof_takes_the_place_of_a_stronger_one_and_a_position_once_read_is_
     let at = Some(Lsn(7));
     let mut run = proven_at(NOW);
     done(&mut run, FENCE, vec![fact(FenceRung::Lockout, at)]);
-    let again = |rung| StepPlan::Nothing { gives: vec![fact(rung, None)], says: "fenced".into() };
+    let again = |rung| StepPlan::gives(vec![fact(rung, None)], "fenced");
     looks(&mut run, again(FenceRung::Stopped));
     assert!(run.proven(2).contains(&fact(FenceRung::Lockout, at)), "the promotion drains to it");
     looks(&mut run, again(FenceRung::ReadOnly));
@@ -150,7 +150,7 @@ fn an_address_that_answered_some_time_ago_is_looked_at_again() {
     let plan = StepPlan::Change(Box::new(Change { effects: vec![records], ..change() }));
     run.items[LEFT].planned = seen(plan.clone(), NOW);
     run.items[LEFT].seen = seen(plan, NOW);
-    let live = StepPlan::Nothing { gives: vec![Fact::Live { at: "192.0.2.7".into() }], says: "up".into() };
+    let live = StepPlan::gives(vec![Fact::Live { at: "192.0.2.7".into() }], "up");
     run.items[GUARD].seen = seen(live.clone(), NOW - PROVEN_FOR);
     assert_eq!(called(&run, NOW), [3, 4]);
     run.items[GUARD].seen = seen(live, NOW - PROVEN_FOR - TICK);

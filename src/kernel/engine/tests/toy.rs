@@ -154,7 +154,7 @@ impl Check for Set {
             if wanted == 0 {
                 return StepPlan::nothing("as before");
             }
-            return StepPlan::Nothing { gives: vec![fenced], says: "set".into() };
+            return StepPlan::gives(vec![fenced], "set");
         }
         let mut change = Change::new(seen.state.clone(), json!(wanted));
         change.undo = match self.spec.with.get("undo").and_then(|how| how.as_str()) {

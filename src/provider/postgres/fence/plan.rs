@@ -61,7 +61,7 @@ impl Fence {
             let fact =
                 Fact::Fenced { target: target.clone(), rung: state.proven, position: evidence.position };
             let says = format!("{target} is fenced ({}): a fresh write was refused", state.proven);
-            return StepPlan::Nothing { gives: vec![fact], says };
+            return StepPlan::gives(vec![fact], says);
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
         if !superseded && !planned && !said_down(&self.target, given) {

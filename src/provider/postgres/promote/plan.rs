@@ -159,10 +159,10 @@ impl Promote {
             (None, "unreachable") => format!("; {old} does not answer, and is not proven to be fenced"),
             _ => String::new(),
         };
-        StepPlan::Nothing {
-            gives: vec![Fact::Primary { target: target.clone(), lineage }],
-            says: format!("{target} is the primary on timeline {}{unfenced}", show(state.timeline)),
-        }
+        StepPlan::gives(
+            vec![Fact::Primary { target: target.clone(), lineage }],
+            format!("{target} is the primary on timeline {}{unfenced}", show(state.timeline)),
+        )
     }
 
     /// Every reason at once.

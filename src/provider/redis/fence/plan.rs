@@ -40,7 +40,7 @@ impl Fence {
                 "{target} is fenced ({}): a fresh write was refused for want of replicas",
                 state.proven
             );
-            return StepPlan::Nothing { gives: vec![fact], says };
+            return StepPlan::gives(vec![fact], says);
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
         if !superseded && !self.down(given) {

@@ -103,10 +103,10 @@ impl Promote {
             (None, "unreachable") => format!("; {old} does not answer, and is not proven to be fenced"),
             _ => String::new(),
         };
-        StepPlan::Nothing {
-            gives: vec![Fact::Primary { target: target.clone(), lineage: lineage.clone() }],
-            says: format!("{target} is the primary, from where {lineage} ended here{unfenced}"),
-        }
+        StepPlan::gives(
+            vec![Fact::Primary { target: target.clone(), lineage: lineage.clone() }],
+            format!("{target} is the primary, from where {lineage} ended here{unfenced}"),
+        )
     }
 
     /// Every reason at once.
