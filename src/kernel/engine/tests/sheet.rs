@@ -223,6 +223,15 @@ const NONE_AFTER: &str = "none after that, once fence is proven fenced";
 const IN_DOUBT: &str = "plus everything fence has accepted since then, if it still runs: its fence is none until a person \
                         proves another";
 
+fn fenced_by_its_way(run: &mut Run) {
+    plan_as(run, FENCE, changed(|_| ()));
+    change_spec(run, |spec| spec.items[FENCE].rungs[0].proves = vec![fenced()]);
+}
+
+fn another() -> Fact {
+    Fact::Fenced { target: "x".into(), rung: FenceRung::Stopped, position: None }
+}
+
 #[test]
 fn data_at_risk_is_what_guards_measured_and_what_a_missing_fence_lets_in() {
     let lag = |run: &mut Run| {
@@ -231,33 +240,16 @@ fn data_at_risk_is_what_guards_measured_and_what_a_missing_fence_lets_in() {
         });
         plan_as(run, GUARD, StepPlan::nothing("7 B behind"));
     };
-    let table: [(&str, fn(&mut Run), &str); 7] = [
-        ("the fence is a step's", |_| (), NONE_AFTER),
-        (
-            "that proves it by its rung",
-            |run| {
-                plan_as(run, FENCE, changed(|_| ()));
-                change_spec(run, |spec| spec.items[FENCE].rungs[0].proves = vec![fenced()]);
-            },
-            NONE_AFTER,
-        ),
-        (
-            "another is fenced by hand",
-            |run| {
-                by_hand(
-                    run,
-                    4,
-                    vec![Fact::Fenced { target: "x".into(), rung: FenceRung::Stopped, position: None }],
-                );
-            },
-            NONE_AFTER,
-        ),
-        ("something else is done by hand", |run| by_hand(run, 4, vec![]), NONE_AFTER),
-        ("a person fences it", |run| by_hand(run, FENCE, vec![fenced()]), IN_DOUBT),
-        ("nobody promises a fence", |run| plan_as(run, FENCE, unknown()), IN_DOUBT),
-        ("a person accepted that it is missing", |run| accept(run, "fence", NOW), IN_DOUBT),
+    let table: [(Turn, &str); 7] = [
+        (("the fence is a step's", |_| ()), NONE_AFTER),
+        (("that proves it by its way", fenced_by_its_way), NONE_AFTER),
+        (("another is fenced by hand", |run| by_hand(run, 4, vec![another()])), NONE_AFTER),
+        (("something else is done by hand", |run| by_hand(run, 4, vec![])), NONE_AFTER),
+        (("a person fences it", |run| by_hand(run, FENCE, vec![fenced()])), IN_DOUBT),
+        (("nobody promises a fence", |run| plan_as(run, FENCE, unknown())), IN_DOUBT),
+        (("a person accepted that it is missing", |run| accept(run, "fence", NOW)), IN_DOUBT),
     ];
-    for (what, turn, says) in table {
+    for ((what, turn), says) in table {
         let mut run = planned(Mode::Auto);
         turn(&mut run);
         assert_eq!(run.sheet(NOW).at_risk, [says], "{what}");

@@ -33,25 +33,22 @@ fn all_done() -> Run {
 
 #[test]
 fn the_end_says_what_was_left_out_and_whether_users_are_proven_to_be_served() {
-    let skipped = || ItemPhase::Skipped { why: "it was skipped".into() };
+    let skipped = || ItemPhase::Skipped { why: "left out".into() };
     let gave_up = || ItemPhase::GaveUp { why: vec![] };
-    let table: [(&[usize], fn() -> ItemPhase, Outcome, &str); 5] = [
-        (&[], gave_up, Outcome::Succeeded, "shop is served from b, verified"),
-        (&[LEFT, 4], gave_up, Outcome::Succeeded, "shop is served from b, verified; not done: left, right"),
-        (&[LEFT], skipped, Outcome::Partial, "users are served, but it was skipped"),
-        (&[6], skipped, Outcome::Partial, "it is NOT verified that users are served: it was skipped"),
-        (
-            &[LEFT, 6],
-            skipped,
-            Outcome::Partial,
-            "it is NOT verified that users are served: it was skipped; it was skipped",
-        ),
-    ];
-    for (ids, phase, outcome, says) in table {
+    let told = |ids: &[usize], phase: fn() -> ItemPhase| {
         let mut run = all_done();
         ids.iter().for_each(|id| run.items[*id].phase = phase());
-        assert_eq!(end(&run), (outcome, says.to_owned()));
-    }
+        end(&run)
+    };
+    let says = |outcome: Outcome, says: &str| (outcome, says.to_owned());
+    let green = "shop is served from b, verified";
+    assert_eq!(told(&[], skipped), says(Outcome::Succeeded, green));
+    let but = format!("{green}; not done: left, right");
+    assert_eq!(told(&[LEFT, 4], gave_up), says(Outcome::Succeeded, &but));
+    assert_eq!(told(&[LEFT], skipped), says(Outcome::Partial, "users are served, but left out"));
+    let not = "it is NOT verified that users are served: left out";
+    assert_eq!(told(&[6], skipped), says(Outcome::Partial, not));
+    assert_eq!(told(&[LEFT, 6], skipped), says(Outcome::Partial, &format!("{not}; left out")));
     let mut run = all_done();
     run.items.iter_mut().for_each(|item| item.changed = false);
     assert_eq!(end(&run), (Outcome::Unchanged, "already right; nothing was done".to_owned()));
