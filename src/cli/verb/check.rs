@@ -10,8 +10,11 @@ use crate::units::counted;
 use crate::{trial, worker};
 use clap::Args;
 use serde_json::json;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 /// What is only too large to be a playbook is told among the other problems.
 const MOST_BYTES: usize = 64 << 20;
@@ -43,16 +46,28 @@ pub fn run(args: &CheckArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
     let tests = trial::test_files(&args.paths)?;
     let mut playbooks = worker::playbook_files(&args.paths)?;
     playbooks.retain(|file| !tests.contains(file));
-    for file in &playbooks {
-        let text = read(file)?;
-        problems.extend(playbook::check(&text, &file.display().to_string(), &config, &registry).1);
-    }
+    problems.extend(of_playbooks(&playbooks, &registry)?);
     for file in &tests {
         problems.extend(trial::read(&read(file)?, &file.display().to_string()).1);
     }
     show(&problems, (playbooks.len(), tests.len()), talk)?;
     let bad = document::has_errors(&problems) || (args.strict && !problems.is_empty());
     Ok(if bad { Exit::Invalid } else { Exit::Done })
+}
+
+/// In the order of the files, on all cores: no playbook's problems depend on another's.
+fn of_playbooks(files: &[PathBuf], registry: &ProviderRegistry) -> Result<Vec<Problem>, Fault> {
+    let of = |file: &PathBuf| -> Result<Vec<Problem>, Fault> {
+        Ok(playbook::check(&read(file)?, &file.display().to_string(), &registry.config, registry).1)
+    };
+    let of_some = |files: &[PathBuf]| files.iter().map(of).collect::<Result<Vec<_>, _>>();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let shares = files.chunks(files.len().div_ceil(cores).max(1));
+    let found: Result<Vec<_>, Fault> = thread::scope(|scope| {
+        let begun: Vec<_> = shares.map(|files| scope.spawn(|| of_some(files))).collect();
+        begun.into_iter().map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
+    Ok(found?.into_iter().flatten().flatten().collect())
 }
 
 fn read(file: &Path) -> Result<String, Fault> {
