@@ -101,7 +101,7 @@ fn what_was_changed_before_retry_is_taken_back_all_the_same() {
 fn what_holds_before_a_fence_is_taken_back_is_known_after_retry() {
     let mut run = planned(Mode::Auto);
     calls(&mut run, 1, 0, CallEnd::applied(json!(null)));
-    looks(&mut run, 1, 0, StepPlan::Nothing { gives: vec![fenced()], says: "fenced".into() });
+    looks(&mut run, 1, 0, StepPlan::gives(vec![fenced()], "fenced"));
     let nobody = Spec { kind: "toy.up".into(), target: "promote".into(), with: json!({}) };
     looks(&mut run, 2, 0, changed(|change| change.before_undo = Some(nobody)));
     parks(&mut run, 2, false);
