@@ -3,6 +3,7 @@
 
 mod approval;
 mod approvals;
+mod driver;
 mod faults;
 mod freeze;
 mod gates;

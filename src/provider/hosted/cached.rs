@@ -53,7 +53,11 @@ mod tests {
         };
         let none = Evidence::default();
         assert_eq!(of(&[old(Some(300)), old(Some(30))], &[], &none), Some(300));
-        assert_eq!(of(std::slice::from_ref(&new), &[], &none), None, "nothing changes: nothing is known to be old");
+        assert_eq!(
+            of(std::slice::from_ref(&new), &[], &none),
+            None,
+            "nothing changes: nothing is known to be old"
+        );
         assert_eq!(of(&[old(Some(300)), old(None)], &[], &none), None);
         let set = old(Some(120)).rrset();
         let server =
