@@ -53,6 +53,12 @@ impl Scene {
     async fn ask(&self) -> Vec<String> {
         self.lab.resolver().lookup(ZONE, "A").await.unwrap()
     }
+
+    /// Whatever was kept is gone, its last second included, and the old answer is kept for its whole TTL.
+    async fn asked_anew(&self) {
+        tokio::time::sleep(Duration::from_secs(u64::from(TTL) + 1)).await;
+        assert_eq!(self.ask().await, ["127.0.1.80"]);
+    }
 }
 
 fn swap(wait: bool) -> Value {
@@ -81,9 +87,7 @@ async fn the_old_answer_is_told_with_what_is_left_of_it_and_then_the_new_one() {
     let warned =
         |w: &String| w.starts_with("waits up to 4.0 s for caches") && w.contains("until the resolver");
     assert!(change.warnings.iter().any(warned), "{:?}", change.warnings);
-    // Whatever was kept is gone in a moment; what this asks for is kept anew.
-    tokio::time::sleep(Duration::from_secs(u64::from(TTL))).await;
-    assert_eq!(scene.ask().await, ["127.0.1.80"]);
+    scene.asked_anew().await;
     let asked = Instant::now();
     assert_eq!(remote.apply(&action, change, 10).await.result, CallResult::Applied);
     let (says, lingers) = settled(&remote, &action).await;
@@ -235,14 +239,14 @@ async fn driven(remote: &Remote) -> Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_waits_until_the_resolver_gives_the_new_answer_whoever_drives_it() {
     let scene = Scene::new().await;
-    tokio::time::sleep(Duration::from_secs(u64::from(TTL))).await;
-    let old = scene.ask().await;
-    assert_eq!(old, ["127.0.1.80"]);
+    scene.asked_anew().await;
     let told = driven(&scene.usual()).await;
     assert!(
         told.waits
             .iter()
-            .any(|says| says.contains("waiting until nobody sees what was there before: move the name"))
+            .any(|says| says.contains("waiting until nobody sees what was there before: move the name")),
+        "{:?}",
+        told.waits
     );
     assert!(told.passes > 1, "nothing was held while it waited");
     assert!(told.last_said().ends_with("the resolver answers with the same"), "{}", told.last_said());
