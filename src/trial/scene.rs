@@ -131,10 +131,11 @@ fn not_started(why: Vec<Reason>) -> Told {
 
 impl Play<'_> {
     fn go(&mut self) -> Result<Ending, String> {
-        for life in 0..MOST_PASSES {
+        let mut life = 0;
+        for _ in 0..MOST_PASSES {
             self.due()?;
             match self.sim.pass(&self.run, &self.registry, self.samples.clone(), life)? {
-                Went::Died => {}
+                Went::Died => life += 1,
                 Went::Finished(outcome) => return Ok(Ending::Finished(outcome)),
                 Went::Waits { until, says } => {
                     if let Some(end) = self.wait(until, says)? {
@@ -272,7 +273,9 @@ impl Play<'_> {
             violations.push(format!("{made} changes were made, and {intended} are on record"));
         }
         if !self.somebody_meddled() {
-            violations.extend(twice(&self.sites.effects(), &spec));
+            let back =
+                records.iter().filter(|s| matches!(&s.record, Record::Intended { call, .. } if call.undo));
+            violations.extend(twice(&self.sites.effects(), &spec, back.count()));
         }
         Ok(Told {
             ending,
@@ -289,12 +292,11 @@ impl Play<'_> {
     }
 }
 
-/// Every change is made once; a zone takes one update for each step that writes to it.
-fn twice(effects: &BTreeMap<String, u32>, spec: &Resolved) -> Vec<String> {
+/// Every change is made once; a zone takes one update for each step that writes to it, and one for each that is taken `back`.
+fn twice(effects: &BTreeMap<String, u32>, spec: &Resolved, back: usize) -> Vec<String> {
     let rungs = spec.items.iter().flat_map(|item| &item.rungs);
-    let zones = rungs.filter_map(|rung| rung.form.spec()).filter(|s| s.sets_records()).count();
-    let most =
-        |what: &str| if what == "zone updated" { u32::try_from(zones).unwrap_or(u32::MAX).max(1) } else { 1 };
+    let zones = rungs.filter_map(|rung| rung.form.spec()).filter(|s| s.sets_records()).count().max(1) + back;
+    let most = |what: &str| if what == "zone updated" { u32::try_from(zones).unwrap_or(u32::MAX) } else { 1 };
     let more = effects.iter().filter(|(what, count)| **count > most(what));
     more.map(|(what, count)| format!("{what}: {count} times")).collect()
 }

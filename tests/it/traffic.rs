@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 
 /// The yard's own playbook with other steps.
 async fn with_steps(yard: Yard, steps: &str) -> Yard {
-    let text = yard.playbook("s0");
+    // Nothing here answers at the addresses: what leads where is not the matter.
+    let text = yard.playbook("s0").replace("per_day: 3", "per_day: 3, min_live_targets: 0");
     let (from, to) = (text.find("steps:").unwrap(), text.find("verify:").unwrap());
     let text =
         format!("{}steps:\n{steps}{}afterwards: {{ commit_window: 10m }}\n", &text[..from], &text[to..]);
