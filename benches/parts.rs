@@ -32,6 +32,7 @@ fn delivery(body: &[u8]) -> Batch {
         alerts: 1,
         truncated: 0,
         peer: String::new(),
+        unread: None,
     };
     Batch::new(Time(1))
         .part(Stream::Source("alertmanager".into()), None, vec![Record::Delivered(delivered)])

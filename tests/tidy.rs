@@ -53,10 +53,10 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
     Some(match room {
         "units" => &["kernel"],
         "document" => &["kernel", "units"],
-        "config" => &["kernel", "units", "document"],
+        "config" => &["kernel", "units", "document", "expr"],
         "expr" => &["kernel", "units", "document"],
         "playbook" => &["kernel", "units", "document", "expr", "config"],
-        "intake" => &["kernel", "units"],
+        "intake" => &["kernel", "units", "config", "expr"],
         "store" => &["kernel", "units"],
         "provider" => &["kernel", "units", "config"],
         "notify" => &["kernel", "units", "config", "store", "provider"],

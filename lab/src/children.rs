@@ -237,6 +237,16 @@ pub async fn run(argv: &[&str], env: &[(&str, &str)]) -> anyhow::Result<String> 
 
 /// As [`run`], with text on stdin.
 pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) -> anyhow::Result<String> {
+    run_within(Duration::from_secs(30), argv, env, input).await
+}
+
+/// As [`run_with_input`], for what takes longer.
+pub async fn run_within(
+    limit: Duration,
+    argv: &[&str],
+    env: &[(&str, &str)],
+    input: &str,
+) -> anyhow::Result<String> {
     let owned: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
     let env: Vec<(String, String)> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let input = input.to_owned();
@@ -251,7 +261,6 @@ pub async fn run_with_input(argv: &[&str], env: &[(&str, &str)], input: &str) ->
             // A program that does not read its input closes the pipe early.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
-        let limit = Duration::from_secs(30);
         let output = tokio::time::timeout(limit, child.wait_with_output()).await;
         Ok(output.with_context(|| format!("no end within {limit:?}"))??)
     });

@@ -51,6 +51,11 @@ impl Site {
         self.ip(6)
     }
 
+    /// A member of a Patroni cluster; in par also its etcd.
+    pub fn patroni(self) -> Ipv4Addr {
+        self.ip(7)
+    }
+
     /// sshd of the machine on which the database runs.
     pub fn database_host(self) -> Ipv4Addr {
         self.ip(10)

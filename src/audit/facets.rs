@@ -217,7 +217,8 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
             facets.set(Word::Object, occurrence);
         }
         Record::Delivered(delivered) => {
-            facets.set(Word::Actor, &delivered.source).set(Word::Via, "webhook");
+            let via = if delivered.was_asked_for() { Via::Internal.as_str() } else { "webhook" };
+            facets.set(Word::Actor, &delivered.source).set(Word::Via, via);
         }
         Record::Loaded { playbook, active, stays, .. } => {
             let result = match (active, stays) {
@@ -233,6 +234,9 @@ fn of_the_rest(facets: &mut Facets, record: &Record) {
         }
         Record::BreakerTripped { .. } => {
             facets.set(Word::Result, "tripped");
+        }
+        Record::Heartbeat { silent, .. } => {
+            facets.set(Word::Result, if *silent { "silent" } else { "heard" });
         }
         Record::Taken { owner, .. } | Record::Claimed { owner, .. } | Record::Started { owner, .. } => {
             facets.set(Word::Actor, owner).set(Word::Via, Via::Internal.as_str());

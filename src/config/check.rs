@@ -1,6 +1,6 @@
 //! Names in the configuration that must name something: hosts of targets, targets of probes.
 
-use super::{ChannelKind, Config, Person, TargetKind};
+use super::{ChannelKind, Config, Person, PostgresTarget, TargetKind};
 use crate::document::{At, Node, Sink, code};
 use crate::kernel::domain::Name;
 
@@ -12,22 +12,7 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
     };
     for (name, target) in &config.targets {
         match &target.kind {
-            TargetKind::Postgres(postgres) => {
-                if let Some(host) = &postgres.host {
-                    must_be(sink, config, host, "host", place("targets", name, "host"));
-                }
-                if postgres.app_role.is_none() {
-                    let says =
-                        format!("target {name:?} has no \"app_role\": a fence of it can never be proven");
-                    let at = place("targets", name, "kind");
-                    sink.warn(
-                        code::MISSING,
-                        at,
-                        says,
-                        "a fence is proven by the application's own write being refused",
-                    );
-                }
-            }
+            TargetKind::Postgres(postgres) => database(sink, config, (name, postgres), &place),
             TargetKind::Redis(redis) => {
                 let host = redis.host.iter();
                 host.for_each(|host| must_be(sink, config, host, "host", place("targets", name, "host")));
@@ -42,6 +27,8 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
                 }
             }
             TargetKind::Host(_)
+            | TargetKind::Patroni(_)
+            | TargetKind::Sentinel(_)
             | TargetKind::Rfc2136(_)
             | TargetKind::Hosted(_)
             | TargetKind::Resource(_) => {}
@@ -75,6 +62,29 @@ pub(super) fn references(sink: &Sink, root: &Node, config: &Config) {
     }
 }
 
+/// Its host and its cluster, and what a fence of it would lack.
+fn database(
+    sink: &Sink,
+    config: &Config,
+    (name, postgres): (&Name, &PostgresTarget),
+    place: &dyn Fn(&str, &Name, &str) -> At,
+) {
+    let at = |key: &str| place("targets", name, key);
+    if let Some(host) = &postgres.host {
+        must_be(sink, config, host, "host", at("host"));
+    }
+    if let Some(of) = &postgres.patroni {
+        must_be(sink, config, &of.cluster, "patroni", at("patroni"));
+        a_member(sink, config, name, at("member"));
+    }
+    // Who runs under Patroni is not fenced by us.
+    if postgres.app_role.is_none() && postgres.patroni.is_none() {
+        let says = format!("target {name:?} has no \"app_role\": a fence of it can never be proven");
+        let hint = "a fence is proven by the application's own write being refused";
+        sink.warn(code::MISSING, at("kind"), says, hint);
+    }
+}
+
 /// One user of Slack is one person.
 fn people(sink: &Sink, config: &Config, place: &dyn Fn(&Name, &str) -> At) {
     for (name, person) in &config.people {
@@ -105,6 +115,23 @@ fn mailboxes(
     if !config.channels.values().any(|channel| matches!(channel.kind, ChannelKind::Email(_))) {
         let says = format!("nothing is ever sent to the \"email\" of {name:?}");
         sink.warn(code::MISSING, place(name, "email"), says, "add a [channel.NAME] of kind email");
+    }
+}
+
+/// The cluster has that member, and no other target says that it is the same.
+fn a_member(sink: &Sink, config: &Config, name: &Name, at: At) {
+    let Some(of) = config.postgres(name).and_then(|postgres| postgres.patroni.as_ref()) else { return };
+    let Some(TargetKind::Patroni(cluster)) = config.targets.get(&of.cluster).map(|target| &target.kind)
+    else {
+        return;
+    };
+    if !cluster.members.contains_key(&of.member) {
+        let says = format!("{:?} has no member {:?}", of.cluster, of.member);
+        let known = cluster.members.keys().map(Name::as_str);
+        sink.unknown(code::UNKNOWN_NAME, at, says, of.member.as_str(), known);
+    } else if config.patroni_member(&of.cluster, &of.member).is_some_and(|(first, _)| first != name) {
+        let says = format!("another target is the member {:?} of {:?} already", of.member, of.cluster);
+        sink.error(code::DUPLICATE_NAME, at, says);
     }
 }
 

@@ -5,9 +5,11 @@
 mod balancer;
 mod channel;
 mod check;
+mod generic;
 mod hosted;
 mod limit;
 mod parse;
+mod patroni;
 mod people;
 mod public;
 mod reach;
@@ -15,27 +17,34 @@ mod redis;
 mod resource;
 mod retention;
 mod secret;
+mod sentinel;
 mod servers;
 mod target;
 mod watch;
+mod watchdog;
 mod web;
 
 pub use balancer::{CloudflareBalancer, Route53HealthCheck};
 pub use channel::{Address, Channel, ChannelKind, Email, EmailTls, Heartbeat, Slack, Topic};
+pub use generic::{Generic, HeaderScheme, Mapping, PRESETS, Pairs, Scheme};
 pub use hosted::{Account, AwsKeys, HostedTarget, OvhAccess, is_private};
 pub use limit::Storm;
 pub use parse::parse;
+pub use patroni::{PatroniLogin, PatroniTarget};
 pub use people::{Person, SlackUser};
 pub use reach::{Carrier, Reach};
 pub use redis::{RedisRole, RedisTarget};
 pub use resource::{HaproxySocket, OpenstackLogin, ResourceTarget};
 pub use retention::LEAST_AGE;
 pub use secret::{SecretError, SecretRef};
+pub use sentinel::SentinelTarget;
 pub use servers::LostWith;
 pub use target::{
-    AppRole, HostTarget, HostsTarget, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode, Tsig,
+    AppRole, HostTarget, HostsTarget, MemberOf, PostgresTarget, Rfc2136Target, Target, TargetKind, TlsMode,
+    Tsig,
 };
 pub use watch::{Probe, Source, Vantage};
+pub use watchdog::Watchdog;
 pub use web::{Tls, Web};
 
 use crate::kernel::domain::{Name, Span};
@@ -114,6 +123,12 @@ impl Config {
             _ => None,
         }
     }
+    /// The target of kind postgres that is this member of a cluster.
+    pub fn patroni_member(&self, cluster: &Name, member: &Name) -> Option<(&Name, &PostgresTarget)> {
+        self.targets.keys().filter_map(|name| Some((name, self.postgres(name)?))).find(|(_, target)| {
+            target.patroni.as_ref().is_some_and(|of| of.cluster == *cluster && of.member == *member)
+        })
+    }
     pub fn host(&self, name: &Name) -> Option<&HostTarget> {
         match &self.targets.get(name)?.kind {
             TargetKind::Host(target) => Some(target),
@@ -154,3 +169,6 @@ pub fn for_test(text: &str) -> Config {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod source_tests;

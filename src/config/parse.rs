@@ -4,7 +4,8 @@
 //! it too.
 
 use super::{
-    Config, Probe, SecretRef, Source, Vantage, channel, check, limit, people, retention, target, watch, web,
+    Config, Probe, Scheme, SecretRef, Source, Vantage, channel, check, generic, limit, people, retention,
+    target, watch, watchdog, web,
 };
 use crate::document::{Entry, Node, Problem, Sink, Table, code, has_errors, read};
 use crate::kernel::domain::Name;
@@ -33,6 +34,7 @@ fn read_config(sink: &Sink) -> Option<Config> {
     config.probes = named(&top, "probes", read_probe);
     config.vantages = named(&top, "vantages", read_vantage);
     config.sources = named(&top, "sources", read_source);
+    config.sources.iter_mut().for_each(|(name, source)| watch::settle_reconcile(name, source));
     config.people = named(&top, "people", people::read);
     (config.storm, config.changes_per_hour) = limit::read(&top);
     config.ready_every = watch::read_ready(&top);
@@ -186,9 +188,22 @@ fn read_source(table: &Table<'_>) -> Option<Source> {
         bearer: secret(table, "bearer"),
         signing_secret: secret(table, "signing_secret"),
         previous_signing_secret: secret(table, "previous_signing_secret"),
+        generic: generic::read(table),
+        heartbeat: watchdog::read(table),
+        write_back: table.boolean("write_back").unwrap_or(false),
+        reconcile: watch::read_reconcile(table),
     };
+    if source.write_back && table.get("zabbix").is_none() {
+        let says = "\"write_back\" speaks to Zabbix' API: \"zabbix\" is missing";
+        table.sink.error(code::MISSING, table.key_at("write_back"), says);
+    }
     if let Some(node) = table.get("zabbix").filter(|_| table.get("bearer").is_none()) {
         let says = "Zabbix' API is asked with a token: \"bearer\" is missing";
+        table.sink.error(code::MISSING, node.at.clone(), says);
+    }
+    let signs = source.generic.as_ref().is_some_and(|generic| generic.signature != Scheme::Pointsman);
+    if let Some(node) = table.get("signature").filter(|_| signs && table.get("signing_secret").is_none()) {
+        let says = "\"signature\" says how the source signs, and \"signing_secret\" is missing";
         table.sink.error(code::MISSING, node.at.clone(), says);
     }
     if table.get("previous_signing_secret").is_some() && table.get("signing_secret").is_none() {

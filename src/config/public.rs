@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 impl Config {
-    /// Name → `{name, kind, site, address, port, host, hosts, zone}`, each key only where the target has it.
+    /// Name → `{name, kind, site, address, port, host, patroni, member, scope, master, hosts, zone}`, each key only where the target has it.
     pub fn public_targets(&self) -> BTreeMap<String, Value> {
         self.targets.iter().map(|(name, target)| (name.to_string(), public(name.as_str(), target))).collect()
     }
@@ -26,6 +26,16 @@ fn public(name: &str, target: &Target) -> Value {
             if let Some(host) = &postgres.host {
                 map.insert("host".into(), json!(host));
             }
+            if let Some(of) = &postgres.patroni {
+                map.insert("patroni".into(), json!(of.cluster));
+                map.insert("member".into(), json!(of.member));
+            }
+        }
+        TargetKind::Patroni(cluster) => {
+            map.insert("scope".into(), json!(cluster.scope));
+        }
+        TargetKind::Sentinel(sentinel) => {
+            map.insert("master".into(), json!(sentinel.master));
         }
         TargetKind::Redis(redis) => {
             map.insert("address".into(), json!(redis.address));

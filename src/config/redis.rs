@@ -34,12 +34,33 @@ pub struct RedisRole {
     pub password: Option<SecretRef>,
 }
 
-pub(super) fn read(table: &Table<'_>) -> Option<RedisTarget> {
-    let port = table.integer("port", 1, 65_535).and_then(|n| u16::try_from(n).ok());
-    let tls = match table.word("tls", &["disable", "verify-full"]) {
+impl RedisTarget {
+    /// Nothing but its place is known.
+    pub(super) fn at(address: &str, port: u16) -> RedisTarget {
+        RedisTarget {
+            address: address.to_owned(),
+            port,
+            host: None,
+            user: None,
+            password: None,
+            tls: TlsMode::default(),
+            ca: None,
+            app_role: None,
+            probe_key: PROBE_KEY.to_owned(),
+        }
+    }
+}
+
+pub(super) fn tls(table: &Table<'_>) -> TlsMode {
+    match table.word("tls", &["disable", "verify-full"]) {
         Some("disable") => TlsMode::Disable,
         _ => TlsMode::VerifyFull,
-    };
+    }
+}
+
+pub(super) fn read(table: &Table<'_>) -> Option<RedisTarget> {
+    let port = table.integer("port", 1, 65_535).and_then(|n| u16::try_from(n).ok());
+    let tls = tls(table);
     let app_role = table.table("app_role").map(|role| {
         let user = role.need_text("user").unwrap_or_default().to_owned();
         let read = RedisRole { user, password: secret(&role, "password") };

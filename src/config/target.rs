@@ -2,7 +2,10 @@
 
 use super::parse::secret;
 use super::servers::{self, LostWith};
-use super::{HostedTarget, RedisTarget, ResourceTarget, SecretRef, hosted, redis, resource};
+use super::{
+    HostedTarget, PatroniTarget, RedisTarget, ResourceTarget, SecretRef, SentinelTarget, hosted, patroni,
+    redis, resource, sentinel,
+};
 use crate::document::{Table, code};
 use crate::kernel::domain::Name;
 use std::collections::BTreeMap;
@@ -20,6 +23,10 @@ pub struct Target {
 pub enum TargetKind {
     Postgres(PostgresTarget),
     Redis(RedisTarget),
+    /// Those who run a primary of Redis and its replicas, which are targets of kind redis.
+    Sentinel(SentinelTarget),
+    /// A cluster, of which servers of kind postgres are members.
+    Patroni(PatroniTarget),
     Host(HostTarget),
     Hosts(HostsTarget),
     Rfc2136(Rfc2136Target),
@@ -34,6 +41,8 @@ impl TargetKind {
         match self {
             TargetKind::Postgres(_) => "postgres",
             TargetKind::Redis(_) => "redis",
+            TargetKind::Sentinel(_) => "sentinel",
+            TargetKind::Patroni(_) => "patroni",
             TargetKind::Host(_) => "host",
             TargetKind::Hosts(_) => "hosts",
             TargetKind::Rfc2136(_) => "rfc2136",
@@ -68,6 +77,16 @@ pub struct PostgresTarget {
     pub ca: Option<PathBuf>,
     /// The application's own role: a fence is proven by its write being refused.
     pub app_role: Option<AppRole>,
+    /// Who runs it, where that is not left to us.
+    pub patroni: Option<MemberOf>,
+}
+
+/// Which member of which cluster it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberOf {
+    /// A target of kind patroni.
+    pub cluster: Name,
+    pub member: Name,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +141,7 @@ pub struct Tsig {
     pub secret: SecretRef,
 }
 
-const KINDS: [&str; 5] = ["postgres", "redis", "host", "hosts", "rfc2136"];
+const KINDS: [&str; 7] = ["postgres", "patroni", "redis", "sentinel", "host", "hosts", "rfc2136"];
 
 fn kinds() -> Vec<&'static str> {
     KINDS.into_iter().chain(hosted::KINDS).chain(resource::KINDS).collect()
@@ -139,6 +158,8 @@ pub(super) fn read(table: &Table<'_>) -> Option<Target> {
     let kind = match kind {
         "postgres" => TargetKind::Postgres(read_postgres(table)?),
         "redis" => TargetKind::Redis(redis::read(table)?),
+        "sentinel" => TargetKind::Sentinel(sentinel::read(table)?),
+        "patroni" => TargetKind::Patroni(patroni::read(table)?),
         "host" => TargetKind::Host(read_host(table)?),
         "hosts" => TargetKind::Hosts(HostsTarget { hosts: read_hosts(table)? }),
         "rfc2136" => TargetKind::Rfc2136(read_zone(table)?),
@@ -169,6 +190,11 @@ fn read_postgres(table: &Table<'_>) -> Option<PostgresTarget> {
         read
     });
     let (address, user) = (table.need_text("address"), table.need_text("user"));
+    let (cluster, member) = (table.name("patroni"), table.name("member"));
+    if cluster.is_some() != table.get("member").is_some() {
+        let says = "\"patroni\" and \"member\" belong together: which cluster, and which member of it";
+        table.sink.error(code::MISSING, table.at.clone(), says);
+    }
     Some(PostgresTarget {
         address: address.unwrap_or_default().to_owned(),
         port: port.unwrap_or(5432),
@@ -179,6 +205,7 @@ fn read_postgres(table: &Table<'_>) -> Option<PostgresTarget> {
         tls,
         ca: table.text("ca").map(PathBuf::from),
         app_role,
+        patroni: cluster.zip(member).map(|(cluster, member)| MemberOf { cluster, member }),
     })
 }
 

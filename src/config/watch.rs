@@ -2,7 +2,7 @@
 
 use super::SecretRef;
 use crate::document::{Table, code};
-use crate::kernel::domain::{Name, Span};
+use crate::kernel::domain::{Name, SourceKind, Span};
 use std::net::IpAddr;
 
 /// One question about one thing, asked from every vantage. Exactly one of `http`, `tcp`, `sql`.
@@ -50,6 +50,14 @@ pub struct Source {
     pub signing_secret: Option<SecretRef>,
     /// Still good while the secret is being changed.
     pub previous_signing_secret: Option<SecretRef>,
+    /// How bodies at `/hooks/generic/NAME` are read.
+    pub generic: Option<super::Generic>,
+    /// Say at a problem of Zabbix what is done about it.
+    pub write_back: bool,
+    /// How often Zabbix is asked for problems that were never told; never, where nobody can be asked.
+    pub reconcile: Option<Span>,
+    /// An alert that never stops while the source is well.
+    pub heartbeat: Option<super::Watchdog>,
 }
 
 impl Source {
@@ -66,6 +74,35 @@ impl Source {
 
 /// Where the configuration says nothing.
 pub const READY_EVERY: Span = Span::mins(10);
+
+/// Where the source says nothing.
+const RECONCILE: Span = Span::secs(60);
+
+/// `reconcile = "60s"`, or `"never"`, which is zero here; only Zabbix can be asked.
+pub(super) fn read_reconcile(table: &Table<'_>) -> Option<Span> {
+    let node = table.get("reconcile")?;
+    if table.get("zabbix").is_none() {
+        let says = "\"reconcile\" asks Zabbix: \"zabbix\" is missing";
+        table.sink.error(code::MISSING, table.key_at("reconcile"), says);
+    }
+    if node.text() == Some("never") {
+        return Some(Span::ZERO);
+    }
+    let every = table.span("reconcile");
+    if every.is_some_and(|every| every < Span::secs(1) || every > Span::mins(60)) {
+        let says = "\"reconcile\" is between 1s and 1h, or \"never\"";
+        table.sink.error(code::BAD_VALUE, table.key_at("reconcile"), says);
+    }
+    every
+}
+
+/// Unless it is said, only a source whose messages surely come under its own name is asked: what was found under one name and told
+/// under another would be two problems.
+pub(super) fn settle_reconcile(name: &Name, source: &mut Source) {
+    let known = name.as_str() == SourceKind::Zabbix.as_str() || source.signing_secret.is_some();
+    let every = source.reconcile.or((known && !source.zabbix.is_empty()).then_some(RECONCILE));
+    source.reconcile = every.filter(|every| *every > Span::ZERO);
+}
 
 /// `[ready] every = "10m"`, or `"never"`.
 pub(super) fn read_ready(top: &Table<'_>) -> Option<Span> {

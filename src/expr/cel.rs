@@ -86,6 +86,15 @@ impl Expr {
     pub fn free(&self) -> &[String] {
         &self.free
     }
+    /// The names of a path such as `body.alert.id`, where it is nothing else.
+    pub fn path(&self) -> Option<Vec<&str>> {
+        let word = |part: &&str| {
+            let starts = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            starts && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let parts: Vec<&str> = self.source.trim().split('.').collect();
+        (self.free == parts[..1] && parts.iter().all(word)).then_some(parts)
+    }
     pub fn functions() -> impl Iterator<Item = &'static str> + Clone {
         FUNCTIONS.into_iter()
     }

@@ -1,6 +1,7 @@
 //! Matchers over labels, as in Prometheus: `=`, `!=`, `=~`, `!~`, anchored; a missing label is the empty
 //! text.
 
+use crate::kernel::domain::VALUES_APART;
 use regex::Regex;
 use std::fmt;
 
@@ -50,6 +51,15 @@ impl Matcher {
             Matcher::NotEqual(unwanted) => value != unwanted,
             Matcher::Like(regex, _) => regex.is_match(value),
             Matcher::NotLike(regex, _) => !regex.is_match(value),
+        }
+    }
+    /// Of a label with several values, each on a line of its own: one of them is enough to be something, and none may be
+    /// what is excluded.
+    pub fn matches_any(&self, values: &str) -> bool {
+        let mut each = values.split(VALUES_APART);
+        match self {
+            Matcher::Equal(_) | Matcher::Like(..) => each.any(|value| self.matches(value)),
+            Matcher::NotEqual(_) | Matcher::NotLike(..) => each.all(|value| self.matches(value)),
         }
     }
     /// The one value it accepts, if it is an equality.

@@ -15,6 +15,7 @@ mod thread;
 pub use self::cel::{Expr, Vars};
 pub use matcher::{Matcher, MatcherError};
 pub use template::{Template, TemplateError};
+pub use thread::spawn_scoped;
 
 /// Longest source of one expression.
 pub const MAX_SOURCE: usize = 1024;

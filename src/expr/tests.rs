@@ -173,6 +173,22 @@ fn many_callers_at_once_all_get_their_answer() {
     });
 }
 
+/// The deepest that the bounds let pass, each way in which it may be deep.
+#[test]
+fn a_thread_of_expressions_has_room_for_the_deepest_of_them() {
+    let brackets = |n: usize| format!("{}1{}", "(".repeat(n), ")".repeat(n));
+    let nots = format!("{}true", "!".repeat(MAX_SOURCE - 4));
+    let sums = format!("1{}", "+1".repeat(MAX_SOURCE / 2 - 1));
+    let chain = format!("m{}", ".a".repeat(MAX_SOURCE / 2 - 1));
+    let all = [brackets(MAX_NESTING), brackets(MAX_NESTING + 1), nots, sums, chain];
+    let elsewhere: Vec<_> = all.iter().map(|text| eval(text)).collect();
+    let own = std::thread::scope(|scope| {
+        let work = || all.iter().map(|text| eval(text)).collect::<Vec<_>>();
+        thread::spawn_scoped(scope, work).unwrap().join().unwrap()
+    });
+    assert_eq!(own, elsewhere);
+}
+
 #[test]
 fn matchers_are_anchored_and_bounded() {
     let matches = |matcher: &str, value: &str| Matcher::parse(matcher).unwrap().matches(value);

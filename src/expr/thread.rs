@@ -6,8 +6,11 @@
 //! made and unmade for each costs more than compiling it.
 
 use super::ExprError;
+use std::cell::Cell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, mpsc};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 const STACK: usize = 32 << 20;
@@ -62,7 +65,7 @@ impl Thread {
         let (sender, jobs) = mpsc::channel::<Job>();
         let thread = Thread(sender);
         let own = thread.clone();
-        std::thread::Builder::new()
+        Builder::new()
             .name("expression".into())
             .stack_size(STACK)
             .spawn(move || jobs.iter().for_each(|job| job(&own)))
@@ -71,7 +74,28 @@ impl Thread {
     }
 }
 
+thread_local! {
+    static HAS_THE_STACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A thread that compiles and evaluates on its own stack, for work of nothing but many expressions: no other thread is woken
+/// for each. There is no deadline: only where a person waits for all of it and can end it, never in a server.
+pub fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    let work = || {
+        HAS_THE_STACK.set(true);
+        work()
+    };
+    Builder::new().name("expressions".into()).stack_size(STACK).spawn_scoped(scope, work)
+}
+
 pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ExprError> {
+    let failed = || ExprError::Evaluation("the evaluator failed".into());
+    if HAS_THE_STACK.get() {
+        return catch_unwind(AssertUnwindSafe(work)).map_err(|_| failed());
+    }
     let (place, idle) = Place::take().ok_or(ExprError::Deadline)?;
     let thread = idle.map_or_else(Thread::start, Ok)?;
     let (answer, wait) = mpsc::sync_channel(1);
@@ -89,6 +113,6 @@ pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     thread.0.send(job).map_err(|_| ExprError::NoThread("it has ended".into()))?;
     wait.recv_timeout(DEADLINE).map_err(|e| match e {
         mpsc::RecvTimeoutError::Timeout => ExprError::Deadline,
-        mpsc::RecvTimeoutError::Disconnected => ExprError::Evaluation("the evaluator failed".into()),
+        mpsc::RecvTimeoutError::Disconnected => failed(),
     })
 }

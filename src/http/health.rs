@@ -37,6 +37,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> 
 
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let now = app.world.now();
+    app.count_heartbeats(now);
     app.metrics.rules(app.overrides(now).len(), app.disabled().len(), app.changes.now(now).begun);
     let text = app.metrics.encode();
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

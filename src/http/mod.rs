@@ -59,7 +59,8 @@ fn span(request: &http::Request<axum::body::Body>) -> tracing::Span {
 pub fn router(app: Arc<App>) -> Router {
     let hooks = Router::new()
         .route("/hooks/{source}", post(hooks::receive))
-        .route("/hooks/zabbix/stream", post(hooks::receive_zabbix_stream));
+        .route("/hooks/zabbix/stream", post(hooks::receive_zabbix_stream))
+        .route("/hooks/generic/{name}", post(hooks::receive_generic));
     let slack = Router::new()
         .route("/slack/interactions", get(slack::there).post(slack::interact))
         .layer(DefaultBodyLimit::max(API_BODY_MAX));

@@ -3,8 +3,9 @@
 
 use super::Problem;
 use super::auth::SourceToken;
+use crate::config::{Generic, Source};
 use crate::intake::Format;
-use crate::intake::signature::{Claim, HEADER, Unsigned};
+use crate::intake::signature::{self, Claim, HEADER, Unsigned};
 use crate::kernel::domain::Name;
 use crate::notify::wall_seconds;
 use crate::worker::App;
@@ -25,7 +26,7 @@ impl FromRequestParts<Arc<App>> for Sender {
         let Some(header) = headers.next() else {
             return SourceToken::from_request_parts(parts, app).await.map(Sender::Token);
         };
-        if !app.config.sources.values().any(|source| source.signing_secrets().next().is_some()) {
+        if !signing(app).any(|(_, source)| source.signing_secrets().next().is_some()) {
             return Err(unsigned("no source of the configuration has a signing_secret"));
         }
         let text = header.to_str().ok().filter(|_| headers.next().is_none());
@@ -43,20 +44,72 @@ impl Sender {
             }
             Sender::Signed(claim) => claim,
         };
-        let mut unread = None;
-        for (name, source) in &app.config.sources {
-            for secret in source.signing_secrets() {
-                match secret.read() {
-                    Ok(secret) if claim.verify(&secret, body).is_ok() => return Ok(name.clone()),
-                    Ok(_) => {}
-                    Err(error) => unread = Some(error),
-                }
+        signer(signing(app), &claim, body)
+    }
+
+    /// Of a request to the hook of this source alone.
+    pub async fn of_generic(
+        parts: &mut Parts,
+        app: &Arc<App>,
+        (name, source, generic): (&Name, &Source, &Generic),
+    ) -> Result<Sender, Problem> {
+        if source.signing_secret.is_some() {
+            let claim = signature::claim(&generic.signature, &parts.headers, wall_seconds());
+            if let Some(claim) = claim.map_err(|why| unsigned(&why.to_string()))? {
+                return Ok(Sender::Signed(claim));
             }
         }
-        // A secret that is away here is no fault of the sender: it tries again.
-        Err(unread
-            .map_or_else(|| unsigned(&Unsigned::Wrong.to_string()), |error| unknown(&error.to_string())))
+        let token = SourceToken::from_request_parts(parts, app).await?;
+        match token.user.as_ref().filter(|user| *user != name) {
+            Some(user) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "PM4004",
+                format!("{user} delivers to the hook of {name}"),
+                "nothing was kept of it",
+                "give the source's own name as the user of basic authentication, or a bearer token",
+            )),
+            None => Ok(Sender::Token(token)),
+        }
     }
+
+    /// A signature covers the body, and no header.
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Sender::Signed(_))
+    }
+
+    /// Whoever it is, it is the source whose hook this is.
+    pub fn proven(self, named: (&Name, &Source), body: &[u8]) -> Result<(), Problem> {
+        match self {
+            Sender::Token(_) => Ok(()),
+            Sender::Signed(claim) => signer([named], &claim, body).map(drop),
+        }
+    }
+}
+
+/// Those that have a hook of their own sign for that one alone.
+fn signing(app: &App) -> impl Iterator<Item = (&Name, &Source)> {
+    app.config.sources.iter().filter(|(_, source)| source.generic.is_none())
+}
+
+/// Whose secret is good for it.
+fn signer<'a>(
+    sources: impl IntoIterator<Item = (&'a Name, &'a Source)>,
+    claim: &Claim,
+    body: &[u8],
+) -> Result<Name, Problem> {
+    let mut unread = None;
+    for (name, source) in sources {
+        for secret in source.signing_secrets() {
+            match secret.read().map(|secret| claim.verify(&secret, body)) {
+                Ok(Ok(())) => return Ok(name.clone()),
+                Ok(Err(why @ Unsigned::NotWhsec)) => unread = Some(why.to_string()),
+                Ok(Err(_)) => {}
+                Err(error) => unread = Some(error.to_string()),
+            }
+        }
+    }
+    // A secret that is away here is no fault of the sender: it tries again.
+    Err(unread.map_or_else(|| unsigned(&Unsigned::Wrong.to_string()), |why| unknown(&why)))
 }
 
 fn unsigned(why: &str) -> Problem {

@@ -20,6 +20,10 @@ pub enum IntakeError {
     BadAlert { index: usize, why: String },
     #[error("PM1306: the body is not of Pointsman's media type nor of a connector of events: {why}")]
     NotZabbix { why: String },
+    #[error("PM1308: the body cannot be read as its source is described: {place}: {why}")]
+    Unmapped { place: String, why: String },
+    #[error("PM1309: the request is not a CloudEvent: {why}")]
+    NotAnEvent { why: String },
     #[error("PM1307: this version cannot read bodies of the format {format:?}")]
     UnknownFormat { format: String },
 }
@@ -35,6 +39,8 @@ impl IntakeError {
             IntakeError::BadAlert { .. } => "PM1305",
             IntakeError::NotZabbix { .. } => "PM1306",
             IntakeError::UnknownFormat { .. } => "PM1307",
+            IntakeError::Unmapped { .. } => "PM1308",
+            IntakeError::NotAnEvent { .. } => "PM1309",
         }
     }
 }

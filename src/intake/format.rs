@@ -1,8 +1,10 @@
 //! Which parser reads a delivery's bytes. The hook chooses it by its path; triage finds its name on record, so that both
 //! read the same bytes alike.
 
-use super::{Delivery, IntakeError, alertmanager, zabbix};
-use crate::kernel::domain::SourceKind;
+use super::generic::Mode;
+use super::{Delivery, IntakeError, alertmanager, generic, zabbix};
+use crate::config::Generic;
+use crate::kernel::domain::{FOUND, SourceKind};
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,10 +14,15 @@ pub enum Format {
     Zabbix,
     /// The lines of a connector, of Zabbix 6.4 and later.
     ZabbixStream,
+    /// What Zabbix answered when we asked: nobody sent it.
+    ZabbixFound,
+    /// A body of any sender, with what was understood of it.
+    Generic,
 }
 
 impl Format {
-    const ALL: [Format; 3] = [Format::Alertmanager, Format::Zabbix, Format::ZabbixStream];
+    const ALL: [Format; 5] =
+        [Format::Alertmanager, Format::Zabbix, Format::ZabbixStream, Format::ZabbixFound, Format::Generic];
 
     /// As it stands on record.
     pub fn as_str(self) -> &'static str {
@@ -23,6 +30,8 @@ impl Format {
             Format::Alertmanager => "alertmanager",
             Format::Zabbix => "zabbix",
             Format::ZabbixStream => "zabbix_stream",
+            Format::ZabbixFound => FOUND,
+            Format::Generic => "generic",
         }
     }
 
@@ -30,19 +39,33 @@ impl Format {
         Format::ALL.into_iter().find(|format| format.as_str() == name)
     }
 
-    /// A file with a body of such a source; a connector's lines are told by what they are.
-    pub fn of_file(kind: SourceKind, body: &[u8]) -> Format {
-        match kind {
-            SourceKind::Alertmanager => Format::Alertmanager,
-            SourceKind::Zabbix if zabbix::looks_streamed(body) => Format::ZabbixStream,
-            SourceKind::Zabbix => Format::Zabbix,
-        }
+    /// A file with a body as such a source sends it. `generic`: how that source is described, where it is one of those.
+    pub fn read_file(
+        kind: SourceKind,
+        generic: Option<&Generic>,
+        body: &[u8],
+    ) -> Result<Delivery, IntakeError> {
+        let format = match (kind, generic) {
+            (SourceKind::Generic, Some(generic)) => {
+                // In a file there are no headers: an event is whole.
+                let mode = if generic.cloudevents { Mode::Structured } else { Mode::Plain };
+                let understood = generic::understand(generic, body, &mode)?;
+                return understood.failed.map_or(Ok(understood.delivery), Err);
+            }
+            (SourceKind::Generic, None) => Format::Generic,
+            (SourceKind::Alertmanager, _) => Format::Alertmanager,
+            // A connector's lines are told by what they are.
+            (SourceKind::Zabbix, _) if zabbix::looks_streamed(body) => Format::ZabbixStream,
+            (SourceKind::Zabbix, _) => Format::Zabbix,
+        };
+        format.parse(body)
     }
 
     pub fn kind(self) -> SourceKind {
         match self {
             Format::Alertmanager => SourceKind::Alertmanager,
-            Format::Zabbix | Format::ZabbixStream => SourceKind::Zabbix,
+            Format::Zabbix | Format::ZabbixStream | Format::ZabbixFound => SourceKind::Zabbix,
+            Format::Generic => SourceKind::Generic,
         }
     }
 
@@ -52,6 +75,8 @@ impl Format {
             Format::Alertmanager => alertmanager::parse(body),
             Format::Zabbix => zabbix::parse(body),
             Format::ZabbixStream => zabbix::parse_stream(body),
+            Format::ZabbixFound => zabbix::parse_found(body),
+            Format::Generic => generic::parse(body),
         }
     }
 }
@@ -68,6 +93,6 @@ mod tests {
         for kind in SourceKind::ALL {
             assert_eq!(SourceKind::of(kind.as_str()), Some(kind));
         }
-        assert_eq!(Format::of("generic"), None);
+        assert_eq!(Format::of("of tomorrow"), None);
     }
 }

@@ -4,6 +4,7 @@
 pub mod alertmanager;
 mod error;
 mod format;
+pub mod generic;
 pub mod occurrence;
 pub mod signature;
 mod time;

@@ -209,6 +209,12 @@ fn name(source: &Name, fingerprint: &str, number: u64) -> OccurrenceId {
     OccurrenceId::new(format!("{source}/{fingerprint}/{number}"))
 }
 
+/// What its source knows the alert of this occurrence by.
+pub fn fingerprint<'a>(source: &Name, occurrence: &'a OccurrenceId) -> Option<&'a str> {
+    let rest = occurrence.as_str().strip_prefix(source.as_str())?.strip_prefix('/')?;
+    rest.rsplit_once('/').map(|(fingerprint, _)| fingerprint)
+}
+
 /// The number of an alert whose earlier ones, if any, are forgotten. Greater than any of theirs: each occurrence is a
 /// record with a position of its own before this delivery.
 fn after_forgetting(delivery: Position) -> u64 {

@@ -2,6 +2,10 @@
 //! that do not look at certificates and can count in hex only, as scripts in Zabbix: a token could be taken from them by
 //! whoever stands in between, a signature cannot.
 
+mod scheme;
+
+pub use scheme::claim;
+
 use crate::kernel::domain::Secret;
 use aws_lc_rs::hmac;
 
@@ -14,18 +18,23 @@ const MOST: usize = 4;
 /// What a request claims; nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    at: u64,
+    /// What is signed in front of the body.
+    before: Vec<u8>,
     signatures: Vec<Vec<u8>>,
+    /// The secret is written in base64, behind `whsec_`.
+    whsec: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsigned {
-    #[error("its signature is not written as t=SECONDS,v1=HEX")]
+    #[error("its signature is not written as it should be")]
     Malformed,
-    #[error("its time is more than five minutes away from ours: compare the clocks")]
+    #[error("its time is further away from ours than may be: compare the clocks")]
     NotNow,
     #[error("its signature is not good: the secrets differ, or the body was changed on its way")]
     Wrong,
+    #[error("the configured secret is not one of Standard Webhooks: whsec_ and base64")]
+    NotWhsec,
 }
 
 impl Claim {
@@ -42,18 +51,28 @@ impl Claim {
             }
         }
         let at: u64 = at.ok_or(Unsigned::Malformed)?;
-        if signatures.is_empty() || signatures.len() > MOST {
+        Claim { before: format!("{at}.").into_bytes(), signatures, whsec: false }
+            .bounded(Some((at, WINDOW)), now)
+    }
+
+    /// `at`: the time that is signed, and how far it may be from ours.
+    fn bounded(self, at: Option<(u64, u64)>, now: u64) -> Result<Claim, Unsigned> {
+        if self.signatures.is_empty() || self.signatures.len() > MOST {
             return Err(Unsigned::Malformed);
         }
-        if now.abs_diff(at) > WINDOW {
-            return Err(Unsigned::NotNow);
+        match at {
+            Some((at, window)) if now.abs_diff(at) > window => Err(Unsigned::NotNow),
+            _ => Ok(self),
         }
-        Ok(Claim { at, signatures })
     }
 
     pub fn verify(&self, secret: &Secret, body: &[u8]) -> Result<(), Unsigned> {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-        let signed = [self.at.to_string().as_bytes(), b".", body].concat();
+        let key = match self.whsec {
+            true => scheme::whsec(secret)?,
+            false => secret.expose().as_bytes().to_vec(),
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let signed = [&self.before, body].concat();
         // Compares in constant time.
         let good = self.signatures.iter().any(|given| hmac::verify(&key, &signed, given).is_ok());
         if good { Ok(()) } else { Err(Unsigned::Wrong) }

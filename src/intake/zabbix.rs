@@ -12,9 +12,11 @@
 
 mod clock;
 mod fields;
+mod found;
 mod stream;
 mod tags;
 
+pub use found::{Found, Over, parse_found, stands};
 pub use stream::{looks_streamed, parse_stream};
 
 use super::alertmanager::{MAX_ANNOTATION, MAX_BYTES, MAX_LABEL};

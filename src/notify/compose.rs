@@ -213,6 +213,9 @@ fn next(record: &Record, run: Option<&Run>) -> Vec<String> {
     if let Record::Readiness { playbook, ready: false, .. } = record {
         return vec![format!("pointsman ready {playbook}")];
     }
+    if let Record::Heartbeat { silent: true, .. } = record {
+        return vec!["pointsman ready".to_owned()];
+    }
     let Some(run) = run else { return vec![] };
     let id = run.id();
     match record {

@@ -17,6 +17,7 @@ pub use compose::{Scene, compose};
 pub use notice::{Matter, Notice, Pull, by_alert, matter};
 pub use over::{ends_earlier_runs, stays_raised};
 pub use personal::open_personal;
+pub use plain::plain;
 pub use post::{Poster, sign_of_life, wall_seconds};
 
 use crate::config::{Channel as Configured, ChannelKind};

@@ -137,6 +137,9 @@ pub fn matter(stream: &Stream, record: &Record, alert: bool) -> Option<Matter> {
         (Stream::Instance, record) => of_instance(record)?,
         (Stream::Playbook(_), Record::Loaded { active: false, .. }) => (Topic::Instance, Pull::Tell),
         (Stream::Playbook(_), Record::Readiness { .. }) => (Topic::Instance, Pull::Tell),
+        // Who cannot hear an alarm has to be told that, loudly.
+        (Stream::Source(_), Record::Heartbeat { silent: true, .. }) => (Topic::Instance, Pull::Raise),
+        (Stream::Source(_), Record::Heartbeat { .. }) => (Topic::Instance, Pull::Clear),
         _ => return None,
     };
     Some(Matter { topic, pull })
@@ -211,6 +214,7 @@ pub(super) fn key(stream: &Stream, record: &Record, position: Position) -> Strin
             format!("{stream}/{position}")
         }
         Record::BreakerTripped { .. } | Record::BreakerReset { .. } => "breaker".to_owned(),
+        Record::Heartbeat { .. } => format!("{stream}/heartbeat"),
         _ if matches!(stream, Stream::Run(_)) => stream.to_string(),
         _ => format!("{stream}/{position}"),
     }

@@ -3,7 +3,7 @@
 //! What the values must look like is the business of each provider's `bind`.
 
 use crate::document::{At, Sink, code};
-use crate::kernel::domain::{ItemRole, Span};
+use crate::kernel::domain::{ItemRole, Name, Span, Spec};
 
 /// One `provider.verb`.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ const V: ItemRole = ItemRole::Verify;
 /// Beside what every record action needs.
 const HOSTED: &[&str] = &["min_targets", "max_share", "wait_ttl"];
 
-static ACTIONS: [ActionInfo; 24] = [
+static ACTIONS: [ActionInfo; 31] = [
     ActionInfo {
         kind: "postgres.fence",
         acts: true,
@@ -69,6 +69,46 @@ static ACTIONS: [ActionInfo; 24] = [
         says: "commits one row as the application's role",
     },
     ActionInfo {
+        kind: "patroni.switchover",
+        acts: true,
+        roles: &[S],
+        targets: &["patroni"],
+        need: &["target", "leader", "candidate"],
+        may: &["max_lag", "while_paused"],
+        timeout: Span::secs(90),
+        says: "moves the leader of a Patroni cluster that lives to another member",
+    },
+    ActionInfo {
+        kind: "patroni.failover",
+        acts: true,
+        roles: &[S],
+        targets: &["patroni"],
+        need: &["target", "leader", "candidate"],
+        may: &["max_lag", "while_paused"],
+        timeout: Span::secs(120),
+        says: "makes a member of a Patroni cluster the leader, once the old one is lost and fenced",
+    },
+    ActionInfo {
+        kind: "patroni.promote_standby_cluster",
+        acts: true,
+        roles: &[S],
+        targets: &["patroni"],
+        need: &["target", "primary"],
+        may: &["max_lag"],
+        timeout: Span::secs(120),
+        says: "makes a standby cluster of Patroni lead, once every member of the one that it follows is fenced or demoted",
+    },
+    ActionInfo {
+        kind: "patroni.demote_cluster",
+        acts: true,
+        roles: &[S],
+        targets: &["patroni"],
+        need: &["target", "standby", "host"],
+        may: &["port", "primary_slot_name", "max_lag"],
+        timeout: Span::secs(120),
+        says: "makes a Patroni cluster that leads a standby cluster, and proves that no member of it takes writes",
+    },
+    ActionInfo {
         kind: "redis.fence",
         acts: true,
         roles: &[S],
@@ -87,6 +127,36 @@ static ACTIONS: [ActionInfo; 24] = [
         may: &["drain_timeout", "may_be_empty"],
         timeout: Span::secs(70),
         says: "makes a replica of Redis the primary, once the old one is fenced",
+    },
+    ActionInfo {
+        kind: "redis.failover",
+        acts: true,
+        roles: &[S],
+        targets: &["redis"],
+        need: &["target", "old"],
+        may: &["timeout", "max_behind"],
+        timeout: Span::secs(90),
+        says: "has a living primary of Redis hand over to its replica, without loss",
+    },
+    ActionInfo {
+        kind: "redis.replicate",
+        acts: true,
+        roles: &[S],
+        targets: &["redis"],
+        need: &["target", "primary"],
+        may: &["discard"],
+        timeout: Span::mins(5),
+        says: "makes a server of Redis follow another one, never a newer or fuller one an older or emptier",
+    },
+    ActionInfo {
+        kind: "sentinel.failover",
+        acts: true,
+        roles: &[S],
+        targets: &["sentinel"],
+        need: &["target", "old", "new"],
+        may: &["drain_timeout", "may_be_empty"],
+        timeout: Span::secs(90),
+        says: "has the Sentinels of Redis make a replica the primary; a living one is held first, so that nothing is lost",
     },
     ActionInfo {
         kind: "redis.write_probe",
@@ -271,7 +341,24 @@ static ACTIONS: [ActionInfo; 24] = [
 ];
 
 /// What makes a server the writer of its data, and what fences the one before it, for each kind of server.
-pub(super) const PROMOTES: [&str; 2] = ["postgres.promote", "redis.promote"];
+pub(super) const PROMOTES: [&str; 7] = [
+    "postgres.promote",
+    "redis.promote",
+    "patroni.switchover",
+    "patroni.failover",
+    "patroni.promote_standby_cluster",
+    "sentinel.failover",
+    HAND_OVER,
+];
+/// Of a living primary, in a planned move and in nothing else.
+pub(super) const HAND_OVER: &str = "redis.failover";
+/// Who becomes the primary: the target itself, or, where others carry it out, whom they are to take.
+pub(super) fn promoted(spec: &Spec) -> Name {
+    spec.with.get("new").and_then(|new| new.as_str()).map_or_else(|| spec.target.clone(), Name::from)
+}
+
+/// What moves a primary that lives, and only where that is meant or its site is down.
+pub(super) const LIVING: [&str; 2] = ["patroni.switchover", "sentinel.failover"];
 pub(super) const FENCES: [&str; 2] = ["postgres.fence", "redis.fence"];
 /// A write that is committed as the application.
 pub(super) const PROBES: [&str; 2] = ["sql.write_probe", "redis.write_probe"];
@@ -288,6 +375,12 @@ pub(super) fn find(sink: &Sink, name: &str, role: ItemRole, at: &At) -> Option<&
     if LATER.contains(&name) {
         let says = format!("the action {name:?} is not yet in this version");
         sink.error_hint(code::NOT_YET, at.clone(), says, "leave the step out, or make it a manual one");
+        return None;
+    }
+    if name == "patroni.pause" {
+        let hint =
+            "stop Patroni and PostgreSQL on the machine, or switch it off; pause by hand with patronictl";
+        sink.error_hint(code::UNKNOWN_ACTION, at.clone(), super::patroni::PAUSE, hint);
         return None;
     }
     if name == "traffic.shift" {

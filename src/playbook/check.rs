@@ -107,8 +107,12 @@ fn names(sink: &Sink, playbook: &Playbook, config: &Config, item: &Expanded, reg
         let Some((spec, (info, _, args))) = rung.form.spec().zip(way.action()) else { continue };
         let mut fits = info.targets.is_empty()
             || target(sink, config, &spec.target, info.targets, args.value_at("target"));
-        if let Some(old) = spec.with.get("old").and_then(|old| old.as_str()) {
-            fits &= target(sink, config, &Name::from(old), info.targets, args.value_at("old"));
+        // Sentinels are told; what they move are servers.
+        let servers = if info.targets == ["sentinel"] { &["redis"] } else { info.targets };
+        for key in ["old", "new"] {
+            if let Some(server) = spec.with.get(key).and_then(|server| server.as_str()) {
+                fits &= target(sink, config, &Name::from(server), servers, args.value_at(key));
+            }
         }
         if !fits {
             continue;

@@ -69,7 +69,9 @@ fn equalities(trigger: &Trigger) -> impl Iterator<Item = (&str, &str)> {
         of_alertmanager.filter_map(|(label, matcher)| Some((label.as_str(), matcher.only()?)));
     let of_zabbix = trigger.zabbix.iter().flatten();
     let of_zabbix = of_zabbix.filter_map(|(label, condition)| Some((label.as_str(), condition.equal()?)));
-    of_alertmanager.chain(of_zabbix).filter(|(_, value)| !value.is_empty())
+    let generic = trigger.generic.iter().flatten();
+    let of_generic = generic.filter_map(|(label, matcher)| Some((label.as_str(), matcher.only()?)));
+    of_alertmanager.chain(of_zabbix).chain(of_generic).filter(|(_, value)| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! The contract with the providers: what is added here is part of `with`, and of what is approved.
 
-use super::actions::{FENCES, PROMOTES};
+use super::actions::{FENCES, PROMOTES, promoted};
 use super::expand::{Expanded, Scene};
 use super::model::Playbook;
+use super::patroni_clusters;
 use crate::kernel::domain::{Form, Spec};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
     let rungs = fence_rungs(items);
     let down_guards = down_guards(items);
     let planned = planned_fences(items);
+    let demoted = demoted(items);
     for item in items.iter_mut() {
         for rung in &mut item.item.rungs {
             let (Form::Act(spec) | Form::Check(spec)) = &mut rung.form else { continue };
@@ -29,13 +31,19 @@ pub(super) fn fill(playbook: &Playbook, scene: &Scene<'_>, items: &mut [Expanded
                         with.insert("witness".into(), json!(standby));
                     }
                 }
-                "postgres.promote" | "redis.promote" => {
+                "postgres.promote" | "redis.promote" | "sentinel.failover" => {
                     let old = with.get("old").and_then(Value::as_str).unwrap_or_default().to_owned();
                     let rung = rungs.iter().find(|(fenced, _)| *fenced == old);
                     let rung = rung.map_or("lockout", |(_, rung)| rung.as_str());
                     with.insert("fence_rung".into(), json!(rung));
                     if planned.contains(&old) {
                         with.insert("planned".into(), json!(true));
+                    }
+                }
+                patroni_clusters::PROMOTE => {
+                    let primary = with.get("primary").and_then(Value::as_str).unwrap_or_default();
+                    if demoted.iter().any(|(old, new)| old == primary && *new == target) {
+                        with.insert("demoted".into(), json!(true));
                     }
                 }
                 "postgres.lag" => {
@@ -64,7 +72,7 @@ fn specs(items: &[Expanded]) -> impl Iterator<Item = &Spec> {
 fn promotions(items: &[Expanded]) -> Vec<(String, String)> {
     specs(items)
         .filter(|spec| PROMOTES.contains(&spec.kind.as_str()))
-        .filter_map(|spec| Some((spec.target.to_string(), spec.with.get("old")?.as_str()?.to_owned())))
+        .filter_map(|spec| Some((promoted(spec).to_string(), spec.with.get("old")?.as_str()?.to_owned())))
         .collect()
 }
 
@@ -84,6 +92,14 @@ fn planned_fences(items: &[Expanded]) -> Vec<String> {
         spec.kind.as_str() == "postgres.fence" && spec.with.get("planned") == Some(&Value::Bool(true))
     };
     specs(items).filter(planned).map(|spec| spec.target.to_string()).collect()
+}
+
+/// (old, new) of each Patroni cluster that is made to follow another.
+fn demoted(items: &[Expanded]) -> Vec<(String, String)> {
+    let demotes = specs(items).filter(|spec| spec.kind.as_str() == patroni_clusters::DEMOTE);
+    demotes
+        .filter_map(|spec| Some((spec.target.to_string(), spec.with.get("standby")?.as_str()?.to_owned())))
+        .collect()
 }
 
 /// Names of the guards that prove the origin down.

@@ -109,6 +109,13 @@ pub fn match_tree(playbook: &Playbook, alert: &AlertView) -> Vec<Vec<Looked>> {
                 holds: condition.holds(alert, label),
             }));
         }
+        if let Some(matchers) = &trigger.generic {
+            looked.push(from(SourceKind::Generic, "it comes from a source of /hooks/generic"));
+            looked.extend(matchers.iter().map(|(label, matcher)| Looked {
+                says: format!("{label}{matcher}"),
+                holds: label_holds(alert, label, matcher),
+            }));
+        }
         if let Some(when) = &trigger.when {
             let holds = expression_holds(playbook, when, alert).map_err(|reason| reason.says);
             looked.push(Looked { says: when.source().to_owned(), holds });
@@ -121,7 +128,12 @@ pub fn match_tree(playbook: &Playbook, alert: &AlertView) -> Vec<Vec<Looked>> {
 /// A missing label is the empty text, as in Prometheus.
 fn label_holds(alert: &AlertView, label: &str, matcher: &Matcher) -> Result<(), String> {
     let value = alert.labels.get(label);
-    if matcher.matches(value.map_or("", String::as_str)) {
+    let text = value.map_or("", String::as_str);
+    let holds = match alert.kind {
+        SourceKind::Generic => matcher.matches_any(text),
+        SourceKind::Alertmanager | SourceKind::Zabbix => matcher.matches(text),
+    };
+    if holds {
         return Ok(());
     }
     let is = value.map_or("missing".to_owned(), |value| format!("{value:?}"));
@@ -155,6 +167,12 @@ fn accepts(playbook: &Playbook, trigger: &Trigger, alert: &AlertView) -> Result<
             condition.holds(alert, label).map_err(|says| Reason::new("PM1261", says))?;
         }
     }
+    if let Some(matchers) = &trigger.generic {
+        from(SourceKind::Generic)?;
+        for (label, matcher) in matchers {
+            label_holds(alert, label, matcher).map_err(|says| Reason::new("PM1261", says))?;
+        }
+    }
     if let Some(when) = &trigger.when {
         expression_holds(playbook, when, alert)?;
     }
@@ -169,8 +187,17 @@ pub(super) fn stand_in(playbook: &Playbook) -> AlertView {
         let of_alertmanager = matchers.filter_map(|(label, matcher)| Some((label, matcher.only()?)));
         let conditions = trigger.zabbix.iter().flatten();
         let of_zabbix = conditions.filter_map(|(label, condition)| Some((label, condition.only()?)));
-        let kind = if trigger.zabbix.is_some() { SourceKind::Zabbix } else { SourceKind::Alertmanager };
-        let labels = of_alertmanager.chain(of_zabbix).map(|(label, only)| (label.clone(), only.to_owned()));
+        let generic = trigger.generic.iter().flatten();
+        let of_generic = generic.filter_map(|(label, matcher)| Some((label, matcher.only()?)));
+        let kind = match (&trigger.zabbix, &trigger.generic) {
+            (Some(_), _) => SourceKind::Zabbix,
+            (None, Some(_)) => SourceKind::Generic,
+            (None, None) => SourceKind::Alertmanager,
+        };
+        let labels = of_alertmanager
+            .chain(of_zabbix)
+            .chain(of_generic)
+            .map(|(label, only)| (label.clone(), only.to_owned()));
         (kind, labels.collect())
     };
     let found = playbook.triggers.iter().map(equal).find(|(_, labels)| !labels.is_empty());

@@ -18,6 +18,8 @@ mod live;
 mod matching;
 mod model;
 mod order;
+mod patroni;
+mod patroni_clusters;
 mod planned;
 mod quorum;
 mod read;

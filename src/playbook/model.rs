@@ -65,6 +65,8 @@ pub struct Trigger {
     pub(super) alertmanager: Option<Vec<(String, Matcher)>>,
     /// Conditions over a problem of Zabbix, all of which must hold.
     pub(super) zabbix: Option<Vec<(String, super::zabbix::Condition)>>,
+    /// Matchers over labels of an alert of any other source.
+    pub(super) generic: Option<Vec<(String, Matcher)>>,
     pub(super) when: Option<Expr>,
     pub confirmed_for: Span,
     pub(super) at: At,
@@ -73,7 +75,7 @@ pub struct Trigger {
 impl Trigger {
     /// No alert can be meant.
     pub(super) fn is_empty(&self) -> bool {
-        self.alertmanager.is_none() && self.zabbix.is_none() && self.when.is_none()
+        self.alertmanager.is_none() && self.zabbix.is_none() && self.generic.is_none() && self.when.is_none()
     }
 }
 

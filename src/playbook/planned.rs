@@ -1,6 +1,7 @@
 //! A fence that is meant for a primary that lives: `planned: true`. A person starts such a move, never an alert; it is proven
 //! to lose nothing, or it does not happen. Called by `safety`; the engine and the provider hold the same lines (decision 0051).
 
+use super::actions::HAND_OVER;
 use super::model::{Playbook, Step};
 use crate::document::{At, Sink, code};
 use crate::kernel::domain::{ItemRole, OnFailure, RunKind};
@@ -23,6 +24,11 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         gives_back(sink, playbook);
     }
     for (_, step) in playbook.of_role(ItemRole::Step) {
+        if step.way(HAND_OVER).is_some() && playbook.kind != RunKind::Switchover {
+            let says = "only a primary that lives hands over, in a planned move";
+            let hint = "write kind: switchover; for an outage there are redis.fence and redis.promote";
+            sink.error_hint(code::PLANNED, step.at.clone(), says, hint);
+        }
         let Some(at) = place(step) else { continue };
         if playbook.kind != RunKind::Switchover {
             let says = "planned: true would fence a primary that lives, in a playbook that is no switchover";

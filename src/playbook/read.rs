@@ -140,16 +140,27 @@ fn read_triggers(top: &Table<'_>) -> Vec<Trigger> {
 
 fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
     let table = sink.table(node, "a trigger")?;
-    let alertmanager = matchers(&table, "alertmanager", |entry, text| {
+    let of_labels = |entry: &Entry, text: &str| {
         let error = |e: MatcherError| sink.error(code::MATCHER, entry.value.at.clone(), e.to_string());
         Matcher::parse(text).map_err(error).ok()
-    });
+    };
+    let alertmanager = matchers(&table, "alertmanager", of_labels);
+    let generic = matchers(&table, "generic", of_labels);
     let zabbix = matchers(&table, "zabbix", |entry, text| {
         Condition::parse(&entry.key, text).map_err(|error| not_a_condition(sink, entry, &error)).ok()
     });
-    if let Some(node) = table.get("zabbix").filter(|_| table.get("alertmanager").is_some()) {
-        let says = "an alert comes from an Alertmanager or from a Zabbix, never from both";
-        sink.error_hint(code::BAD_VALUE, node.at.clone(), says, "write two triggers: any of them is enough");
+    let kinds = ["alertmanager", "zabbix", "generic"].into_iter().filter_map(|key| table.get(key));
+    if let Some(second) = kinds.clone().nth(1) {
+        let says = match table.get("generic") {
+            None => "an alert comes from an Alertmanager or from a Zabbix, never from both",
+            Some(_) => "an alert comes from an Alertmanager, a Zabbix or another source, never from two",
+        };
+        sink.error_hint(
+            code::BAD_VALUE,
+            second.at.clone(),
+            says,
+            "write two triggers: any of them is enough",
+        );
     }
     let when = table.text("when").zip(table.get("when")).and_then(|(text, node)| match Expr::compile(text) {
         Ok(expr) => Some(expr),
@@ -158,7 +169,7 @@ fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
             None
         }
     });
-    let known = ["alertmanager", "when", "zabbix"].into_iter().any(|key| table.get(key).is_some());
+    let known = ["alertmanager", "when", "zabbix", "generic"].into_iter().any(|key| table.get(key).is_some());
     if !known {
         let hint = "add alertmanager: { label: value }, zabbix: { tag.NAME: value } or when: expression";
         sink.error_hint(code::MISSING, table.at.clone(), "a trigger says what it waits for", hint);
@@ -169,8 +180,9 @@ fn read_trigger(sink: &Sink, node: &Node) -> Option<Trigger> {
     // What could not be read must not become a trigger that asks for less.
     let read_all = table_read(node, "alertmanager", alertmanager.is_some())
         && table_read(node, "zabbix", zabbix.is_some())
+        && table_read(node, "generic", generic.is_some())
         && table_read(node, "when", when.is_some());
-    let trigger = Trigger { alertmanager, zabbix, when, confirmed_for, at };
+    let trigger = Trigger { alertmanager, zabbix, generic, when, confirmed_for, at };
     (read_all && !trigger.is_empty()).then_some(trigger)
 }
 

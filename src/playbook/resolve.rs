@@ -1,7 +1,7 @@
 //! A playbook for one run: everything fixed, nothing secret, nothing left to evaluate. Called once, at
 //! opening.
 
-use super::actions::PROMOTES;
+use super::actions::{PROMOTES, promoted};
 use super::expand::{Scene, expand, fenced_by};
 use super::{AlertView, Playbook, Problem, sites};
 use crate::config::Config;
@@ -94,7 +94,7 @@ fn afterwards(playbook: &Playbook, items: &[Item]) -> Afterwards {
             _ => None,
         })?;
         let old = spec.with.get("old")?.as_str()?;
-        Some(Watched { target: Name::from(old), promoted: spec.target.clone(), item: id })
+        Some(Watched { target: Name::from(old), promoted: promoted(spec), item: id })
     });
     let fence_watch = if playbook.fence_watch { promotions.collect() } else { vec![] };
     Afterwards { fence_watch, commit_window: playbook.commit_window }

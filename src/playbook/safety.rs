@@ -3,10 +3,10 @@
 //!
 //! The engine holds the same lines when it runs; here they are told while there is time to think.
 
-use super::actions::{FENCES, PROBES, PROMOTES};
+use super::actions::{FENCES, HAND_OVER, PROBES, PROMOTES, promoted};
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
-use super::planned;
+use super::{patroni, patroni_clusters, planned};
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
@@ -14,6 +14,8 @@ use serde_json::Value;
 
 /// What these would cut off may be alive: they refuse unless a majority says that its site is down.
 const CUTS: [&str; 4] = ["postgres.fence", "redis.fence", "ovh.instance", "digitalocean.droplet"];
+
+const SENTINEL: &str = "sentinel.failover";
 
 /// Rules that need no values.
 pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
@@ -48,6 +50,7 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook) {
         sink.warn(code::ALIVE_REFUSES, step.at.clone(), says, hint);
     }
     planned::outline(sink, playbook);
+    patroni::outline(sink, playbook, asks_down);
     if let (true, Some((_, step))) = (playbook.kind != RunKind::Failover, fence)
         && !planned::is_meant(step)
         && !playbook.of_role(ItemRole::Guard).any(|(_, guard)| asks_down(guard))
@@ -164,7 +167,15 @@ pub(super) fn check(
     };
     let promotions: Vec<(&Expanded, &Spec)> = PROMOTES.iter().flat_map(|kind| of(kind)).collect();
     for (item, spec) in promotions.iter().copied() {
-        promote(sink, playbook, config, scene, items, (item, spec));
+        match spec.kind.as_str() {
+            patroni_clusters::PROMOTE => {
+                patroni_clusters::check(sink, playbook, config, scene, items, (item, spec));
+            }
+            kind if patroni::MOVES.contains(&kind) => {
+                patroni::check(sink, playbook, config, scene, items, (item, spec));
+            }
+            _ => promote(sink, playbook, config, scene, items, (item, spec)),
+        }
     }
     // A server behind a load balancer that is taken out early cuts sessions off; it leads nobody to the new site.
     let leads = |spec: &Spec| spec.leads_users() && spec.kind.as_str() != "haproxy.server";
@@ -209,8 +220,9 @@ fn promote(
     let step = &playbook.steps[item.step];
     let text = |key: &str| spec.with.get(key).and_then(Value::as_str).unwrap_or_default();
     let (old, least) = (Name::from(text("old")), text("fence_rung"));
+    let new = promoted(spec);
     let before = playbook.before(item.step);
-    if old == spec.target {
+    if old == new {
         sink.error(
             code::BAD_VALUE,
             step.at.clone(),
@@ -222,12 +234,21 @@ fn promote(
         .iter()
         .filter(|other| before.contains(&other.step) && fenced_by(&other.item.rungs).as_ref() == Some(&old))
         .collect();
-    if fences.is_empty() {
-        let says = format!("{} is promoted, but no step before it fences {old}", spec.target);
-        let fence = FENCES[usize::from(spec.kind.as_str() == PROMOTES[1])];
-        let hint = format!("add a step with action: {fence}, and name it in \"after\"");
+    let kind = spec.kind.as_str();
+    if fences.is_empty() && !holds_itself(playbook, kind) {
+        let says = format!("{new} is promoted, but no step before it fences {old}");
+        let hint = match kind {
+            SENTINEL => "add a step that stops it on its machine, or switches it off, with proves: { fenced: …, rung: \
+                         stopped }, and name it in \"after\""
+                .to_owned(),
+            _ => {
+                let fence = FENCES[usize::from(kind == PROMOTES[1])];
+                format!("add a step with action: {fence}, and name it in \"after\"")
+            }
+        };
         sink.error_hint(code::NO_FENCE, step.at.clone(), says, hint);
     }
+    underneath(sink, playbook, kind, &fences);
     for fence in fences {
         rungs(sink, playbook, fence, least);
     }
@@ -238,22 +259,37 @@ fn promote(
             .rungs
             .iter()
             .filter_map(|rung| rung.form.spec())
-            .any(|probe| PROBES.contains(&probe.kind.as_str()) && probe.target == spec.target);
+            .any(|probe| PROBES.contains(&probe.kind.as_str()) && probe.target == new);
         later && writes && !other.item.optional
     });
     if !written {
-        let says =
-            format!("nothing writes to {} after it was promoted: green would not mean served", spec.target);
-        let probe = PROBES[usize::from(spec.kind.as_str() == PROMOTES[1])];
+        let says = format!("nothing writes to {new} after it was promoted: green would not mean served");
+        let probe = PROBES[usize::from(kind != PROMOTES[0])];
         let hint = format!("add to verify: {{ action: {probe}, with: {{ target: …, as: app }} }}");
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
-    for (target, site, word) in [(&spec.target, scene.to, "promoted"), (&old, scene.from, "the old primary")]
-    {
+    for (target, site, word) in [(&new, scene.to, "promoted"), (&old, scene.from, "the old primary")] {
         if let Some(stands) = config.targets.get(target).and_then(|t| t.site.as_ref()).filter(|s| *s != site)
         {
             let says = format!("{target} is {word}, but it stands at {stands}, not at {site}");
             sink.error(code::SITES, step.at.clone(), says);
+        }
+    }
+}
+
+/// A living primary that is moved on purpose is held by the move itself.
+fn holds_itself(playbook: &Playbook, kind: &str) -> bool {
+    kind == HAND_OVER || (kind == SENTINEL && playbook.kind == RunKind::Switchover)
+}
+
+/// What Sentinels run is not fenced by commands: that step would always be refused.
+fn underneath(sink: &Sink, playbook: &Playbook, kind: &str, fences: &[&Expanded]) {
+    for fence in fences.iter().filter(|_| kind == SENTINEL) {
+        let step = &playbook.steps[fence.step];
+        if step.way(FENCES[1]).is_some() {
+            let says = "underneath Sentinels redis.fence is refused (PM3505)";
+            let hint = "stop the server on its machine, or switch it off; what lives is held by sentinel.failover itself";
+            sink.error_hint(code::NO_FENCE, step.at.clone(), says, hint);
         }
     }
 }

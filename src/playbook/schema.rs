@@ -110,8 +110,9 @@ fn trigger() -> Value {
     object(
         &[],
         [
-            ("alertmanager", labels),
+            ("alertmanager", labels.clone()),
             ("zabbix", zabbix),
+            ("generic", labels),
             ("when", json!({ "type": "string", "description": "a CEL expression over alert and service" })),
             ("confirmed_for", json!({ "type": "string", "description": SPAN })),
         ],

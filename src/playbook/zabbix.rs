@@ -3,7 +3,7 @@
 
 use super::AlertView;
 use crate::expr::{Matcher, MatcherError};
-use crate::kernel::domain::{TAGS_UNKNOWN, VALUES_APART, ZABBIX_SEVERITIES};
+use crate::kernel::domain::{TAGS_UNKNOWN, ZABBIX_SEVERITIES};
 use std::fmt;
 
 /// Keys, beside `tag.NAME`.
@@ -73,7 +73,7 @@ impl Condition {
         }
         let value = alert.labels.get(key).map(String::as_str);
         let holds = match &self.0 {
-            Form::Text(matcher) => of_any(matcher, value.unwrap_or_default()),
+            Form::Text(matcher) => matcher.matches_any(value.unwrap_or_default()),
             Form::Severity(order, wanted) => {
                 let known = value.and_then(|word| rank(word).ok());
                 let known = known.ok_or_else(|| format!("{key} is not known, wanted {key}{self}"))?;
@@ -113,15 +113,6 @@ impl Condition {
 fn rank(word: &str) -> Result<usize, ConditionError> {
     let found = ZABBIX_SEVERITIES.iter().position(|severity| *severity == word);
     found.ok_or_else(|| ConditionError::Severity(word.to_owned()))
-}
-
-/// A tag may stand there several times: one of its values is enough to be something, and none may be what is excluded.
-fn of_any(matcher: &Matcher, values: &str) -> bool {
-    let mut each = values.split(VALUES_APART);
-    match matcher {
-        Matcher::Equal(_) | Matcher::Like(..) => each.any(|value| matcher.matches(value)),
-        Matcher::NotEqual(_) | Matcher::NotLike(..) => each.all(|value| matcher.matches(value)),
-    }
 }
 
 /// To be put behind the key.

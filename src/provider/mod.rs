@@ -9,6 +9,7 @@ pub mod hosted;
 pub mod http;
 pub mod owner;
 mod params;
+pub mod patroni;
 pub mod postgres;
 mod reach;
 pub mod redis;

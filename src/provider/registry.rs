@@ -1,6 +1,6 @@
 //! From `provider.verb` to the code that carries it out. The only place that knows them all.
 
-use super::{Owner, dns, host, hosted, http, postgres, redis, resource};
+use super::{Owner, dns, host, hosted, http, patroni, postgres, redis, resource};
 use crate::config::Config;
 use crate::kernel::domain::{Name, Span, Spec};
 use crate::kernel::port::{Bound, Registry};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Ports {
     pub postgres: Arc<dyn postgres::Port>,
+    pub patroni: Arc<dyn patroni::Port>,
     pub redis: Arc<dyn redis::Port>,
     pub dns: Arc<dyn dns::Port>,
     pub host: Arc<dyn host::Port>,
@@ -29,6 +30,7 @@ impl Ports {
         let ping = Arc::new(Pinger { config, port: postgres.clone() });
         Ports {
             postgres,
+            patroni: Arc::new(patroni::Wire::default()),
             redis: Arc::new(redis::Wire),
             dns: Arc::new(dns::Wire),
             host: Arc::new(host::Wire::default()),
@@ -84,8 +86,14 @@ impl Registry for ProviderRegistry {
             | "postgres.unfence"
             | "postgres.standby"
             | "sql.write_probe" => postgres::bind(spec, &self.config, &self.ports),
-            "redis.fence" | "redis.promote" | "redis.unfence" | "redis.replica" | "redis.superseded"
-            | "redis.write_probe" => redis::bind(spec, &self.config, &self.ports),
+            "patroni.switchover"
+            | "patroni.failover"
+            | "patroni.promote_standby_cluster"
+            | "patroni.demote_cluster"
+            | "patroni.undemote_cluster" => patroni::bind(spec, &self.config, &self.ports),
+            "redis.fence" | "redis.promote" | "redis.failover" | "redis.replicate" | "redis.unreplicate"
+            | "redis.unfence" | "redis.replica" | "redis.superseded" | "redis.write_probe"
+            | "sentinel.failover" => redis::bind(spec, &self.config, &self.ports),
             "dns.record" => dns::bind(spec, &self.config, &self.ports),
             "route53.record"
             | "cloudflare.record"

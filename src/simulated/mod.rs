@@ -5,6 +5,7 @@ mod hook;
 mod host;
 mod hosted;
 mod http;
+pub mod patroni;
 pub mod postgres;
 pub mod redis;
 pub mod resource;

@@ -4,14 +4,17 @@
 //! It keeps the traps of the real thing: a restart forgets what is not in the file, a primary that comes back has another
 //! history and maybe no data, and a replica takes that over at once.
 
+mod trio;
 mod world;
 
+pub use trio::{Moving, Trio, Watcher};
 pub use world::{Server, World};
 
 use super::Hook;
 use super::stage::{Flows, Stage};
 use crate::kernel::domain::{Epoch, RunId, Span};
-use crate::provider::redis::{Attempt, Endpoint, MinReplicas, Node, Port, Progress, Reply};
+use crate::provider::redis::sentinel::{Answer, Sentinels};
+use crate::provider::redis::{Attempt, Endpoint, MinReplicas, Node, Place, Port, Progress, Reply};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -37,6 +40,11 @@ impl Servers {
     /// The world now, for assertions.
     pub fn world(&self) -> World {
         self.0.look(World::clone)
+    }
+
+    /// The same without a copy, for whoever looks often.
+    pub fn look<T>(&self, at: impl FnOnce(&World) -> T) -> T {
+        self.0.look(at)
     }
 }
 
@@ -76,6 +84,33 @@ impl Port for Servers {
 
     fn promote<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<()>> {
         self.0.call("redis.promote", true, |world| world.promote(&at.name)).boxed()
+    }
+
+    fn follow<'a>(&'a self, at: &'a Endpoint, primary: &'a Place, _within: Span) -> BoxFuture<'a, Reply<()>> {
+        self.0.call("redis.follow", true, |world| world.follow(&at.name, primary)).boxed()
+    }
+
+    fn hand_over<'a>(
+        &'a self,
+        at: &'a Endpoint,
+        to: &'a Place,
+        _timeout: Span,
+        _within: Span,
+    ) -> BoxFuture<'a, Reply<()>> {
+        self.0.call("redis.hand_over", true, |world| world.hand_over(&at.name, to)).boxed()
+    }
+
+    fn sentinel<'a>(&'a self, _at: &'a Sentinels, n: usize, _within: Span) -> BoxFuture<'a, Reply<Answer>> {
+        self.0.call("redis.sentinel", false, move |world| world.sentinel(n)).boxed()
+    }
+
+    fn sentinel_failover<'a>(
+        &'a self,
+        _at: &'a Sentinels,
+        n: usize,
+        _within: Span,
+    ) -> BoxFuture<'a, Reply<()>> {
+        self.0.call("redis.sentinel_failover", true, move |world| world.order_failover(n)).boxed()
     }
 
     fn marker<'a>(

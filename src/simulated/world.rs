@@ -1,4 +1,4 @@
-//! One world for a whole playbook: a PostgreSQL pair, its machines, the application, the zone and everything that can
+//! One world for a whole playbook: a pair of PostgreSQL or of Redis, its machines, the application, the zone and everything that can
 //! be looked at, all built from what the playbook and the configuration name, and all of one piece: when the primary
 //! dies its application does too, and a name leads where the zone says.
 //!
@@ -6,6 +6,7 @@
 //! change things by hand, and watches at every moment that there are never two writers.
 
 mod names;
+mod pair;
 mod samples;
 mod sights;
 mod things;
@@ -13,25 +14,28 @@ mod watch;
 mod zones;
 
 pub use names::{App, Names};
+pub use pair::PairKind;
 pub use samples::Sampled;
 pub use watch::Watch;
 
+use super::patroni::Cluster;
 use super::postgres::{Servers, World};
-use super::redis::{Servers as RedisServers, World as RedisWorld};
+use super::redis::Servers as RedisServers;
 use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
 use crate::kernel::domain::{Form, Name, Resolved, Span, Spec, Time};
-use crate::kernel::port::World as _;
+use crate::kernel::port::{Sample, World as _};
 use crate::kernel::sim::{Fuse, SimWorld};
 use crate::provider::dns::RrSet;
 use crate::provider::hosted::Held;
 use crate::provider::http::ProbeMemory;
 use crate::provider::resource::Fields;
 use crate::provider::{Owner, Ports};
+use pair::Pair;
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use things::Things;
 use watch::FusedCalls;
 
@@ -50,8 +54,8 @@ pub struct Start {
     pub cut_replication: bool,
     /// Bytes that the standby does not have, and will not get.
     pub behind: u64,
-    /// The standby's server is down.
-    pub standby_down: bool,
+    /// How the standby stands.
+    pub standby: Standby,
     /// The new site's application answers nothing.
     pub new_app_dead: bool,
     /// Nobody can be asked whether the alert still fires.
@@ -66,6 +70,21 @@ pub struct Start {
     pub dns_lag: u32,
     /// How long every call takes. Without any, what was seen before a change is as young as what is seen after it.
     pub latency: Span,
+}
+
+/// What there is to promote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standby {
+    #[default]
+    Follows,
+    /// Its server is down.
+    Down,
+    /// Of Redis: it was told to follow, and no copy ever came.
+    NeverSynced,
+    /// Of Redis: its primary came back empty before it was lost, and it took that over.
+    Emptied,
+    /// What it holds is of another origin.
+    OtherData,
 }
 
 /// What a person, or a supervisor, does meanwhile.
@@ -100,7 +119,8 @@ impl Hand {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     pub writers: Vec<Name>,
-    pub timelines: BTreeMap<Name, u32>,
+    /// How often each began a life of its own: timelines, or promotions.
+    pub terms: BTreeMap<Name, u32>,
     pub old_is_fenced: bool,
     pub files: BTreeMap<Name, String>,
     pub running: BTreeMap<Name, String>,
@@ -113,6 +133,10 @@ pub struct Standing {
 pub struct TwoSites {
     pub names: Names,
     pub postgres: Arc<Servers>,
+    pub redis: Arc<RedisServers>,
+    pair: Arc<Pair>,
+    /// The last look of the sampler while all was well.
+    healthy: OnceLock<Sample>,
     pub hosts: Arc<HostModel>,
     pub dns: Arc<DnsModel>,
     pub hosted: Arc<HostedModel>,
@@ -135,6 +159,11 @@ impl TwoSites {
         clock: &SimWorld,
     ) -> Result<Arc<TwoSites>, Vec<String>> {
         let names = Names::of(config, spec)?;
+        if names.kind == PairKind::Postgres
+            && matches!(start.standby, Standby::NeverSynced | Standby::Emptied)
+        {
+            return Err(vec!["a standby that never synced, or was emptied, is of Redis alone".into()]);
+        }
         let things = Things::of(config, spec, &names)?;
         let forms = spec.items.iter().flat_map(|item| &item.rungs).map(|rung| &rung.form);
         let specs: Vec<&Spec> = forms.filter_map(Form::spec).collect();
@@ -146,8 +175,11 @@ impl TwoSites {
                 latency: start.latency,
                 world: me.clone(),
             });
-            let pair = World::pair(names.old.as_str(), names.new.as_str());
-            let postgres = Arc::new(Servers::new(pair, hook.clone()));
+            let (old, new) = (names.old.as_str(), names.new.as_str());
+            let postgres = Arc::new(Servers::new(World::pair(old, new), hook.clone()));
+            let redis = Arc::new(RedisServers::new(names.redis_pair(), hook.clone()));
+            let ends = (names.old.clone(), names.new.clone());
+            let pair = Arc::new(Pair::new(names.kind, ends, &postgres, &redis));
             let hosts = Arc::new(HostModel::new(hook.clone()));
             let ours = |set: &&RrSet| !sets.iter().any(|held| held.question() == set.question());
             let zone: Vec<RrSet> =
@@ -157,9 +189,25 @@ impl TwoSites {
             let resources = Arc::new(ResourceModel::new(hook.clone()));
             let http = Arc::new(HttpModel::new(hook, Arc::new(Sightseer(me.clone()))));
             let seen = Mutex::default();
-            TwoSites { names, postgres, hosts, dns, hosted, resources, things, http, start, hand, seen }
+            let healthy = OnceLock::new();
+            TwoSites {
+                names,
+                postgres,
+                redis,
+                pair,
+                healthy,
+                hosts,
+                dns,
+                hosted,
+                resources,
+                things,
+                http,
+                start,
+                hand,
+                seen,
+            }
         });
-        world.furnish();
+        world.furnish(clock.now());
         world.remember_probes(config, clock.now());
         Ok(world)
     }
@@ -168,7 +216,8 @@ impl TwoSites {
     pub fn ports(&self) -> Ports {
         Ports {
             postgres: self.postgres.clone(),
-            redis: Arc::new(RedisServers::new(RedisWorld::default(), Arc::new(Calm))),
+            patroni: Arc::new(Cluster::new(Default::default(), Arc::new(Calm))),
+            redis: self.redis.clone(),
             dns: Arc::new(zones::Servers { dns: self.dns.clone(), hosted: self.hosted.clone() }),
             host: self.hosts.clone(),
             hosted: self.hosted.clone(),
@@ -183,25 +232,19 @@ impl TwoSites {
         Arc::new(Sampled::new(self, clock.clone(), clock.now()))
     }
 
-    fn furnish(&self) {
+    fn furnish(&self, now: Time) {
         if let Some(machine) = &self.names.machine {
-            let (old, postgres) = (self.names.old.clone(), self.postgres.clone());
             let was_up = Arc::new(AtomicBool::new(false));
-            let (stopped, again) = (was_up.clone(), (self.names.old.clone(), self.postgres.clone()));
+            let (stopped, pair, again) = (was_up.clone(), self.pair.clone(), self.pair.clone());
             let stop = move || {
-                postgres.by_hand(|pair| {
-                    stopped.fetch_or(pair.server(old.as_str()).up, Ordering::SeqCst);
-                    pair.stop_and_mask(old.as_str());
-                });
+                stopped.fetch_or(pair.old_is_up(), Ordering::SeqCst);
+                pair.stop_and_mask();
             };
             let unmask = move || {
-                let (old, postgres) = &again;
-                postgres.by_hand(|pair| {
-                    pair.server(old.as_str()).masked = false;
-                    if was_up.load(Ordering::SeqCst) {
-                        pair.start(old.as_str());
-                    }
-                });
+                again.unmask();
+                if was_up.load(Ordering::SeqCst) {
+                    again.start();
+                }
             };
             self.hosts.database_host(machine.as_str(), stop, unmask);
             self.hosts.cut_off(machine.clone(), self.start.ssh_cut);
@@ -214,19 +257,9 @@ impl TwoSites {
             self.resources.put(key, fields.clone(), evidence.clone());
         }
         self.dns.lag(self.names.primary_server, self.start.dns_lag);
-        self.postgres.by_hand(|pair| {
-            pair.server(self.names.new.as_str()).promote_looks = self.start.promote_looks;
-            if self.start.behind > 0 {
-                pair.server(self.names.new.as_str()).stalled = true;
-                pair.server(self.names.old.as_str()).position += self.start.behind;
-            }
-            if self.start.primary_killed {
-                pair.crash(self.names.old.as_str());
-            }
-            if self.start.standby_down {
-                pair.crash(self.names.new.as_str());
-            }
-        });
+        self.pair.furnish(&self.start);
+        self.healthy.get_or_init(|| self.pair.sample(now));
+        self.pair.strike(&self.start);
         for server in self.names.secondaries.iter().filter(|_| self.start.dns_silent) {
             self.dns.silence(*server, true);
         }
@@ -266,12 +299,9 @@ impl TwoSites {
     pub fn effects(&self) -> BTreeMap<String, u32> {
         let by_person = self.seen().promoted_by_hand;
         let mut effects = self.hosts.effects();
-        for (name, server) in self.postgres.world().servers {
-            let person = if name == self.names.new { by_person } else { 0 };
-            effects.insert(format!("{name} promoted"), server.promoted - person);
-            effects.insert(format!("{name} pg_hba written"), server.hba_written);
-            effects.insert(format!("{name} pg_hba restored"), server.hba_restored);
-            effects.insert(format!("{name} marker row"), server.marked);
+        for (name, what, count) in self.pair.effects() {
+            let person = if *name == self.names.new && what == "promoted" { by_person } else { 0 };
+            effects.insert(format!("{name} {what}"), count - person);
         }
         effects.insert("zone updated".into(), self.dns.updates() + self.hosted.writes());
         effects.extend(self.resources.effects());
@@ -280,8 +310,6 @@ impl TwoSites {
     }
 
     pub fn standing(&self) -> Standing {
-        let pair = self.postgres.world();
-        let writers = pair.servers.iter().filter(|(_, server)| server.writable());
         let file = |app: &App| self.hosts.see(app.host.clone()).files.get(&app.file).cloned();
         let running = |app: &App| self.hosts.see(app.host.clone()).running.get(&app.file).cloned();
         let of = |look: &dyn Fn(&App) -> Option<String>| {
@@ -289,9 +317,9 @@ impl TwoSites {
             self.names.apps.iter().map(one).collect()
         };
         Standing {
-            writers: writers.map(|(name, _)| name.clone()).collect(),
-            timelines: pair.servers.iter().map(|(name, server)| (name.clone(), server.timeline)).collect(),
-            old_is_fenced: self.old_is_fenced(),
+            writers: self.pair.writers(),
+            terms: self.pair.terms(),
+            old_is_fenced: self.pair.old_is_fenced(),
             files: of(&file),
             running: of(&running),
             zone: self.names.zone.iter().map(|(set, _)| self.dns.holds(&set.question())).collect(),
@@ -300,21 +328,8 @@ impl TwoSites {
         }
     }
 
-    /// It can take no write, and nothing but a person brings that back.
-    fn old_is_fenced(&self) -> bool {
-        self.postgres.look(|pair| {
-            pair.servers.get(&self.names.old).is_some_and(|old| {
-                let stopped = !old.up && old.masked;
-                stopped || (old.locked_out() && old.hba.starts_with(crate::provider::postgres::hba::MARK))
-            })
-        })
-    }
-
     /// Bytes that the old primary has accepted and the new one was promoted without.
     pub fn lost(&self) -> Option<u64> {
-        self.postgres.look(|pair| {
-            let (old, new) = (pair.servers.get(&self.names.old)?, pair.servers.get(&self.names.new)?);
-            Some(old.position.saturating_sub(new.forked?))
-        })
+        self.pair.lost()
     }
 }

@@ -31,8 +31,23 @@ fn first_at(time: &str) -> String {
 }
 
 impl SqliteStore {
-    /// Where the journal begins and ends, and where these times lie.
+    /// Where the journal begins and ends, and where these times lie. Without times it is mostly known without the database.
     pub async fn span(&self, since: Option<Time>, until: Option<Time>) -> Result<JournalSpan, ReadError> {
+        let ends = self.tail.ends();
+        match ends {
+            Ok((first, last)) if since.is_none() && until.is_none() => {
+                return Ok(JournalSpan { first, last, since: None, until: None });
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let span = self.look_up(since, until).await?;
+        if let Err(emptied) = ends {
+            self.tail.begins(span.first, emptied);
+        }
+        Ok(span)
+    }
+
+    async fn look_up(&self, since: Option<Time>, until: Option<Time>) -> Result<JournalSpan, ReadError> {
         let sql = format!(
             "SELECT (SELECT coalesce(min(position), 1) FROM record), (SELECT coalesce(max(position), 0) FROM record), \
              {}, {}",

@@ -24,6 +24,10 @@ pub(super) struct Tail {
 struct Kept {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Where the journal begins, since somebody looked.
+    first: Option<Position>,
+    /// How often it was emptied: what was looked up before that says nothing.
+    emptied: u64,
 }
 
 impl Tail {
@@ -39,7 +43,7 @@ impl Tail {
             let last = kept.entries.back().map_or(row.position - 1, |e| e.position);
             match entry(row) {
                 Some(entry) if last + 1 == row.position => kept.push(entry),
-                Some(_) | None => *kept = Kept::default(),
+                Some(_) | None => kept.empty(),
             }
             end = Some(row.position);
         }
@@ -54,9 +58,23 @@ impl Tail {
         self.end.subscribe()
     }
 
-    /// Nobody knows what the database holds at its end.
+    /// Nobody knows what the database holds at its ends.
     pub fn clear(&self) {
-        *self.lock() = Kept::default();
+        self.lock().empty();
+    }
+
+    /// The first and the last position. `Err`: ask the database, and say what it answered with this number.
+    pub fn ends(&self) -> Result<(Position, Position), u64> {
+        let kept = self.lock();
+        kept.first.zip(kept.entries.back().map(|last| last.position)).ok_or(kept.emptied)
+    }
+
+    /// The journal began there when `emptied` was given.
+    pub fn begins(&self, first: Position, emptied: u64) {
+        let mut kept = self.lock();
+        if kept.emptied == emptied {
+            kept.first = Some(first);
+        }
     }
 
     /// Up to `max` records from position `from` on. None: ask the database.
@@ -69,6 +87,10 @@ impl Tail {
 }
 
 impl Kept {
+    fn empty(&mut self) {
+        *self = Kept { emptied: self.emptied + 1, ..Kept::default() };
+    }
+
     fn push(&mut self, entry: Entry) {
         self.bytes += entry.body.len();
         self.entries.push_back(entry);
@@ -121,6 +143,26 @@ mod tests {
         assert_eq!(positions(&tail, 6, 9), None, "7 was missed, so nothing of it counts");
         tail.clear();
         assert_eq!(positions(&tail, 8, 9), None);
+    }
+
+    #[test]
+    fn the_ends_are_known_until_it_is_emptied() {
+        let tail = Tail::default();
+        let before = tail.ends().unwrap_err();
+        push(&tail, 5, b"{}");
+        tail.begins(2, before);
+        assert_eq!(tail.ends(), Ok((2, 5)));
+        push(&tail, 6, b"{}");
+        assert_eq!(tail.ends(), Ok((2, 6)));
+        tail.clear();
+        push(&tail, 7, b"{}");
+        let after = tail.ends().unwrap_err();
+        tail.begins(2, before);
+        assert_eq!(tail.ends(), Err(after), "that was looked up before something went");
+        tail.begins(4, after);
+        assert_eq!(tail.ends(), Ok((4, 7)));
+        push(&tail, 9, b"{}");
+        assert!(tail.ends().is_err(), "8 was missed");
     }
 
     #[test]

@@ -149,7 +149,10 @@ impl Writer {
         let (mut conn, ledger) = self.open.take().expect("invariant: just recovered");
         // It may hold what goes now.
         self.tail.clear();
-        let done = cut::carry_out(&mut conn, deed).await.map_err(|e| e.to_string())?;
+        let done = cut::carry_out(&mut conn, deed).await;
+        // Nor does what somebody looked up meanwhile count.
+        self.tail.clear();
+        let done = done.map_err(|e| e.to_string())?;
         self.open = Some((conn, ledger));
         Ok(done)
     }

@@ -113,13 +113,18 @@ impl Made<'_> {
                 "quorum" if spec.with.get("down").is_some() => down |= holds,
                 "quorum" if !holds => drop(world.insert("new_app", "dead".into())),
                 "still_firing" if all_unknown(&seen.state) => drop(world.insert("source", "silent".into())),
-                "postgres.fence" if silent(seen) => drop(world.insert("primary", "killed".into())),
+                "postgres.fence" | "redis.fence" if silent(seen) => {
+                    drop(world.insert("primary", "killed".into()))
+                }
                 "postgres.lag" => {
                     close = holds;
                     let bytes = seen.evidence["bytes"].as_u64().filter(|bytes| *bytes > 0);
                     world.extend(bytes.map(|bytes| ("behind", format!("{bytes}B"))));
                 }
-                "postgres.promote" if silent(seen) => drop(world.insert("standby", "down".into())),
+                "postgres.promote" | "redis.promote" if silent(seen) => {
+                    drop(world.insert("standby", "down".into()))
+                }
+                "redis.promote" => world.extend(replica(&seen.state).map(|is| ("standby", is.to_owned()))),
                 "command.run" if fences && seen.state.get("layer").is_some() => {
                     world.insert("machine", "cut off".into());
                 }
@@ -293,7 +298,18 @@ fn said(record: &Record) -> Option<(&Actor, Says, Option<ItemId>)> {
 }
 
 fn silent(seen: &Observation) -> bool {
-    !matches!(seen.state["role"].as_str(), Some("primary" | "standby"))
+    !matches!(seen.state["role"].as_str(), Some("primary" | "standby" | "replica"))
+}
+
+/// What is wrong with the copy that a replica of Redis holds.
+fn replica(state: &Value) -> Option<&'static str> {
+    let strange = state["lineage"].is_string() && state["lineage"] != state["replid"];
+    match (state["role"] == "replica", &state["whole"], strange, &state["empty"]) {
+        (true, Value::Bool(false), ..) => Some("never synced"),
+        (true, _, true, Value::Bool(true)) => Some("emptied"),
+        (true, _, true, _) => Some("other data"),
+        _ => None,
+    }
 }
 
 fn all_unknown(state: &Value) -> bool {

@@ -58,7 +58,7 @@ fn is_on_record(story: &Story, effect: &str) -> bool {
     story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind.ends_with(".record")))
 }
 
-/// PostgreSQL has no compare-and-set between two servers: what somebody does after the last look at the old primary,
+/// Neither PostgreSQL nor Redis has a compare-and-set between two servers: what somebody does after the last look at the old primary,
 /// right before the signal, cannot be seen in time. Anything that was done before that look must be.
 pub fn in_the_window(story: &Story, violation: usize) -> bool {
     in_the_window_of(&story.watch, violation)
@@ -67,9 +67,13 @@ pub fn in_the_window(story: &Story, violation: usize) -> bool {
 pub fn in_the_window_of(watch: &Watch, violation: usize) -> bool {
     let last =
         |verb: &str, before: usize| watch.calls.iter().take(before).rposition(|(called, _)| called == verb);
-    let signal = last("postgres.signal_promote", violation + 1);
-    let look = signal.and_then(|signal| last("postgres.node", signal));
-    matches!((watch.touched, look), (Some(touched), Some(look)) if touched > look)
+    let after_the_look = |(tells, looks): (&str, &str)| {
+        let look = last(tells, violation + 1).and_then(|told| last(looks, told));
+        matches!((watch.touched, look), (Some(touched), Some(look)) if touched > look)
+    };
+    [("postgres.signal_promote", "postgres.node"), ("redis.promote", "redis.node")]
+        .into_iter()
+        .any(after_the_look)
 }
 
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,
@@ -97,6 +101,7 @@ fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
 
 /// What was done, however the old primary was fenced: a ladder may take another rung when one does not answer.
 fn once(story: &Story) -> BTreeSet<&str> {
-    let fence = |what: &str| what.ends_with(" fence") || what.ends_with(" pg_hba written");
+    let ways = [" fence", " pg_hba written", " writes refused"];
+    let fence = |what: &str| ways.iter().any(|way| what.ends_with(way));
     story.effects.keys().map(|what| if fence(what) { "the fence" } else { what.as_str() }).collect()
 }

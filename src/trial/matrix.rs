@@ -7,7 +7,7 @@ use super::space::{Life, Space};
 use super::stage::Stage;
 use crate::kernel::domain::{RunKind, Span};
 use crate::kernel::sim::End;
-use crate::simulated::world::Start;
+use crate::simulated::world::{Standby, Start};
 use std::sync::Mutex;
 
 /// Bad lives that are told; all are counted.
@@ -41,7 +41,7 @@ const KILLED: Start = Start {
     orders: false,
     cut_replication: false,
     behind: 0,
-    standby_down: false,
+    standby: Standby::Follows,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
@@ -84,7 +84,7 @@ pub fn matrix(stage: &Stage) -> Result<Vec<Matrix>, Vec<String>> {
         .items
         .iter()
         .flat_map(|item| &item.rungs)
-        .any(|rung| rung.form.spec().is_some_and(|spec| spec.kind.as_str() == "postgres.promote"));
+        .any(|rung| rung.form.spec().is_some_and(|spec| spec.kind.as_str().ends_with(".promote")));
     // What differs in its database alone is the same world to a playbook that has none.
     let differs = |start: &Start| promotes || !(start.ssh_cut || start.orders);
     let worlds: &[(&str, Start)] = if spec.kind == RunKind::Switchover { &PLANNED } else { &LOST };

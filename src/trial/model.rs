@@ -1,7 +1,7 @@
 //! A test file as it was read: cases, each with alerts, a world, what goes wrong, what people say, and what is expected.
 
 use crate::document::At;
-use crate::kernel::domain::{Mode, Role, SourceKind, Span};
+use crate::kernel::domain::{Mode, Name, Role, SourceKind, Span};
 use crate::simulated::world::{Hand, Start};
 use std::collections::BTreeMap;
 
@@ -41,14 +41,12 @@ pub struct Case {
 pub enum Incoming {
     Labels {
         from: SourceKind,
+        source: Option<Name>,
         labels: BTreeMap<String, String>,
         annotations: BTreeMap<String, String>,
     },
     /// A body as its source sent it, in a file beside the test.
-    Payload {
-        from: SourceKind,
-        file: Named,
-    },
+    Payload { from: SourceKind, source: Option<Name>, file: Named },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::model::{
     Case, Deed, Expect, Fault, FaultKind, Incoming, Named, Person, Says, TestFile, Word, WorldDeed,
 };
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STEPS};
+use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STANDBYS, STEPS};
 use crate::document::{Node, Problem, Sink, Table, code, has_errors};
 use crate::kernel::domain::{Mode, Role, SourceKind, Span};
-use crate::simulated::world::Start;
+use crate::simulated::world::{Standby, Start};
 use crate::units;
 use std::collections::BTreeMap;
 
@@ -119,10 +119,15 @@ fn incoming(sink: &Sink, node: &Node) -> Option<Incoming> {
     }
     let from = table.word("from", &SourceKind::ALL.map(SourceKind::as_str));
     let from = from.and_then(SourceKind::of).unwrap_or_default();
+    let source = table.name("source");
+    if payload.is_some() && from == SourceKind::Generic && table.get("source").is_none() {
+        let says = "\"source\" is missing: the source of the configuration whose mapping reads the payload";
+        sink.error(code::MISSING, table.at.clone(), says);
+    }
     table.finish();
     Some(match payload {
-        Some(file) => Incoming::Payload { from, file },
-        None => Incoming::Labels { from, labels, annotations },
+        Some(file) => Incoming::Payload { from, source, file },
+        None => Incoming::Labels { from, source, labels, annotations },
     })
 }
 
@@ -134,7 +139,7 @@ const LIVELY: Start = Start {
     orders: false,
     cut_replication: false,
     behind: 0,
-    standby_down: false,
+    standby: Standby::Follows,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
@@ -159,7 +164,10 @@ fn world(table: Table<'_>) -> Start {
         orders: table.boolean("orders").unwrap_or(false),
         cut_replication: is("replication", ["flows", "cut"]),
         behind: behind.unwrap_or(0),
-        standby_down: is("standby", ["streams", "down"]),
+        standby: table
+            .word("standby", &words::names(&STANDBYS))
+            .and_then(|word| words::of(&STANDBYS, word))
+            .unwrap_or_default(),
         new_app_dead: is("new_app", ["alive", "dead"]),
         source_silent: is("source", ["answers", "silent"]),
         dns_silent: is("second_name_server", ["answers", "silent"]),

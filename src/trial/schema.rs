@@ -1,6 +1,6 @@
 //! The JSON Schema of test files, for editors: made of the same words as the reader knows.
 
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STEPS};
+use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STANDBYS, STEPS};
 use crate::kernel::domain::SourceKind;
 use crate::playbook::schema_parts::{list, object, words as any_of};
 use serde_json::{Value, json};
@@ -50,7 +50,15 @@ fn alert() -> Value {
     let payload =
         json!({ "type": "string", "description": "a body as its source sent it, in a file beside this one" });
     let from = any_of(&SourceKind::ALL.map(SourceKind::as_str));
-    object(&[], [("from", from), ("labels", pairs()), ("annotations", pairs()), ("payload", payload)])
+    let source = json!({ "type": "string", "description": "the configured source that sent it" });
+    let of = [
+        ("from", from),
+        ("source", source),
+        ("labels", pairs()),
+        ("annotations", pairs()),
+        ("payload", payload),
+    ];
+    object(&[], of)
 }
 
 fn world() -> Value {
@@ -64,7 +72,7 @@ fn world() -> Value {
             ("orders", json!({ "type": "boolean" })),
             ("replication", any_of(&["flows", "cut"])),
             ("behind", json!({ "type": "string", "description": "64MiB" })),
-            ("standby", any_of(&["streams", "down"])),
+            ("standby", any_of(&words::names(&STANDBYS))),
             ("new_app", any_of(&["alive", "dead"])),
             ("source", any_of(&["answers", "silent"])),
             ("second_name_server", any_of(&["answers", "silent"])),

@@ -6,7 +6,7 @@ use super::people;
 use crate::config::Config;
 use crate::document::Problem;
 use crate::intake::{Format, Status};
-use crate::kernel::domain::{Actor, Cause, Mode, Reason, Resolved, SourceKind, Span};
+use crate::kernel::domain::{Actor, Cause, Mode, Name, Reason, Resolved, SourceKind, Span};
 use crate::playbook::{self, AlertView, Opening, Playbook};
 use crate::provider::{Ports, ProviderRegistry};
 use crate::simulated::world::Start;
@@ -98,10 +98,10 @@ impl Stage {
         let mut all = vec![];
         for incoming in &case.alerts {
             match incoming {
-                Incoming::Labels { from, labels, annotations } => {
-                    all.push(view(*from, labels.clone(), annotations.clone()));
+                Incoming::Labels { from, source, labels, annotations } => {
+                    all.push(view(*from, source.as_ref(), labels.clone(), annotations.clone()));
                 }
-                Incoming::Payload { from, file: (file, _) } => {
+                Incoming::Payload { from, source, file: (file, _) } => {
                     let path = self.folder.join(file);
                     let size = std::fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
                     if size > MOST_BYTES {
@@ -111,10 +111,19 @@ impl Stage {
                         ));
                     }
                     let body = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-                    let read = Format::of_file(*from, &body).parse(&body);
+                    let known = source.as_ref().and_then(|name| self.config.sources.get(name));
+                    let generic = known.and_then(|source| source.generic.as_ref());
+                    if let (Some(name), SourceKind::Generic, None) = (source, from, generic) {
+                        return Err(format!(
+                            "the configuration has no source {name:?} with a preset or a mapping"
+                        ));
+                    }
+                    let read = Format::read_file(*from, generic, &body);
                     let delivery = read.map_err(|e| format!("{}: {e}", path.display()))?;
                     let firing = delivery.alerts.into_iter().filter(|alert| alert.status == Status::Firing);
-                    all.extend(firing.map(|alert| view(*from, alert.labels, alert.annotations)));
+                    all.extend(
+                        firing.map(|alert| view(*from, source.as_ref(), alert.labels, alert.annotations)),
+                    );
                 }
             }
         }
@@ -124,8 +133,9 @@ impl Stage {
 
 type Pairs = std::collections::BTreeMap<String, String>;
 
-fn view(from: SourceKind, labels: Pairs, annotations: Pairs) -> AlertView {
-    AlertView::new(from.as_str().into(), from, labels, annotations)
+fn view(from: SourceKind, source: Option<&Name>, labels: Pairs, annotations: Pairs) -> AlertView {
+    let source = source.cloned().unwrap_or_else(|| from.as_str().into());
+    AlertView::new(source, from, labels, annotations)
 }
 
 fn caused_by(alert: &AlertView) -> Cause {

@@ -3,7 +3,7 @@
 
 use super::model::{FaultKind, Says};
 use crate::kernel::domain::Outcome;
-use crate::simulated::world::Hand;
+use crate::simulated::world::{Hand, Standby};
 
 pub const HANDS: [(&str, Hand); 7] = [
     ("start the old primary", Hand::StartOld),
@@ -13,6 +13,15 @@ pub const HANDS: [(&str, Hand); 7] = [
     ("restart the app", Hand::RestartApp),
     ("move DNS", Hand::MoveDns),
     ("resolve the alert", Hand::Resolve),
+];
+
+/// What there is to promote when the alert comes.
+pub const STANDBYS: [(&str, Standby); 5] = [
+    ("streams", Standby::Follows),
+    ("down", Standby::Down),
+    ("never synced", Standby::NeverSynced),
+    ("emptied", Standby::Emptied),
+    ("other data", Standby::OtherData),
 ];
 
 pub const POWER_OFF: &str = "power off the old primary";

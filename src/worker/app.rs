@@ -61,6 +61,8 @@ pub struct App {
     pub(super) sealed_ends: Mutex<BTreeMap<Name, Time>>,
     /// The last look at each playbook: whether it would work.
     pub ready: super::ready::Board,
+    /// When each source's heartbeat was last heard.
+    pub(super) pulses: super::watchdog::Pulses,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -156,6 +158,7 @@ impl App {
         let metrics = Metrics::default();
         metrics.playbooks(&parts.playbooks);
         metrics.reloaded(true);
+        let pulses = super::watchdog::Pulses::new(parts.world.now());
         App {
             journal: Journal::new(parts.store.clone()),
             store: parts.store,
@@ -180,6 +183,7 @@ impl App {
             retaining: Default::default(),
             sealed_ends: Mutex::default(),
             ready: Default::default(),
+            pulses,
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

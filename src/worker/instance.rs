@@ -17,6 +17,7 @@ use super::slack::{decide_clicks, listen_to_slack};
 use super::supervise::supervise;
 use super::triage::triage;
 use super::watch::{watch_fences, watch_windows};
+use super::watchdog::watch_heartbeats;
 use super::{App, Playbooks, SystemWorld};
 use crate::config::Config;
 use crate::http::listen::{Peer, TlsListener, acceptor, bind_socket, socket_path};
@@ -80,6 +81,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     tasks.spawn(watch_windows(app.clone(), stop.clone()));
     tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
     tasks.spawn(watch_readiness(app.clone(), stop.clone()));
+    tasks.spawn(watch_heartbeats(app.clone(), stop.clone()));
     tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
     tasks.spawn(decide_clicks(app.clone(), stop.clone()));
     tasks.spawn(listen_to_slack(app.clone(), stop.clone()));

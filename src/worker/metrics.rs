@@ -2,13 +2,14 @@
 
 use super::Playbooks;
 use crate::intake::{Delivery, Status};
-use crate::kernel::domain::{FenceWatchState, Name, Outcome};
+use crate::kernel::domain::{FenceWatchState, Name, Outcome, Span};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
 
 /// Reasons that rules of alerting wait for.
 const REFUSALS: [&str; 16] = [
@@ -39,6 +40,15 @@ pub struct Metrics {
     notices_waiting: NoticesWaiting,
     heartbeats: Family<Labels, Counter>,
     playbooks: OfPlaybooks,
+    sources: OfSources,
+}
+
+/// Of sources with a heartbeat.
+#[derive(Default)]
+struct OfSources {
+    silent: Family<[(&'static str, String); 1], Gauge>,
+    age: Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>,
+    found: Family<[(&'static str, String); 1], Counter>,
 }
 
 #[derive(Default)]
@@ -95,6 +105,7 @@ impl Default for Metrics {
         );
         let (notices, notices_waiting, heartbeats) = of_notices(&mut registry);
         let playbooks = of_playbooks(&mut registry);
+        let sources = of_sources(&mut registry);
         let metrics = Metrics {
             registry,
             deliveries,
@@ -114,6 +125,7 @@ impl Default for Metrics {
             notices_waiting,
             heartbeats,
             playbooks,
+            sources,
         };
         metrics.show_zeros();
         metrics
@@ -146,7 +158,31 @@ fn of_playbooks(registry: &mut Registry) -> OfPlaybooks {
     of
 }
 
+fn of_sources(registry: &mut Registry) -> OfSources {
+    let of = OfSources::default();
+    registry.register("source_silent", "1: its heartbeat stayed away for too long", of.silent.clone());
+    let says = "Since the last heartbeat of the source; not there while none is known of";
+    registry.register("source_heartbeat_age_seconds", says, of.age.clone());
+    let says = "Beginnings and ends that a source told when it was asked, and no message of it";
+    registry.register("source_found", says, of.found.clone());
+    of
+}
+
 impl Metrics {
+    /// Set when it is asked for: it changes by time alone.
+    pub fn source(&self, source: &Name, silent: bool, age: Option<Span>) {
+        let label = [("source", source.to_string())];
+        self.sources.silent.get_or_create(&label).set(i64::from(silent));
+        if let Some(age) = age {
+            self.sources.age.get_or_create(&label).set(age.as_secs_f64());
+        }
+    }
+
+    pub fn found(&self, source: &Name, alerts: usize) {
+        let counter = self.sources.found.get_or_create(&[("source", source.to_string())]);
+        counter.inc_by(u64::try_from(alerts).unwrap_or(u64::MAX));
+    }
+
     /// What is in force now.
     pub fn playbooks(&self, set: &Playbooks) {
         let (all, last_good) = (set.active().count(), set.last_good().count());

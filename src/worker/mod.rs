@@ -34,7 +34,9 @@ mod supervise;
 mod triage;
 mod wakes;
 mod watch;
+mod watchdog;
 mod world;
+mod zabbix;
 
 pub use app::{App, CommandError, OpenError};
 pub use asks::{Ask, Wanted};

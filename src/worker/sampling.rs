@@ -32,14 +32,15 @@ fn pairs(app: &App) -> BTreeSet<Pair> {
         };
         let specs = spec.items.iter().flat_map(|i| &i.rungs).filter_map(|r| r.form.spec());
         for spec in specs {
-            let key = match spec.kind.as_str() {
-                "postgres.lag" => "primary",
-                "redis.promote" => "old",
+            let named = |key: &str| spec.with.get(key).and_then(|v| v.as_str()).map(Name::from);
+            let target = || Some(spec.target.clone());
+            let pair = match spec.kind.as_str() {
+                "postgres.lag" => named("primary").zip(target()),
+                "redis.promote" => named("old").zip(target()),
+                "sentinel.failover" => named("old").zip(named("new")),
                 _ => continue,
             };
-            if let Some(primary) = spec.with.get(key).and_then(|v| v.as_str()) {
-                pairs.insert((Name::from(primary), spec.target.clone()));
-            }
+            pairs.extend(pair);
         }
     }
     pairs

@@ -3,6 +3,7 @@
 
 mod confirming;
 mod deliveries;
+mod reconcile;
 
 use super::App;
 use super::confirm::Confirmed;
@@ -16,7 +17,9 @@ use crate::kernel::domain::{
 use crate::kernel::engine::{Command, alerts_cached};
 use crate::kernel::journal::{Batch, ReadError};
 use crate::playbook::{self, AlertView, Playbook};
+use crate::provider::http::zabbix::{Details, Listing, Trouble};
 use crate::worker::{CommandError, OpenError, Playbooks, Sick};
+use reconcile::Reconciling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,11 +43,14 @@ pub struct Triage {
     seqs: BTreeMap<Name, Seq>,
     open: BTreeMap<OccurrenceId, Open>,
     looks: JoinSet<Looked>,
+    reconciling: Reconciling,
 }
 
 enum Looked {
     Confirmed(OccurrenceId, Confirmed),
     Observed(OccurrenceId, Name, Result<PlanSheet, String>),
+    Listed(Name, Result<Listing, Trouble>),
+    Detailed(Name, Result<Details, Trouble>),
 }
 
 /// Runs until `stop`. A store that cannot be read is tried again; nothing is skipped.
@@ -68,7 +74,8 @@ pub async fn triage(app: Arc<App>, stop: CancellationToken) {
             pause = Span::secs(1);
         }
         let now = triage.app.world.now();
-        let due = triage.open.values().filter_map(Open::due).min().unwrap_or(now + pause);
+        let due = triage.open.values().filter_map(Open::due).chain(triage.reconciling.due()).min();
+        let due = due.unwrap_or(now + pause);
         let until = if pause < Span::mins(10) { now + pause } else { due };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -95,6 +102,7 @@ impl Triage {
             seqs: BTreeMap::new(),
             open: BTreeMap::new(),
             looks: JoinSet::new(),
+            reconciling: Reconciling::of(&app),
         };
         if let Some(decided) = app.store.decided().await? {
             app.note_sealed(&decided.sealed);
@@ -170,6 +178,7 @@ impl Triage {
         for id in due {
             self.consider(&id).await?;
         }
+        self.ask_sources(now);
         Ok(())
     }
 
@@ -257,6 +266,11 @@ impl Triage {
                 self.not_started(&id, vec![verdict(&name, true, "PM5404", says)], None).await
             }
             Looked::Confirmed(id, seen) => self.on_confirmed(&id, seen).await,
+            Looked::Listed(source, listed) => {
+                self.on_listed(source, listed);
+                Ok(())
+            }
+            Looked::Detailed(source, detailed) => self.on_detailed(source, detailed).await,
         }
     }
 

@@ -4,7 +4,7 @@
 mod alerts;
 mod claims;
 mod comeback;
-mod crashes;
+pub mod crashes;
 mod demo;
 mod frozen;
 mod machine;
@@ -13,7 +13,7 @@ mod partition;
 mod people;
 mod ready;
 mod refusals;
-mod scene;
+pub mod scene;
 mod switchover;
 mod two;
 mod undone;

@@ -1,6 +1,10 @@
 //! Fencing, promotion and the write probe on a real primary of Redis and its real replica.
 
+mod battery;
+mod moves;
 pub mod rig;
+mod rules;
+mod sentinel;
 
 use lab::net::wait_until;
 use lab::{RedisOptions, RedisUser, Sentinels, Site};
@@ -266,4 +270,56 @@ async fn underneath_a_sentinel_nothing_is_done() {
     let plan = rig.remote.plan_given(&rig.promote(), &[stopped()]).await;
     assert_eq!(code(&plan), Some("PM3505"), "seen at the replica alone: {plan:?}");
     drop(sentinels);
+}
+
+/// The old primary of a failover comes back, and the server that everybody writes to by now must not be the one that follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_primary_follows_the_new_one_and_never_the_other_way_round() {
+    let rig = Rig::new(RedisOptions { persistent: true, straight: true, ..RedisOptions::default() }).await;
+    rig.sample().await;
+    let replicate = |target: &str, primary: &str, discard: bool| {
+        rig.remote.bind("redis.replicate", target, json!({ "primary": primary, "discard": discard }))
+    };
+    let facts = rig.fenced("lockout").await;
+    assert_eq!(rig.apply(&rig.promote(), &facts, 20).await.result, CallResult::Applied);
+    assert!(rig.order(Site::Sbg, "after").await);
+    let wrong = rig.remote.plan_given(&replicate("redis-sbg", "redis-gra", true), &[]).await;
+    assert!(matches!(wrong, StepPlan::Refuse(_)) && code(&wrong) == Some("PM3517"), "{wrong:?}");
+
+    // Fenced, drained and left behind it has nothing of its own: it goes on with what it has, and gets the rest.
+    let follow = replicate("redis-gra", "redis-sbg", false);
+    let StepPlan::Change(change) = rig.remote.plan_given(&follow, &[]).await else { panic!("a change") };
+    assert_eq!(change.bounds["discarded_bytes"], 0, "{change:?}");
+    let end = rig.remote.apply(&follow, *change, 20).await;
+    assert_eq!((end.result, &end.detail["file"]), (CallResult::Applied, &json!("written")), "{end:?}");
+    rig.remote.settled(&follow).await;
+    wait_until("the last write to arrive", Duration::from_secs(5), || async {
+        Ok(rig.pair.ask(Site::Gra, "DBSIZE").await? == rig.pair.ask(Site::Sbg, "DBSIZE").await?)
+    })
+    .await
+    .unwrap();
+    assert!(!rig.order(Site::Gra, "old").await && rig.order(Site::Sbg, "new").await, "one writer");
+    rig.pair.stop(Site::Gra).unwrap();
+    rig.pair.start_again(Site::Gra).await.unwrap();
+    rig.remote.settled(&follow).await;
+
+    // Its data is lost while it is away: started as a primary it is empty, and the full one is not made to follow it.
+    rig.pair.kill9(Site::Gra).unwrap();
+    drop(std::fs::remove_file(rig.pair.dir().join("gra/dump.rdb")));
+    let file = std::fs::read_to_string(rig.pair.file(Site::Gra)).unwrap();
+    let primary: Vec<&str> = file.lines().filter(|line| !line.starts_with("replicaof ")).collect();
+    std::fs::write(rig.pair.file(Site::Gra), primary.join("\n")).unwrap();
+    rig.pair.start_again(Site::Gra).await.unwrap();
+    let wrong = rig.remote.plan_given(&replicate("redis-sbg", "redis-gra", true), &[]).await;
+    assert!(matches!(wrong, StepPlan::Refuse(_)) && code(&wrong) == Some("PM3515"), "{wrong:?}");
+    assert_eq!(rig.apply(&follow, &[], 20).await.result, CallResult::Applied, "an empty one may follow");
+    rig.remote.settled(&follow).await;
+    assert_ne!(rig.pair.ask(Site::Gra, "DBSIZE").await.unwrap(), "0");
+
+    // Two histories: both were written to, and nothing is thrown away unsaid.
+    rig.pair.ask(Site::Gra, "REPLICAOF NO ONE").await.unwrap();
+    rig.pair.ask(Site::Gra, "CONFIG SET min-replicas-to-write 0").await.unwrap();
+    assert!(rig.order(Site::Gra, "own").await);
+    let plan = rig.remote.plan_given(&follow, &[]).await;
+    assert!(matches!(plan, StepPlan::Refuse(_)), "{plan:?}");
 }

@@ -13,6 +13,7 @@ mod pair;
 mod planned;
 pub mod plot;
 pub mod schedules;
+mod sessions;
 mod undo;
 
 use judge::{Verdict, judge};
@@ -20,7 +21,7 @@ use plot::{Answer, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
-use pointsman::simulated::world::{Hand, Start};
+use pointsman::simulated::world::{Hand, Standby, Start};
 use schedules::{Life, Space};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -33,7 +34,7 @@ pub const KILLED: Start = Start {
     ssh_cut: false,
     orders: false,
     behind: 0,
-    standby_down: false,
+    standby: Standby::Follows,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use lab::demo::{Flags, run};
 
-const USAGE: &str = "usage: lab-demo [--keep] [--host-lost]
+const USAGE: &str = "usage: lab-demo [--keep] [--host-lost] [--zabbix]
   --keep       leave everything running afterwards, until Ctrl-C
-  --host-lost  the machine of the primary is lost too: the run asks a person instead of promoting";
+  --host-lost  the machine of the primary is lost too: the run asks a person instead of promoting
+  --zabbix     a Zabbix watches the primary and tells of it, in place of Prometheus and Alertmanager";
 
 /// As shells report an end by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         match word.as_str() {
             "--keep" => flags.keep = true,
             "--host-lost" => flags.host_lost = true,
+            "--zabbix" => flags.zabbix = true,
             "--help" | "-h" => {
                 println!("{USAGE}");
                 return ExitCode::SUCCESS;

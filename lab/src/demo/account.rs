@@ -28,7 +28,7 @@ pub async fn settle(
     checker: &Checker,
 ) -> anyhow::Result<Vec<(String, bool)>> {
     let body = goals.finished.as_ref().map_or(Value::Null, |(_, body)| body.clone());
-    let mut claims = vec![recovery(screen, kill, goals, &body)];
+    let mut claims = vec![recovery(screen, kill, goals, &body, stage.patience())];
     claims.push(loss(stage, screen, kill, &body).await?);
     claims.push(machine(stage, screen).await?);
     claims.push(writers(screen, checker));
@@ -36,12 +36,11 @@ pub async fn settle(
     Ok(claims)
 }
 
-fn recovery(screen: &Screen, kill: &Kill, goals: &Goals, body: &Value) -> (String, bool) {
+fn recovery(screen: &Screen, kill: &Kill, goals: &Goals, body: &Value, patience: &str) -> (String, bool) {
     screen.heading("Recovery time");
     let before =
         goals.alert.map_or_else(|| "    not known".into(), |at| format!("{:>9.3} s", kill.seconds(at)));
-    screen
-        .row("before", &format!("{before}   from the kill to the alert: Prometheus scrapes, and waits 2 s"));
+    screen.row("before", &format!("{before}   from the kill to the alert: {patience}"));
     let measured = body["rto"].as_array().cloned().unwrap_or_default();
     let of = |phase: &str| measured.iter().find(|pair| pair[0] == phase).and_then(|pair| pair[1].as_u64());
     for (phase, words) in PHASES {

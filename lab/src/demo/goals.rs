@@ -9,7 +9,7 @@ pub const PLACES: [&str; 3] = ["primary", "secondary", "resolver"];
 
 #[derive(Debug, Default)]
 pub struct Goals {
-    /// The alert of Prometheus, as Pointsman opened it.
+    /// The alert, as Pointsman opened it.
     pub alert: Option<i64>,
     pub run: Option<String>,
     /// Guards that the plan found to hold, by name, of how many there are.
@@ -44,10 +44,10 @@ impl Goals {
             && self.names.iter().all(Option::is_some)
     }
 
-    fn of_the_story(&self) -> Vec<(String, bool)> {
+    fn of_the_story(&self, told_by: &str) -> Vec<(String, bool)> {
         let (held, of) = self.guards;
         let mut list = vec![
-            ("the alert came from Prometheus through Alertmanager".to_owned(), self.alert.is_some()),
+            (format!("the alert came from {told_by}"), self.alert.is_some()),
             ("a run opened for it".to_owned(), self.run.is_some()),
             (format!("all {of} guards held"), of > 0 && held == of),
             ("the plan was made before anything changed".to_owned(), self.planned),
@@ -63,8 +63,8 @@ impl Goals {
     }
 
     /// Says what was observed, or names what was not.
-    pub fn report(&self, screen: &Screen, accounts: Vec<(String, bool)>) -> bool {
-        let all: Vec<(String, bool)> = self.of_the_story().into_iter().chain(accounts).collect();
+    pub fn report(&self, screen: &Screen, accounts: Vec<(String, bool)>, told_by: &str) -> bool {
+        let all: Vec<(String, bool)> = self.of_the_story(told_by).into_iter().chain(accounts).collect();
         report(screen, &all)
     }
 }

@@ -24,7 +24,7 @@ pub async fn play(stage: &mut Stage, screen: &Screen) -> anyhow::Result<bool> {
 /// What is asked, and that nothing was changed meanwhile.
 async fn look(stage: &Stage, screen: &Screen, goals: &Goals) -> anyhow::Result<Vec<(String, bool)>> {
     let mut claims = vec![
-        ("the alert came from Prometheus through Alertmanager".to_owned(), goals.alert.is_some()),
+        (format!("the alert came from {}", stage.told_by()), goals.alert.is_some()),
         ("a run opened for it".to_owned(), goals.run.is_some()),
         ("the run stopped and asked a person".to_owned(), goals.asked.is_some()),
     ];

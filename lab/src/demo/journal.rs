@@ -58,8 +58,12 @@ impl Teller {
         goals.alert.get_or_insert(record.at);
         let labels = &record.body["labels"];
         let label = |name: &str| labels[name].as_str().unwrap_or("?").to_owned();
-        let [name, site, severity] = ["alertname", "site", "severity"].map(label);
-        let words = format!("{name} site={site} severity={severity}, from Prometheus through Alertmanager");
+        let (names, from) = match record.body["kind"] == "zabbix" {
+            true => (["name", "tag.site", "severity"], "Zabbix through its media type"),
+            false => (["alertname", "site", "severity"], "Prometheus through Alertmanager"),
+        };
+        let [name, site, severity] = names.map(label);
+        let words = format!("{name} site={site} severity={severity}, from {from}");
         vec![Line::new(record.at, "alert", words).tone(Tone::Bad)]
     }
 

@@ -22,6 +22,8 @@ pub struct Flags {
     pub keep: bool,
     /// The machine of the primary is lost too: no fence can be proven.
     pub host_lost: bool,
+    /// Zabbix watches the primary, in place of Prometheus and Alertmanager.
+    pub zabbix: bool,
 }
 
 /// Runs the demo to its end; true when everything was observed.
@@ -49,5 +51,5 @@ async fn failover(stage: &mut Stage, screen: &Screen) -> anyhow::Result<bool> {
     let kill = stage.kill_primary(screen).await?;
     let goals = story::follow(stage, screen, &kill, story::Ending::Failover).await?;
     let accounts = account::settle(stage, screen, &kill, &goals, &checker).await?;
-    Ok(goals.report(screen, accounts))
+    Ok(goals.report(screen, accounts, stage.told_by()))
 }

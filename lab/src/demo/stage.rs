@@ -11,7 +11,8 @@ use super::event::{Kill, now_micros};
 use super::screen::{Screen, Tone};
 use crate::dns::ZONE;
 use crate::net::wait_until;
-use crate::pointsman::{Options, PLAYBOOK, Pointsman};
+use crate::pointsman::{Edit, Options, PLAYBOOK, Pointsman};
+use crate::zabbix::{Item, Zabbix};
 use crate::{DnsOptions, Lab, Loss, PostgresOptions, Site, orders};
 
 /// Alerts must stand this long, seen by Pointsman's own eyes, before a run opens.
@@ -20,13 +21,42 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(5);
 const SUPERVISOR: Duration = Duration::from_secs(20);
 /// The longest that the resolver keeps an answer.
 const RESOLVER_TTL: u32 = 2;
+/// With which Zabbix signs.
+const SECRET: &str = "the demo's own secret";
 /// The machine of the primary.
 pub const MACHINE: &str = "pg-gra-host";
 
 pub struct Stage {
     // Dropped first: it watches the lab.
     pub pointsman: Pointsman,
+    zabbix: Option<Zabbix>,
     pub lab: Lab,
+}
+
+/// A Zabbix, and what Pointsman must know of it.
+async fn start_zabbix(screen: &Screen, options: &mut Options) -> anyhow::Result<Zabbix> {
+    screen.plain("Starting Zabbix; its database is filled once on a machine, which takes a minute ...");
+    let zabbix = Zabbix::start().await?;
+    let token = zabbix.token().await?;
+    options.targets = format!(
+        "[sources.zabbix]\nsigning_secret = {{ file = {:?} }}\nzabbix = [{:?}]\nbearer = {{ file = {:?} }}\n",
+        zabbix.keep("secret", SECRET)?,
+        zabbix.url(),
+        zabbix.keep("token", &token)?,
+    );
+    let shipped = "alertmanager: { alertname: SiteDown, site: gra, severity: \"=~critical|page\" }";
+    let ours = "zabbix: { tag.service: shop, tag.site: gra, severity: \">=high\" }";
+    options.edits.push(Edit::new(shipped, ours));
+    Ok(zabbix)
+}
+
+/// The port of the primary, every second.
+async fn watch(zabbix: &Zabbix, pointsman: &Pointsman, lab: &Lab) -> anyhow::Result<()> {
+    let primary = Item::Port(lab.postgres().address(Site::Gra));
+    let tags = [("service", "shop"), ("site", "gra")];
+    let every = Duration::from_secs(30);
+    let watched = zabbix.tells(&pointsman.url(), SECRET, primary, &tags, every).await?;
+    zabbix.wait_value(&watched, "1").await
 }
 
 impl Stage {
@@ -38,11 +68,20 @@ impl Stage {
         let postgres = PostgresOptions { fsync: true, restart_after, ..PostgresOptions::default() };
         let builder = Lab::builder().postgres_with(postgres).apps().hosts().dns_with(DnsOptions::default());
         let mut lab = builder.resolver(RESOLVER_TTL).blackbox().on_disk().start().await?;
-        let options = Options { confirmed_for: CONFIRMED_FOR, ..Options::default() };
+        let mut options = Options { confirmed_for: CONFIRMED_FOR, ..Options::default() };
+        let zabbix = match flags.zabbix {
+            true => Some(start_zabbix(screen, &mut options).await.context("starting Zabbix")?),
+            false => None,
+        };
         let pointsman = Pointsman::start(&lab, &options).await.context("starting Pointsman")?;
-        lab.start_alertmanagers(&pointsman.alerting()).await?;
-        lab.start_prometheus().await?;
-        let stage = Stage { pointsman, lab };
+        match &zabbix {
+            Some(zabbix) => watch(zabbix, &pointsman, &lab).await.context("setting Zabbix up")?,
+            None => {
+                lab.start_alertmanagers(&pointsman.alerting()).await?;
+                lab.start_prometheus().await?;
+            }
+        }
+        let stage = Stage { pointsman, zabbix, lab };
         stage.addresses(screen);
         Ok(stage)
     }
@@ -63,11 +102,32 @@ impl Stage {
             "name",
             &format!("{ZONE}, served by {} and {}, resolver {resolver}", dns.primary, dns.secondary),
         );
-        screen.row("Prometheus", &format!("http://{}", lab.prometheus().addr));
-        let alertmanagers: Vec<String> = lab.alertmanagers().iter().map(|am| am.url()).collect();
-        screen.row("Alertmgr", &alertmanagers.join(", "));
+        match &self.zabbix {
+            Some(zabbix) => screen.row("Zabbix", zabbix.url().trim_end_matches("api_jsonrpc.php")),
+            None => {
+                screen.row("Prometheus", &format!("http://{}", lab.prometheus().addr));
+                let alertmanagers: Vec<String> = lab.alertmanagers().iter().map(|am| am.url()).collect();
+                screen.row("Alertmgr", &alertmanagers.join(", "));
+            }
+        }
         screen.row("Pointsman", &format!("{}   mode auto, playbook {PLAYBOOK}", self.pointsman.url()));
         screen.row("files", &format!("{}", lab.dir().display()));
+    }
+
+    /// Who notices the outage.
+    pub fn told_by(&self) -> &'static str {
+        match self.zabbix {
+            Some(_) => "Zabbix through its media type",
+            None => "Prometheus through Alertmanager",
+        }
+    }
+
+    /// What the time before the alert is made of.
+    pub fn patience(&self) -> &'static str {
+        match self.zabbix {
+            Some(_) => "Zabbix knocks every second, and its escalator looks every 3 s",
+            None => "Prometheus scrapes, and waits 2 s",
+        }
     }
 
     /// How to look at it, and to decide, from another terminal.

@@ -90,18 +90,26 @@ pub struct Pointsman {
     pub apart: Option<Apart>,
 }
 
+/// What one Pointsman reads, and where it lives.
+struct Own {
+    dir: PathBuf,
+    log: PathBuf,
+    address: SocketAddr,
+    config: String,
+    playbooks: Vec<(&'static str, String)>,
+    env: Vec<(&'static str, String)>,
+    /// Words before its own command line.
+    around: Vec<String>,
+}
+
 impl Pointsman {
     /// Writes what it needs, starts it, and waits until it is ready.
     pub async fn start(lab: &Lab, options: &Options) -> anyhow::Result<Pointsman> {
         let dir = lab.dir().join(options.name);
-        let playbooks = dir.join("playbooks");
-        std::fs::create_dir_all(&playbooks)?;
-        std::fs::create_dir_all(dir.join("data"))?;
-        std::fs::write(dir.join("pointsman.toml"), config::text(lab, options, &dir)?)?;
-        std::fs::write(playbooks.join("shop.yaml"), playbook::text(lab, options)?)?;
+        std::fs::create_dir_all(&dir)?;
+        let mut playbooks = vec![("shop.yaml", playbook::text(lab, options)?)];
         if let Some(more) = &options.switchover {
-            let text = playbook::switchover(lab, options, more)?;
-            std::fs::write(playbooks.join("switchover.yaml"), text)?;
+            playbooks.push(("switchover.yaml", playbook::switchover(lab, options, more)?));
         }
         let port = lab.spare_port(if options.name == FIRST { SPARE } else { SPARE_OF_ANOTHER });
         let apart = match options.apart {
@@ -109,35 +117,77 @@ impl Pointsman {
             false => None,
         };
         let ip = apart.as_ref().map_or(Ipv4Addr::LOCALHOST, Apart::ip);
-        let address = SocketAddr::new(IpAddr::V4(ip), port);
-        let mut argv = apart.as_ref().map(Apart::prefix).unwrap_or_default();
-        argv.extend(lab.resolver().prefix());
+        let mut around = apart.as_ref().map(Apart::prefix).unwrap_or_default();
+        around.extend(lab.resolver().prefix());
+        let own = Own {
+            config: config::text(lab, options, &dir)?,
+            playbooks,
+            env: config::environment(lab),
+            log: lab.dir().join(format!("log/{}.log", options.name)),
+            address: SocketAddr::new(IpAddr::V4(ip), port),
+            around,
+            dir,
+        };
+        Pointsman::launch(own, apart).await
+    }
+
+    /// Beside something else than the whole lab, with what it shall read.
+    pub async fn beside(
+        folder: &Path,
+        port: u16,
+        config: String,
+        playbooks: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Pointsman> {
+        let own = Own {
+            config,
+            playbooks,
+            env: vec![("NO_COLOR", "1".to_owned())],
+            log: folder.join(format!("{FIRST}.log")),
+            address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            around: vec![],
+            dir: folder.join(FIRST),
+        };
+        Pointsman::launch(own, None).await
+    }
+
+    async fn launch(own: Own, apart: Option<Apart>) -> anyhow::Result<Pointsman> {
+        let (dir, address) = (own.dir.clone(), own.address);
+        let playbooks = dir.join("playbooks");
+        std::fs::create_dir_all(&playbooks)?;
+        std::fs::create_dir_all(dir.join("data"))?;
+        std::fs::write(dir.join("pointsman.toml"), &own.config)?;
+        for (name, text) in &own.playbooks {
+            std::fs::write(playbooks.join(name), text)?;
+        }
         let binary = binary::find()?;
+        let mut argv = own.around;
         argv.push(binary.display().to_string());
-        let own = [
+        let words = [
             "serve".to_owned(),
             format!("--config={}", dir.join("pointsman.toml").display()),
             format!("--data={}", dir.join("data").display()),
             format!("--playbooks={}", playbooks.display()),
             format!("--listen={address}"),
         ];
-        argv.extend(own);
+        argv.extend(words);
         let client = Client::new(address, "")?;
         let mut pointsman = Pointsman {
-            log: lab.dir().join(format!("log/{}.log", options.name)),
-            env: config::environment(lab),
+            log: own.log,
+            env: own.env,
             source_token: String::new(),
             child: None,
             binary,
+            address,
             dir,
             argv,
-            address,
             client,
             apart,
         };
-        pointsman.check().await?;
+        for (name, _) in &own.playbooks {
+            pointsman.check(&playbooks.join(name)).await?;
+        }
         pointsman.source_token = pointsman.token("source", "alertmanager").await?;
-        pointsman.client = Client::new(address, &pointsman.token("admin", "lab").await?)?;
+        pointsman.client = Client::new(pointsman.address, &pointsman.token("admin", "lab").await?)?;
         pointsman.start_again().await?;
         Ok(pointsman)
     }
@@ -180,11 +230,11 @@ impl Pointsman {
     }
 
     /// The playbook has no errors in the eyes of `pointsman check`; those come with the error.
-    async fn check(&self) -> anyhow::Result<()> {
-        let (config, playbook) = (self.config_file(), self.playbook_file());
+    async fn check(&self, playbook: &Path) -> anyhow::Result<()> {
+        let config = self.config_file();
         let words = [self.binary.as_os_str(), "check".as_ref(), "--config".as_ref(), config.as_os_str()];
         let mut command = std::process::Command::new(words[0]);
-        command.args(&words[1..]).arg(&playbook);
+        command.args(&words[1..]).arg(playbook);
         let output = command.output().context("running pointsman check")?;
         let said = [output.stdout, output.stderr].concat();
         anyhow::ensure!(output.status.success(), "pointsman check: {}", String::from_utf8_lossy(&said));

@@ -17,6 +17,8 @@ use crate::proxy::Proxy;
 use crate::site::{Site, at};
 use crate::tls::{self, Tls};
 use node::Node;
+pub(crate) use node::program;
+pub(crate) use template::{make_with, once};
 
 const READY: Duration = Duration::from_secs(20);
 

@@ -18,7 +18,7 @@ use crate::tls::Tls;
 /// Debian's place of the server programs.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
-pub(super) fn program(name: &str) -> String {
+pub(crate) fn program(name: &str) -> String {
     format!("{BIN}/{name}")
 }
 

@@ -54,9 +54,16 @@ pub(super) async fn copy_to(data: &Path, own: bool) -> anyhow::Result<()> {
 /// The shared cluster, made by whoever comes first. Its name changes with what is in it.
 async fn shared() -> anyhow::Result<PathBuf> {
     let content = Sha256::digest([&INITDB.concat(), GRANTS, TABLES, &roles()].concat());
-    let name = format!("pg15-{}", &hex::encode(content)[..12]);
+    once(&format!("pg15-{}", &hex::encode(content)[..12]), make).await
+}
+
+/// A cluster of that name, made by whoever comes first on this machine.
+pub(crate) async fn once(
+    name: &str,
+    make: impl AsyncFnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
     let dir = net::cache_dir()?;
-    let done = dir.join(&name);
+    let done = dir.join(name);
     let lock = File::create(dir.join(format!("{name}.lock")))?;
     let locked = move || lock.lock().map(|()| lock);
     let _lock = tokio::task::spawn_blocking(locked).await.context("waiting for the template")??;
@@ -69,6 +76,14 @@ async fn shared() -> anyhow::Result<PathBuf> {
 }
 
 async fn make(data: &Path) -> anyhow::Result<()> {
+    make_with(data, fill).await
+}
+
+/// A cluster, and what `fill` puts into it over the socket in its folder.
+pub(crate) async fn make_with(
+    data: &Path,
+    fill: impl AsyncFnOnce(&Path, &mut Child) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     files::postgres_dir(data, 0o700)?;
     let folder = data.display().to_string();
     let mut words = files::as_postgres()?;

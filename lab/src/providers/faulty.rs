@@ -264,7 +264,7 @@ async fn forward(upstream: SocketAddr, request: Request) -> anyhow::Result<Answe
         }
     }
     let answer = call.send().await?;
-    let keep = ["content-type", "retry-after", "x-subject-token"];
+    let keep = ["content-type", "date", "retry-after", "x-subject-token"];
     let headers = keep.iter().filter_map(|name| {
         Some(((*name).to_owned(), answer.headers().get(*name)?.to_str().ok()?.to_owned()))
     });

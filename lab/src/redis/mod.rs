@@ -1,9 +1,11 @@
 //! A real Redis pair: primary in gra, replica in sbg, each with its own file and users, and a proxy between them that a
 //! test can stall or cut. Stands for itself, beside the lab; [`Sentinels`] can be set over it.
 
+mod machine;
 mod sentinels;
 mod talk;
 
+pub use machine::{MACHINE, RedisMachine};
 pub use sentinels::Sentinels;
 pub use talk::Reply;
 
@@ -252,11 +254,15 @@ impl RedisPair {
         .await
     }
 
-    /// Waits until both have the same offset.
+    /// Waits until both have the same offset, and the primary knows of its replica that it is there: it learns that up to a
+    /// second later.
     pub async fn wait_alike(&self) -> anyhow::Result<()> {
         wait_until("both to have the same offset", READY, || async {
+            let told = self.ask(Site::Gra, "INFO REPLICATION").await?;
+            let listed =
+                told.lines().any(|line| line.starts_with("slave0:") && line.contains("state=online"));
             let primary = self.info(Site::Gra, "master_repl_offset").await?;
-            Ok(self.info(Site::Sbg, "slave_repl_offset").await? == primary)
+            Ok(listed && self.info(Site::Sbg, "slave_repl_offset").await? == primary)
         })
         .await
     }

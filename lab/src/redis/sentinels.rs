@@ -1,12 +1,13 @@
 //! Three Sentinels over a pair: they agree on when its primary is down, and promote the replica themselves.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::{RedisPair, RedisUser, talk};
-use crate::children::{Child, Spec};
+use crate::children::{Child, Signal, Spec};
 use crate::net::{on_lab, wait_until};
 use crate::site::{Site, at};
 
@@ -17,22 +18,24 @@ const QUORUM: usize = 2;
 #[derive(Debug)]
 pub struct Sentinels {
     pub all: Vec<SocketAddr>,
-    _children: Vec<Child>,
+    children: Vec<Mutex<Child>>,
 }
 
 impl Sentinels {
     /// The pair must replicate straight. `down_after`: how long a primary may be silent.
     pub async fn start(pair: &RedisPair, down_after: Duration) -> anyhow::Result<Sentinels> {
-        let (mut all, mut children) = (vec![], vec![]);
+        let (mut all, mut children): (Vec<SocketAddr>, Vec<Mutex<Child>>) = (vec![], vec![]);
         let primary = pair.address(Site::Gra);
         for n in 0..3_u16 {
             let address = at(Site::Par.redis(), pair.ports.spare(2 + n));
             let dir = pair.dir().join(format!("sentinel-{n}"));
             std::fs::create_dir(&dir)?;
             let file = dir.join("sentinel.conf");
+            let replica = pair.address(Site::Sbg);
             let mut text = format!(
                 "bind {0}\nsentinel announce-ip {0}\nport {1}\ndir {2}\nprotected-mode no\n\
                  sentinel monitor {MASTER} {3} {4} {QUORUM}\n\
+                 sentinel known-replica {MASTER} {6} {7}\n\
                  sentinel down-after-milliseconds {MASTER} {5}\n\
                  sentinel failover-timeout {MASTER} 4000\n",
                 address.ip(),
@@ -40,7 +43,9 @@ impl Sentinels {
                 dir.display(),
                 primary.ip(),
                 primary.port(),
-                down_after.as_millis()
+                down_after.as_millis(),
+                replica.ip(),
+                replica.port()
             );
             if !pair.options.open {
                 let user = RedisUser::Admin;
@@ -52,10 +57,10 @@ impl Sentinels {
             }
             std::fs::write(&file, text)?;
             let argv = ["redis-sentinel".to_owned(), file.display().to_string()];
-            children.push(Child::spawn(Spec::new("sentinel", argv, dir.join("log")))?);
+            children.push(Mutex::new(Child::spawn(Spec::new("sentinel", argv, dir.join("log")))?));
             all.push(address);
         }
-        let sentinels = Sentinels { all, _children: children };
+        let sentinels = Sentinels { all, children };
         sentinels.wait_ready().await?;
         Ok(sentinels)
     }
@@ -66,11 +71,63 @@ impl Sentinels {
             wait_until("a Sentinel to know the others and the replica", Duration::from_secs(25), || async {
                 let quorum = self.ask(n, &format!("SENTINEL CKQUORUM {MASTER}")).await?;
                 let replicas = self.ask(n, &format!("SENTINEL REPLICAS {MASTER}")).await?;
-                Ok(quorum.starts_with("OK 3 ") && !replicas.is_empty())
+                // Without an id it has not told what it is yet.
+                let told = !replicas.contains("disconnected") && !replicas.contains("runid\n\n");
+                Ok(quorum.starts_with("OK 3 ") && !replicas.is_empty() && told)
             })
             .await?;
         }
         Ok(())
+    }
+
+    /// Every one has the server of this site as the primary, and none carries a failover out.
+    pub async fn lead(&self, pair: &RedisPair, site: Site) -> anyhow::Result<bool> {
+        let at = pair.address(site);
+        for n in 0..self.all.len() {
+            let said = self.ask(n, &format!("SENTINEL MASTER {MASTER}")).await?;
+            let value =
+                |key: &str| said.split_once(&format!("\n{key}\n")).and_then(|(_, rest)| rest.lines().next());
+            let (ip, port) = (at.ip().to_string(), at.port().to_string());
+            let here = value("ip") == Some(ip.as_str()) && value("port") == Some(port.as_str());
+            if !here || said.contains("failover_in_progress") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Who leads, once all agree and the other follows with everything.
+    pub async fn settled(&self, pair: &RedisPair) -> anyhow::Result<Site> {
+        let found = Mutex::new(Site::Gra);
+        let other = |site| if site == Site::Gra { Site::Sbg } else { Site::Gra };
+        wait_until("the Sentinels to have settled", Duration::from_secs(25), || async {
+            for site in [Site::Gra, Site::Sbg] {
+                let follows =
+                    pair.info(other(site), "master_link_status").await.is_ok_and(|link| link == "up");
+                if pair.is_primary(site).await? && follows && self.lead(pair, site).await? {
+                    let known = self.ask(0, &format!("SENTINEL REPLICAS {MASTER}")).await?;
+                    *found.lock().expect("invariant: no panic while the lock is held") = site;
+                    return Ok(!known.contains("disconnected") && !known.contains("runid\n\n"));
+                }
+            }
+            Ok(false)
+        })
+        .await?;
+        Ok(found.into_inner().expect("invariant: no panic while the lock is held"))
+    }
+
+    /// It keeps its connections and answers nothing, until [`Sentinels::sigcont`].
+    pub fn sigstop(&self, n: usize) -> anyhow::Result<()> {
+        self.signal(n, Signal::STOP)
+    }
+
+    pub fn sigcont(&self, n: usize) -> anyhow::Result<()> {
+        self.signal(n, Signal::CONT)
+    }
+
+    fn signal(&self, n: usize, signal: Signal) -> anyhow::Result<()> {
+        let child = self.children.get(n).context("there are three")?;
+        child.lock().expect("invariant: no panic while the lock is held").signal(signal)
     }
 
     pub async fn ask(&self, n: usize, command: &str) -> anyhow::Result<String> {

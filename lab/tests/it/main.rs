@@ -6,5 +6,6 @@ mod dns;
 mod ends;
 mod faults;
 mod hosts;
+mod patroni;
 mod postgres;
 mod redis;

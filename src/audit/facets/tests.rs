@@ -115,6 +115,11 @@ fn of_the_others(digest: &Digest) -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         (
+            "source:am-1",
+            "heartbeat",
+            json!({ "source": "am-1", "silent": true, "within": 300_000_000, "last": 2 }),
+        ),
+        (
             alerts,
             "not_started",
             json!({ "occurrence": "am-1/fp/1", "delivery": 3, "labels": labels, "why": verdict, "plan": null }),

@@ -46,6 +46,8 @@ pub(super) struct Wanted {
     ids: Vec<i64>,
     uses: i64,
     excluded: bool,
+    /// The only condition there is, by its text: its id is looked up on the way, since nothing else could lead.
+    alone: Option<String>,
 }
 
 struct Sql {
@@ -62,8 +64,13 @@ impl Sql {
     }
 
     /// `column` stands for the ids' column; a plus before it keeps SQLite from leading with its index.
-    fn is_one_of(&mut self, column: &str, ids: &[i64]) -> Result<(), IndexError> {
-        match ids {
+    fn is_one_of(&mut self, column: &str, wanted: &Wanted) -> Result<(), IndexError> {
+        if let Some(text) = &wanted.alone {
+            self.text.push_str(&format!("{column} = (SELECT id FROM term WHERE word = ? AND text = ?)"));
+            self.bind(wanted.word as i64)?;
+            return self.bind(text.clone());
+        }
+        match wanted.ids.as_slice() {
             [id] => {
                 self.text.push_str(&format!("{column} = ?"));
                 self.bind(*id)
@@ -126,6 +133,13 @@ impl Index {
 
     /// None: a value was asked for that no record has.
     pub(super) async fn wanted(&self, filter: &Filter) -> Result<Option<Vec<Wanted>>, IndexError> {
+        if let [Term { word, pattern, excluded: false }] = filter.terms.as_slice()
+            && filter.texts.is_empty()
+            && let Some(text) = pattern.exactly()
+        {
+            let alone = Some(text.to_owned());
+            return Ok(Some(vec![Wanted { word: *word, ids: vec![], uses: 0, excluded: false, alone }]));
+        }
         let mut wanted: Vec<Wanted> = vec![];
         for (term, rows) in filter.terms.iter().zip(self.values(&filter.terms).await?) {
             let same = wanted.iter_mut().find(|w| w.word == term.word && w.excluded == term.excluded);
@@ -133,7 +147,7 @@ impl Index {
                 Some(place) => place,
                 None => {
                     let (word, excluded) = (term.word, term.excluded);
-                    wanted.push(Wanted { word, ids: vec![], uses: 0, excluded });
+                    wanted.push(Wanted { word, ids: vec![], uses: 0, excluded, alone: None });
                     wanted.last_mut().expect("invariant: just pushed")
                 }
             };
@@ -232,7 +246,7 @@ fn statement(
         Lead::Column(at) => {
             let column = wanted[at].word.as_str();
             sql.text.push_str(&format!("entry INDEXED BY entry_{column} WHERE "));
-            sql.is_one_of(&format!("entry.{column}"), &wanted[at].ids)?;
+            sql.is_one_of(&format!("entry.{column}"), &wanted[at])?;
             // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
             sql.text.push_str(&format!(" AND entry.{column} IS NOT NULL AND "));
             "entry.position"
@@ -258,7 +272,7 @@ fn statement(
         let column = condition.word.as_str();
         sql.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
         // A record without a value is none of those that are excluded.
-        sql.is_one_of(&format!("ifnull(entry.{column}, 0)"), &condition.ids)?;
+        sql.is_one_of(&format!("ifnull(entry.{column}, 0)"), condition)?;
     }
     if !matches!(lead, Lead::Words) {
         for text in &filter.texts {

@@ -4,12 +4,15 @@ use crate::cli::options::Output;
 use crate::cli::{Exit, Fault, Talk, local};
 use crate::config::Config;
 use crate::document::{self, Problem, Severity};
+use crate::expr;
 use crate::playbook;
 use crate::provider::{Ports, ProviderRegistry};
 use crate::units::counted;
 use crate::{trial, worker};
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
+use std::io;
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -56,16 +59,18 @@ pub fn run(args: &CheckArgs, talk: &mut Talk) -> anyhow::Result<Exit> {
 }
 
 /// In the order of the files, on all cores: no playbook's problems depend on another's.
-fn of_playbooks(files: &[PathBuf], registry: &ProviderRegistry) -> Result<Vec<Problem>, Fault> {
+fn of_playbooks(files: &[PathBuf], registry: &ProviderRegistry) -> anyhow::Result<Vec<Problem>> {
     let of = |file: &PathBuf| -> Result<Vec<Problem>, Fault> {
         Ok(playbook::check(&read(file)?, &file.display().to_string(), &registry.config, registry).1)
     };
     let of_some = |files: &[PathBuf]| files.iter().map(of).collect::<Result<Vec<_>, _>>();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let shares = files.chunks(files.len().div_ceil(cores).max(1));
-    let found: Result<Vec<_>, Fault> = thread::scope(|scope| {
-        let begun: Vec<_> = shares.map(|files| scope.spawn(|| of_some(files))).collect();
-        begun.into_iter().map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    let found: anyhow::Result<Vec<_>> = thread::scope(|scope| {
+        let begun = shares.map(|files| expr::spawn_scoped(scope, || of_some(files)));
+        let begun = begun.collect::<io::Result<Vec<_>>>().context("no thread can be started")?;
+        let ends = begun.into_iter().map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok(ends.collect::<Result<_, Fault>>()?)
     });
     Ok(found?.into_iter().flatten().flatten().collect())
 }

@@ -1,6 +1,7 @@
 //! Values, no behaviour that can fail on I/O: the vocabulary that every other room speaks.
 
 mod actor;
+mod delivered;
 mod digest;
 mod disabled;
 mod effect;
@@ -16,6 +17,7 @@ mod source;
 mod time;
 
 pub use actor::{Actor, Role, Via};
+pub use delivered::Delivered;
 pub use digest::{Digest, canonical};
 pub use disabled::Disabled;
 pub use effect::{Effect, Other, Override, Rule, Spent, place};
@@ -29,9 +31,9 @@ pub use item::{
 pub use outcome::{CallEnd, CallResult, Outcome};
 pub use plan::{Change, Lingers, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
 pub use record::{
-    Call, Delivered, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Sealed, SignIn, Stamped, Told,
-    WhyObserved, WindowState,
+    Call, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Sealed, SignIn, Stamped, Told, WhyObserved,
+    WindowState,
 };
 pub use secret::Secret;
-pub use source::{SourceKind, TAGS_UNKNOWN, VALUES_APART, ZABBIX_SEVERITIES};
+pub use source::{FOUND, SourceKind, TAGS_UNKNOWN, VALUES_APART, ZABBIX_SEVERITIES};
 pub use time::{Span, Time};

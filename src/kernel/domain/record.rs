@@ -1,8 +1,8 @@
 //! Everything the journal can hold. Each kind has its own version; old versions are lifted in `Record::decode`.
 
 use super::{
-    Actor, Change, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome, PlanSheet,
-    Position, Reason, Resolved, Rule, RunId, Seq, SourceKind, Span, Spec, StepPlan, Stream, Time,
+    Actor, Change, Delivered, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome,
+    PlanSheet, Position, Reason, Resolved, Rule, RunId, Seq, SourceKind, Span, Spec, StepPlan, Stream, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -122,21 +122,6 @@ pub enum WindowState {
     Back,
     /// The window is over.
     Over,
-}
-
-/// A webhook body as it came; the bytes lie in the content-addressed table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivered {
-    pub source: Name,
-    /// Which parser reads the bytes: `alertmanager`, `zabbix`, `zabbix_stream`.
-    pub format: Name,
-    pub digest: Digest,
-    pub bytes: u64,
-    pub alerts: u32,
-    /// Alerts cut away by the sender; the message is incomplete.
-    pub truncated: u64,
-    /// The peer address, for the record only.
-    pub peer: String,
 }
 
 /// Why one playbook did or did not start for one alert.
@@ -339,6 +324,14 @@ pub enum Record {
     },
     // ── a source's stream ──
     Delivered(Delivered),
+    /// The source's heartbeat stayed away for `within`, or is there again.
+    Heartbeat {
+        source: Name,
+        silent: bool,
+        within: Span,
+        /// The last one that is known of.
+        last: Option<Time>,
+    },
     /// An alert that opened nothing, with the reason for each playbook.
     NotStarted {
         occurrence: OccurrenceId,
@@ -442,6 +435,7 @@ impl Record {
             Record::Disabled(_) => "disabled",
             Record::Enabled { .. } => "enabled",
             Record::Delivered(_) => "delivered",
+            Record::Heartbeat { .. } => "heartbeat",
             Record::NotStarted { .. } => "not_started",
             Record::OccurrenceOpened { .. } => "occurrence_opened",
             Record::OccurrenceClosed { .. } => "occurrence_closed",

@@ -11,6 +11,8 @@ pub enum SourceKind {
     #[default]
     Alertmanager,
     Zabbix,
+    /// Any other, read as the configuration says.
+    Generic,
 }
 
 /// Zabbix's severities by number; their names there can be changed, these cannot.
@@ -18,16 +20,19 @@ pub const ZABBIX_SEVERITIES: [&str; 6] =
     ["not_classified", "information", "warning", "average", "high", "disaster"];
 /// A label of Zabbix may have several values, each on a line of its own.
 pub const VALUES_APART: char = '\n';
+/// The format of a delivery that nobody sent: its source was asked.
+pub const FOUND: &str = "zabbix_found";
 /// A label that stands for all tags of an alert: they are not known.
 pub const TAGS_UNKNOWN: &str = "tags_unknown";
 
 impl SourceKind {
-    pub const ALL: [SourceKind; 2] = [SourceKind::Alertmanager, SourceKind::Zabbix];
+    pub const ALL: [SourceKind; 3] = [SourceKind::Alertmanager, SourceKind::Zabbix, SourceKind::Generic];
 
     pub fn as_str(self) -> &'static str {
         match self {
             SourceKind::Alertmanager => "alertmanager",
             SourceKind::Zabbix => "zabbix",
+            SourceKind::Generic => "generic",
         }
     }
 
@@ -38,7 +43,7 @@ impl SourceKind {
     /// The label that is the alert's name.
     pub fn name_label(self) -> &'static str {
         match self {
-            SourceKind::Alertmanager => "alertname",
+            SourceKind::Alertmanager | SourceKind::Generic => "alertname",
             SourceKind::Zabbix => "name",
         }
     }

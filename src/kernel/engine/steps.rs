@@ -94,15 +94,11 @@ impl Run {
         }
         match &state.phase {
             ItemPhase::Doubt { since, change, .. } if expired && now > *since + settling(change) => {
-                next.record(park(
-                    id,
-                    true,
-                    "PM5201",
-                    "it could not be established whether the call took effect",
-                ));
+                let says = "it could not be established whether the call took effect";
+                next.record(self.park_unseen(id, "PM5201", says));
             }
             ItemPhase::Applied { .. } if expired => {
-                next.record(park(id, true, "PM5202", "it was applied, but is not seen in effect"));
+                next.record(self.park_unseen(id, "PM5202", "it was applied, but is not seen in effect"));
             }
             ItemPhase::Doubt { since, .. } => self.poll(id, WhyObserved::Classify, *since, now, next),
             ItemPhase::Applied { since, .. } => self.poll(id, WhyObserved::Verify, *since, now, next),
@@ -115,6 +111,13 @@ impl Run {
             | ItemPhase::GaveUp { .. }
             | ItemPhase::Parked { .. } => {}
         }
+    }
+
+    /// With what the last look made of it: another state than either of the two that were meant has a name.
+    fn park_unseen(&self, id: ItemId, code: &str, says: &str) -> Record {
+        let seen = self.state(id).seen.as_ref().map(|seen| seen.plan.reasons()).unwrap_or_default();
+        let why = std::iter::once(Reason::new(code, says)).chain(seen.iter().cloned()).collect();
+        Record::Parked { item: Some(id), doubt: true, why }
     }
 
     /// Everything before it is green, nothing is parked, and no other call is in flight at its target.

@@ -1,8 +1,8 @@
 //! A record as one English sentence. Every surface uses these words: log, CLI, pages, notices.
 
 use crate::domain::{
-    Actor, CallResult, Cause, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved, Sealed, SignIn,
-    SourceKind, StepPlan, Told, WhyObserved,
+    Actor, CallResult, Cause, Delivered, Digest, ItemId, Name, OccurrenceId, Reason, Record, Resolved,
+    Sealed, SignIn, SourceKind, StepPlan, Told, WhyObserved,
 };
 
 /// `run` gives names to item numbers; without it they stay numbers.
@@ -123,13 +123,7 @@ fn tell_other(record: &Record) -> String {
         Record::SignedIn { person, how: SignIn::Recovery } => {
             format!("{person} signed in by a RECOVERY CODE: see that it was {person}")
         }
-        Record::Delivered(d) => {
-            let cut = match d.truncated {
-                0 => String::new(),
-                n => format!(", {n} more were cut away by the sender"),
-            };
-            format!("{} delivered {} alerts ({} bytes){cut}", d.source, d.alerts, d.bytes)
-        }
+        Record::Delivered(delivered) => tell_delivered(delivered),
         Record::NotStarted { occurrence, why, .. } => {
             let why: Vec<String> = why.iter().map(|v| format!("{}: {}", v.playbook, v.why.says)).collect();
             match why.is_empty() {
@@ -146,6 +140,23 @@ fn tell_other(record: &Record) -> String {
         Record::Sealed(sealed) => tell_sealed(sealed),
         Record::Clock { says, .. } => says.clone(),
         other => tell_playbook(other),
+    }
+}
+
+fn tell_delivered(d: &Delivered) -> String {
+    let cut = match d.truncated {
+        0 => String::new(),
+        n => format!(", {n} more were cut away by the sender"),
+    };
+    match &d.unread {
+        Some(why) => format!("{} delivered what CANNOT BE UNDERSTOOD ({} bytes): {why}", d.source, d.bytes),
+        None if d.was_asked_for() => {
+            format!(
+                "{} was asked, and told of {} beginnings or ends that no message told of",
+                d.source, d.alerts
+            )
+        }
+        None => format!("{} delivered {} alerts ({} bytes){cut}", d.source, d.alerts, d.bytes),
     }
 }
 
@@ -166,6 +177,15 @@ fn tell_playbook(record: &Record) -> String {
         Record::Readiness { playbook, ready: true, .. } => format!("playbook {playbook} is ready"),
         Record::Readiness { playbook, why, .. } => {
             format!("playbook {playbook} is NOT READY: {}", join(why))
+        }
+        Record::Heartbeat { source, silent, within, last } => {
+            let last = last.map_or("none was ever heard".to_owned(), |at| format!("the last came at {at}"));
+            match silent {
+                true => format!(
+                    "source {source} is SILENT: no heartbeat for {within}, {last}; what fires there is not heard"
+                ),
+                false => format!("source {source} is heard again: {last}"),
+            }
         }
         run_record => run_record.kind().to_owned(),
     }

@@ -97,6 +97,12 @@ impl Api {
         (answer, found)
     }
 
+    /// Status and text as they came, of what answers in words and not in JSON. `Err`: there was no such answer.
+    pub async fn told(&self, request: Request<'_>, within: Duration) -> Result<(u16, String), Written> {
+        let (status, _, body) = self.send(&request, within).await.map_err(Answer::no_good)?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     fn client(&self) -> Result<&reqwest::Client, String> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -187,7 +193,7 @@ fn span(duration: Duration) -> Span {
 }
 
 /// The first words of an answer, in one line.
-fn excerpt(text: &str) -> String {
+pub fn excerpt(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() { "without a word".into() } else { line.chars().take(300).collect() }
 }
@@ -208,13 +214,21 @@ impl Answer {
 
     /// As the end of a write. `Err`: it is no success.
     pub fn written(self) -> Result<Value, Written> {
-        Err(match self {
-            Answer::Good(value) => return Ok(value),
+        match self {
+            Answer::Good(value) => Ok(value),
+            other => Err(other.no_good()),
+        }
+    }
+
+    /// A success that nobody asked about here is none to stand on.
+    fn no_good(self) -> Written {
+        match self {
             Answer::No { says, .. } => Written::Refused { says },
             Answer::Limited { after, says } => Written::Limited { after, says },
             Answer::NotSent { retry, says } => Written::NotSent { retry, says },
             Answer::Doubt(says) => Written::Doubt(says),
-        })
+            Answer::Good(value) => Written::Doubt(format!("it answered {value}")),
+        }
     }
 }
 

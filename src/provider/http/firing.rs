@@ -75,7 +75,13 @@ impl StillFiring {
         managers.chain(rules).chain(self.source.zabbix.iter().map(|url| (url, Who::Zabbix)))
     }
 
-    async fn ask(&self, api: &str, who: Who, auth: Option<Auth>, within: Span) -> Result<Standing, String> {
+    async fn ask(
+        &self,
+        api: &String,
+        who: Who,
+        auth: Option<Auth>,
+        within: Span,
+    ) -> Result<Standing, String> {
         let url = match who {
             Who::Alertmanager => question(api, &self.labels)?,
             Who::Prometheus => prometheus::question(api),
@@ -85,8 +91,8 @@ impl StillFiring {
                     Some(Auth::Basic { .. }) | None => None,
                 };
                 // A few questions, one after the other.
-                let within = Span(within.0 / 2);
-                let asked = zabbix::Asked { port: self.port.as_ref(), url: api, token, within };
+                let (within, urls) = (Span(within.0 / 2), std::slice::from_ref(api));
+                let asked = zabbix::Asked { port: self.port.as_ref(), urls, token, within };
                 return asked.standing(&self.labels).await;
             }
         };

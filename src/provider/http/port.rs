@@ -50,7 +50,8 @@ pub struct Get {
     pub pin: Option<IpAddr>,
     pub headers: Vec<(&'static str, String)>,
     pub auth: Option<Auth>,
-    /// JSON, and then the verb is POST: for APIs whose questions are bodies. It only asks.
+    /// JSON, and then the verb is POST: for APIs whose questions are bodies. It only asks, but for what Zabbix is told about a
+    /// problem of its own.
     pub question: Option<String>,
 }
 

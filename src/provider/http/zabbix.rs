@@ -1,8 +1,15 @@
-//! The questions to Zabbix' API, and their answers: does the problem still stand? Only `still_firing` calls it. The API says
-//! nothing about what the token's user may not read, so an event that it does not show is not known, and not over.
+//! The questions to Zabbix' API, and their answers: does the problem still stand? `still_firing` calls it; `problems` and
+//! `write_back` ask further things over the same way. The API says nothing about what the token's user may not read, so an
+//! event that it does not show is not known, and not over.
+
+mod problems;
+mod write_back;
+
+pub use problems::{Details, Listed, Listing, details, open_problems};
+pub use write_back::{Left, Rights, Word, leave, rights};
 
 use super::alertmanager::Standing;
-use super::port::{Auth, Get, Port};
+use super::port::{Auth, Get, Layer, Port};
 use crate::kernel::domain::{Secret, Span, TAGS_UNKNOWN, VALUES_APART};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,8 +20,21 @@ const MOST: u32 = 100;
 
 #[derive(Deserialize)]
 struct Answer {
-    result: Option<Vec<Event>>,
+    result: Option<Value>,
     error: Option<Refused>,
+}
+
+/// Why there is no answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Nobody was reached, so nothing was heard.
+    #[error("{0}")]
+    Away(String),
+    /// There is no answer that can be read: whether the question was heard is not known.
+    #[error("{0}")]
+    Lost(String),
+    #[error("it refused: {0}")]
+    Refused(String),
 }
 
 #[derive(Deserialize)]
@@ -41,8 +61,8 @@ impl Event {
 
 pub struct Asked<'a> {
     pub port: &'a dyn Port,
-    /// `…/api_jsonrpc.php`
-    pub url: &'a str,
+    /// `…/api_jsonrpc.php`: all of the same Zabbix.
+    pub urls: &'a [String],
     pub token: Option<&'a Secret>,
     /// For each of the few questions.
     pub within: Span,
@@ -68,35 +88,73 @@ impl Asked<'_> {
         }
     }
 
-    /// As newer servers want the token, and if they refuse, as older ones do.
     async fn ask(&self, method: &str, params: Value) -> Result<Vec<Event>, String> {
-        let mut question = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 });
-        let first = self.post(&question).await?;
-        let (Some(token), Some(_)) = (self.token, &first.error) else { return found(first) };
-        question["auth"] = json!(token.expose());
-        found(self.post(&question).await?)
+        let found = self.call(method, params).await.map_err(|trouble| trouble.to_string())?;
+        serde_json::from_value(found).map_err(|e| format!("not an answer of Zabbix' API: {e}"))
     }
 
-    async fn post(&self, question: &Value) -> Result<Answer, String> {
+    /// A question, to the first of the addresses that answers.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, Trouble> {
+        self.to_first(method, params, |trouble| !matches!(trouble, Trouble::Refused(_))).await
+    }
+
+    /// What is not repeated at the next address where this one may have heard it.
+    pub async fn tell(&self, method: &str, params: Value) -> Result<Value, Trouble> {
+        self.to_first(method, params, |trouble| matches!(trouble, Trouble::Away(_))).await
+    }
+
+    async fn to_first(
+        &self,
+        method: &str,
+        params: Value,
+        goes_on: fn(&Trouble) -> bool,
+    ) -> Result<Value, Trouble> {
+        let mut last = Trouble::Away("it has no address".into());
+        for url in self.urls {
+            match self.at(url, method, &params).await {
+                Err(trouble) if goes_on(&trouble) => last = trouble,
+                said => return said,
+            }
+        }
+        Err(last)
+    }
+
+    /// As newer servers want the token, and if they refuse, as older ones do. What was refused has not happened.
+    async fn at(&self, url: &str, method: &str, params: &Value) -> Result<Value, Trouble> {
+        let mut question = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 });
+        let first = self.post(url, &question).await?;
+        let (Some(token), Some(_)) = (self.token, &first.error) else { return found(first) };
+        question["auth"] = json!(token.expose());
+        found(self.post(url, &question).await?)
+    }
+
+    async fn post(&self, url: &str, question: &Value) -> Result<Answer, Trouble> {
         let get = Get {
             auth: self.token.map(|token| Auth::Bearer(token.clone())),
             question: Some(question.to_string()),
-            ..Get::of(self.url)
+            ..Get::of(url)
         };
         let reply = self.port.get(&get, self.within).await;
-        let reply = reply.map_err(|failed| format!("{}: {}", failed.layer.as_str(), failed.says))?;
+        let reply = reply.map_err(|failed| {
+            let says = format!("{}: {}", failed.layer.as_str(), failed.says);
+            if failed.layer == Layer::Http { Trouble::Lost(says) } else { Trouble::Away(says) }
+        })?;
         if reply.status != 200 {
-            return Err(format!("it answered status {}", reply.status));
+            return Err(Trouble::Lost(format!("it answered status {}", reply.status)));
         }
-        serde_json::from_str(&reply.body).map_err(|e| format!("not an answer of Zabbix' API: {e}"))
+        serde_json::from_str(&reply.body).map_err(|e| not_zabbix(&e.to_string()))
     }
 }
 
-fn found(answer: Answer) -> Result<Vec<Event>, String> {
+fn not_zabbix(why: &str) -> Trouble {
+    Trouble::Lost(format!("not an answer of Zabbix' API: {why}"))
+}
+
+fn found(answer: Answer) -> Result<Value, Trouble> {
     match (answer.error, answer.result) {
-        (Some(error), _) => Err(format!("it refused: {} {}", error.message, error.data)),
-        (None, Some(events)) => Ok(events),
-        (None, None) => Err("it answered neither a result nor an error".into()),
+        (Some(error), _) => Err(Trouble::Refused(format!("{} {}", error.message, error.data))),
+        (None, Some(result)) => Ok(result),
+        (None, None) => Err(Trouble::Lost("it answered neither a result nor an error".into())),
     }
 }
 

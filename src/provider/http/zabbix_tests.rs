@@ -46,13 +46,8 @@ async fn asked(
 ) -> (Result<Standing, String>, Vec<Value>) {
     let api = Api { answers: Mutex::new(answers), asked: Mutex::default(), memory: ProbeMemory::new() };
     let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let token = Secret::new("token");
-    let asked = Asked {
-        port: &api,
-        url: "http://z.test/api_jsonrpc.php",
-        token: Some(&token),
-        within: Span::secs(1),
-    };
+    let (token, urls) = (Secret::new("token"), ["http://z.test/api_jsonrpc.php".to_owned()]);
+    let asked = Asked { port: &api, urls: &urls, token: Some(&token), within: Span::secs(1) };
     let standing = asked.standing(&labels).await;
     assert!(api.answers.lock().unwrap().is_empty(), "every answer was asked for");
     (standing, api.asked.into_inner().unwrap())
@@ -129,4 +124,77 @@ async fn what_is_no_answer_is_not_known() {
     for answer in odd {
         assert!(asked(vec![answer.clone()], &EVENT).await.0.is_err(), "{answer:?}");
     }
+}
+
+/// At two addresses of the same Zabbix; each answer belongs to one question, in turn.
+async fn left(answers: Vec<Result<Reply, Failed>>) -> (Result<Left, Trouble>, Vec<String>) {
+    let api = Api { answers: Mutex::new(answers), asked: Mutex::default(), memory: ProbeMemory::new() };
+    let urls = ["http://z1.test/api_jsonrpc.php".to_owned(), "http://z2.test/api_jsonrpc.php".to_owned()];
+    let token = Secret::new("token");
+    let asked = Asked { port: &api, urls: &urls, token: Some(&token), within: Span::secs(1) };
+    let word = Word {
+        mark: "run A opened".into(),
+        text: "Pointsman: run A opened for shop".into(),
+        acknowledge: true,
+    };
+    let left = leave(&asked, "10", &word).await;
+    assert!(api.answers.lock().unwrap().is_empty(), "every answer was asked for");
+    let asked = api.asked.into_inner().unwrap();
+    (left, asked.iter().map(|question| question["method"].as_str().unwrap().to_owned()).collect())
+}
+
+fn said(messages: &[&str]) -> Result<Reply, Failed> {
+    let all: Vec<Value> = messages.iter().map(|message| json!({ "message": message })).collect();
+    result(json!([{ "eventid": "10", "acknowledges": all }]))
+}
+
+fn lost(layer: Layer) -> Result<Reply, Failed> {
+    Err(Failed { layer, says: "gone".into() })
+}
+
+#[tokio::test]
+async fn a_word_is_looked_for_before_it_is_said() {
+    let done = || result(json!({ "eventids": ["10"] }));
+    let (now, asked) = left(vec![said(&["hm", "Pointsman: run B opened"]), done()]).await;
+    assert_eq!((now, asked), (Ok(Left::Now), vec!["event.get".to_owned(), "event.acknowledge".into()]));
+    let (before, asked) = left(vec![said(&["Pointsman: run A opened for shop"])]).await;
+    assert_eq!((before, asked.len()), (Ok(Left::Before), 1), "it stands there: nothing is written");
+    assert_eq!(left(vec![result(json!([]))]).await.0, Ok(Left::NotShown));
+    // Newer ones know the list by another name; one that tells it by none is not written to.
+    let nameless = || result(json!([{ "eventid": "10" }]));
+    assert_eq!(left(vec![nameless(), said(&[]), done()]).await.0, Ok(Left::Now));
+    let (unknown, asked) = left(vec![nameless(), nameless()]).await;
+    assert!(matches!(unknown, Err(Trouble::Refused(_))) && !asked.contains(&"event.acknowledge".to_owned()));
+}
+
+#[tokio::test]
+async fn a_word_that_may_have_been_heard_is_not_said_at_the_next_address() {
+    let done = || result(json!({ "eventids": ["10"] }));
+    let (now, asked) = left(vec![lost(Layer::Http), said(&[]), lost(Layer::Tcp), done()]).await;
+    assert_eq!((now, asked.len()), (Ok(Left::Now), 4), "a question goes on, and what nobody heard");
+    let (doubt, asked) = left(vec![said(&[]), lost(Layer::Http)]).await;
+    assert!(matches!(doubt, Err(Trouble::Lost(_))), "{doubt:?}");
+    assert_eq!(asked.last().unwrap(), "event.acknowledge");
+    assert!(matches!(left(vec![lost(Layer::Tcp), lost(Layer::Dns)]).await.0, Err(Trouble::Away(_))));
+}
+
+#[tokio::test]
+async fn all_pages_are_read_and_an_end_is_what_its_event_says() {
+    let page = |from: u64, count: u64| {
+        let one = |id: u64| json!({ "eventid": id.to_string(), "severity": "5", "suppressed": "0" });
+        result((from..from + count).map(one).collect())
+    };
+    let event = |id: &str, ended: Value| json!({ "eventid": id, "r_eventid": ended });
+    let events = json!([event("1", json!("0")), event("2", json!("9")), event("3", json!(""))]);
+    let answers = vec![page(1, 1_000), page(1_001, 2), result(events)];
+    let api = Api { answers: Mutex::new(answers), asked: Mutex::default(), memory: ProbeMemory::new() };
+    let (token, urls) = (Secret::new("token"), ["http://z.test/api_jsonrpc.php".to_owned()]);
+    let asked = Asked { port: &api, urls: &urls, token: Some(&token), within: Span::secs(1) };
+    let listing = open_problems(&asked).await.unwrap();
+    assert_eq!((listing.problems.len(), listing.cut), (1_002, false));
+    let wanted: Vec<String> = ["1", "2", "3", "4"].map(str::to_owned).to_vec();
+    let details = details(&asked, &wanted).await.unwrap();
+    assert_eq!((details.standing.len(), details.over), (2, vec![("2".to_owned(), "9".to_owned())]));
+    let questions = api.asked.into_inner().unwrap();
+    assert_eq!(questions[1]["params"]["eventid_from"], "1001");
 }

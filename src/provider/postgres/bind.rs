@@ -122,7 +122,20 @@ pub(super) fn bind_as(
 }
 
 impl Binder<'_> {
+    /// What is done underneath a manager it takes back, and meanwhile there may be two writers.
+    fn not_managed(&mut self) {
+        let Some(of) = self.config.postgres(&self.spec.target).and_then(|at| at.patroni.as_ref()) else {
+            return;
+        };
+        self.problems.push(format!(
+            "{} is the member {} of the Patroni cluster {}: what is done underneath Patroni it takes back. Use \
+             patroni.switchover while its leader lives, patroni.failover when it is lost",
+            self.spec.target, of.member, of.cluster
+        ));
+    }
+
     fn fence(&mut self, port: Arc<dyn Port>) -> Option<Fence> {
+        self.not_managed();
         let with: Option<FenceWith> = self.with();
         let target = self.own(with.as_ref().and_then(|with| with.target.as_ref()));
         if let Some(at) = &target {
@@ -166,6 +179,7 @@ impl Binder<'_> {
     }
 
     fn promote(&mut self, port: Arc<dyn Port>) -> Option<Promote> {
+        self.not_managed();
         let with: Option<PromoteWith> = self.with();
         let target = self.own(with.as_ref().and_then(|with| with.target.as_ref()));
         let with = with?;

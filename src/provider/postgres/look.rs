@@ -98,3 +98,17 @@ pub fn alive(target: &Name, why: &str) -> String {
         and {target}."
     )
 }
+
+/// Who runs it, in the words of a refusal, with the action that goes through it.
+pub fn managed(target: &str, manager: &str) -> String {
+    let instead = match manager.to_ascii_lowercase().starts_with("patroni") {
+        true => {
+            "Use patroni.switchover while its leader lives and patroni.failover when it is lost, on a target of kind \
+             patroni"
+        }
+        false => "Fail over through it",
+    };
+    format!(
+        "{target} is run by {manager}, which takes back what is done underneath it. {instead}. Nothing was changed."
+    )
+}

@@ -40,7 +40,10 @@ select json_build_object(
  'can_promote', has_function_privilege('pg_promote(boolean,integer)', 'execute'),
  'superusers', (select coalesce(json_agg(rolname order by rolname), '[]') from pg_roles
    where rolsuper and rolcanlogin),
- 'manager', coalesce(manager, (select 'Patroni' from pg_settings where sourcefile ~* 'patroni' limit 1))
+ 'manager', coalesce(manager, (select 'Patroni' from pg_settings where sourcefile ~* 'patroni' limit 1),
+   (select 'Patroni (by how it was started)' from pg_settings where source = 'command line' and name in
+     ('cluster_name', 'hot_standby', 'wal_log_hints', 'track_commit_timestamp', 'max_locks_per_transaction')
+     having count(*) = 5))
 )::text
 from (select pg_is_in_recovery() as r) a, (select
    count(*) filter (where backend_type is null and others) as hidden,

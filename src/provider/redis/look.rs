@@ -2,10 +2,11 @@
 
 use super::node::{Layer, Node, Peer, Seen, Silent};
 use super::port::{Endpoint, Port, Reply, Trouble};
-use crate::kernel::domain::{CallEnd, Fact, Name, Span};
+use crate::kernel::domain::{CallEnd, Fact, Name, Span, Time};
 use crate::kernel::port::{Ctx, ProviderError};
 pub use crate::provider::postgres::{ALIVE, LOOK, alive, within};
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 
 /// One call that changes something.
 pub const CALL: Span = Span::secs(3);
@@ -78,12 +79,26 @@ pub fn unasked(trouble: Trouble) -> CallEnd {
     }
 }
 
+/// How long before the write the last look was, since no server of Redis compares for us.
+pub fn window(ctx: &Ctx, looked: Time) -> u64 {
+    u64::try_from(ctx.now().since(looked).as_duration().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Writes the file, so that a restart keeps the role. No command shows whether it was done, so its own word is kept.
+pub async fn written(port: &dyn Port, at: &Endpoint, there: bool, ctx: &Ctx) -> Value {
+    if !there {
+        return json!("none: started as before, it would be what it was before");
+    }
+    match port.rewrite_config(at, within(ctx, CALL)).await {
+        Ok(()) => json!("written"),
+        Err(trouble) => json!(format!("NOT written, so a restart makes it what it was before: {trouble}")),
+    }
+}
+
 /// Who runs it, in the words of a refusal.
 pub fn managed(target: &Name, manager: &str) -> String {
     let by = match manager.starts_with("Sentinel") {
-        true => {
-            "Fail over through it: `sentinel failover` on a Sentinel; what is done underneath it, it takes back"
-        }
+        true => "Fail over through it: sentinel.failover; what is done underneath it, it takes back",
         false => "Fail over through it (CLUSTER FAILOVER on the replica)",
     };
     format!("{target} is run by {manager}. {by}. Nothing was changed.")

@@ -6,11 +6,20 @@
 use crate::kernel::domain::Name;
 pub use crate::provider::postgres::{Layer, Silent};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A server with this `min-replicas-to-write` refuses every write, since nobody has so many replicas.
 pub const FENCE: u64 = 1_000_000_000;
 /// The same, and the server has said that FENCE stands in its configuration file: a restart keeps it.
 pub const SEALED: u64 = FENCE + 1;
+
+/// A server that is held: it refuses every write while its Sentinels make another the primary. What was set before stands
+/// in the number itself, so that whoever finds it, after our death or in the server's file, can set it back.
+const HELD: u64 = 1_500_000_000;
+/// The same, where the check was off: a lag of zero.
+const HELD_OFF: u64 = 1_600_000_000;
+/// More replicas than this no setting asks for that means what it says.
+const MEANT: u64 = 100_000_000;
 
 /// The primary pings its replicas every 10 s unless told otherwise; after three of them it is not taken for alive.
 const FRESH_S: u64 = 30;
@@ -34,9 +43,37 @@ impl MinReplicas {
     pub fn sealed(self) -> bool {
         self.to_write == SEALED && self.max_lag > 0
     }
+    /// What to set so that every write is refused, with what is set now in it. `None`: it is no setting to come back to.
+    pub fn hold(self) -> Option<MinReplicas> {
+        let base = if self.max_lag == 0 { HELD_OFF } else { HELD };
+        (self.to_write < MEANT).then(|| {
+            MinReplicas::new(base + self.to_write, if self.max_lag == 0 { 10 } else { self.max_lag })
+        })
+    }
+    /// What was set before it was held; `None`: it is not.
+    pub fn before_hold(self) -> Option<MinReplicas> {
+        match self.to_write {
+            n if (HELD..HELD + MEANT).contains(&n) => Some(MinReplicas::new(n - HELD, self.max_lag)),
+            n if (HELD_OFF..HELD_OFF + MEANT).contains(&n) => Some(MinReplicas::new(n - HELD_OFF, 0)),
+            _ => None,
+        }
+    }
     /// Whether a primary with so many replicas would refuse writes.
     pub fn refuses(self, replicas: usize) -> bool {
         self.max_lag > 0 && self.to_write > u64::try_from(replicas).unwrap_or(u64::MAX)
+    }
+}
+
+/// Where a server is found by its replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -100,6 +137,12 @@ impl Node {
     /// Hears a living primary.
     pub fn follows_alive(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.up && link.heard_s.is_none_or(|s| s < FRESH_S))
+    }
+
+    /// Whom it is told to follow; a primary follows nobody.
+    pub fn told(&self) -> Option<Place> {
+        let link = self.link.as_ref().filter(|_| self.replica)?;
+        Some(Place { host: link.host.clone(), port: link.port })
     }
 
     /// Who runs it, if it is not left to us.
@@ -177,6 +220,20 @@ mod tests {
         assert!(heard(true, Some(11)).follows_alive() && heard(true, None).follows_alive());
         assert!(!heard(true, Some(31)).follows_alive(), "a stopped primary keeps its connections");
         assert!(!heard(false, Some(1)).follows_alive() && !Node::default().follows_alive());
+    }
+
+    #[test]
+    fn a_held_server_remembers_what_was_set() {
+        for before in [(0, 10), (1, 10), (0, 0), (3, 0), (99, 7)] {
+            let before = MinReplicas::new(before.0, before.1);
+            let held = before.hold().unwrap();
+            assert!(held.fenced() && !held.sealed() && held.refuses(5), "{held:?}");
+            assert_eq!(held.before_hold(), Some(before));
+            assert_eq!(held.hold(), None, "what was set before would be lost");
+        }
+        for other in [0, 1, FENCE, SEALED, u64::MAX] {
+            assert_eq!(MinReplicas::new(other, 10).before_hold(), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The few remote verbs of Redis. [`super::Wire`] speaks to real servers, `simulated::redis` to a model; every action
 //! and check of this room is written against this trait alone.
 
-use super::node::{MinReplicas, Node, Progress};
+use super::node::{MinReplicas, Node, Place, Progress};
+use super::sentinel::{Answer, Sentinels};
 use crate::config::{Config, RedisTarget};
 use crate::kernel::domain::{Epoch, Name, RunId, Span};
 pub use crate::provider::postgres::{Reply, Trouble};
@@ -24,6 +25,11 @@ impl Endpoint {
 
     pub fn address(&self) -> String {
         format!("{}:{}", self.conf.address, self.conf.port)
+    }
+
+    /// Where replicas are told to find it.
+    pub fn place(&self) -> Place {
+        Place { host: self.conf.address.clone(), port: self.conf.port }
     }
 }
 
@@ -66,6 +72,21 @@ pub trait Port: Send + Sync {
     fn rewrite_config<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;
     /// `REPLICAOF NO ONE`.
     fn promote<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>>;
+    /// `REPLICAOF host port`.
+    fn follow<'a>(&'a self, at: &'a Endpoint, primary: &'a Place, within: Span) -> BoxFuture<'a, Reply<()>>;
+    /// `FAILOVER TO host port TIMEOUT ms`. It answers when it has begun.
+    fn hand_over<'a>(
+        &'a self,
+        at: &'a Endpoint,
+        to: &'a Place,
+        timeout: Span,
+        within: Span,
+    ) -> BoxFuture<'a, Reply<()>>;
+    /// Everything that the n-th Sentinel says of the primary that it watches under the configured name.
+    fn sentinel<'a>(&'a self, at: &'a Sentinels, n: usize, within: Span) -> BoxFuture<'a, Reply<Answer>>;
+    /// `SENTINEL FAILOVER`. It answers when the failover has begun.
+    fn sentinel_failover<'a>(&'a self, at: &'a Sentinels, n: usize, within: Span)
+    -> BoxFuture<'a, Reply<()>>;
     /// The epoch that the key of `run` holds, as the application sees it.
     fn marker<'a>(
         &'a self,

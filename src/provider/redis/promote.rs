@@ -134,7 +134,7 @@ impl Promote {
 }
 
 /// Names that the old primary's history has had, the newest first: as it says itself, and as samples of it do.
-fn histories(origin: Option<&Node>, samples: &[Sample]) -> Vec<String> {
+pub(super) fn histories(origin: Option<&Node>, samples: &[Sample]) -> Vec<String> {
     let own = origin.into_iter().flat_map(|node| std::iter::once(&node.replid).chain(&node.replid2));
     let sampled = samples.iter().rev().filter(|sample| sample.primary.is_some());
     let mut all: Vec<String> = vec![];
@@ -170,7 +170,12 @@ fn risk(state: &State, target: &Seen, old: &Seen, samples: &[Sample], at: Time) 
 }
 
 /// What may be lost, from samples of this one history. Unknown is `None`.
-fn loss(samples: &[Sample], history: Option<&str>, had: Option<u64>, drained: Option<Time>) -> Rpo {
+pub(super) fn loss(
+    samples: &[Sample],
+    history: Option<&str>,
+    had: Option<u64>,
+    drained: Option<Time>,
+) -> Rpo {
     if let Some(at) = drained {
         let says = "nothing is lost: the replica had all of the fenced primary's stream".to_owned();
         return Rpo { bytes: Some(0), last_safe: Some(at), says };

@@ -1,8 +1,9 @@
 //! Redis' own protocol to real servers. One connection per call; what must be one round trip is one pipeline.
 
 use super::info;
-use super::node::{Layer, MinReplicas, Node, Progress, Silent};
+use super::node::{Layer, MinReplicas, Node, Place, Progress, Silent};
 use super::port::{Attempt, Endpoint, Port, Reply, Trouble};
+use super::sentinel::{self, Answer, Sentinels};
 use super::session::{As, Work, run};
 use crate::kernel::domain::{Epoch, RunId, Span};
 use futures_util::FutureExt;
@@ -171,6 +172,38 @@ impl Port for Wire {
 
     fn promote<'a>(&'a self, at: &'a Endpoint, within: Span) -> BoxFuture<'a, Reply<()>> {
         tell(at, vec![words("REPLICAOF NO ONE")], within).boxed()
+    }
+
+    fn follow<'a>(&'a self, at: &'a Endpoint, primary: &'a Place, within: Span) -> BoxFuture<'a, Reply<()>> {
+        let mut follow = cmd("REPLICAOF");
+        follow.arg(&primary.host).arg(primary.port);
+        tell(at, vec![follow], within).boxed()
+    }
+
+    fn hand_over<'a>(
+        &'a self,
+        at: &'a Endpoint,
+        to: &'a Place,
+        timeout: Span,
+        within: Span,
+    ) -> BoxFuture<'a, Reply<()>> {
+        let ms = u64::try_from(timeout.as_duration().as_millis()).unwrap_or(u64::MAX);
+        let mut order = cmd("FAILOVER");
+        order.arg("TO").arg(&to.host).arg(to.port).arg("TIMEOUT").arg(ms);
+        tell(at, vec![order], within).boxed()
+    }
+
+    fn sentinel<'a>(&'a self, at: &'a Sentinels, n: usize, within: Span) -> BoxFuture<'a, Reply<Answer>> {
+        sentinel::wire::look(at, n, within).boxed()
+    }
+
+    fn sentinel_failover<'a>(
+        &'a self,
+        at: &'a Sentinels,
+        n: usize,
+        within: Span,
+    ) -> BoxFuture<'a, Reply<()>> {
+        sentinel::wire::fail_over(at, n, within).boxed()
     }
 
     fn marker<'a>(

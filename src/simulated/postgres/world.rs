@@ -188,6 +188,11 @@ impl World {
 }
 
 impl Server {
+    /// What it holds came from elsewhere, and nothing that is written now arrives.
+    pub fn other_data(&mut self) {
+        (self.system, self.stalled) = ("7000000000000000002".into(), true);
+    }
+
     pub(super) fn promote(&mut self) {
         self.forked = Some(self.position);
         self.in_recovery = false;

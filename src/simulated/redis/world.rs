@@ -1,8 +1,9 @@
 //! The modelled servers, what they answer, and what can happen to them without Pointsman.
 
+use super::trio::Trio;
 use crate::kernel::domain::{Epoch, Name, RunId};
 use crate::provider::redis::{
-    Attempt, Connected, FENCE, Layer, Link, MinReplicas, Node, Reply, Silent, Trouble,
+    Attempt, Connected, Layer, Link, MinReplicas, Node, Place, Reply, Silent, Trouble,
 };
 use std::collections::BTreeMap;
 
@@ -17,8 +18,11 @@ pub struct Server {
     /// Accepts connections and answers nothing.
     pub hung: bool,
     pub starts: u32,
-    /// The primary that a replica follows; what is in the file, and what is now.
+    /// Where others find it.
+    pub place: Place,
+    /// The primary that a replica follows, and where it was told to find it, if elsewhere than at its place.
     pub follows: Option<Name>,
+    pub road: Option<Place>,
     pub replid: String,
     pub replid2: Option<String>,
     pub second_offset: Option<u64>,
@@ -26,9 +30,14 @@ pub struct Server {
     pub keys: u64,
     /// A replica has had a whole copy.
     pub whole: bool,
+    /// How many looks a copy takes that it has to be given, and how many are left.
+    pub copy_looks: u32,
+    pub copying: u32,
     /// What it follows arrives no more, though the connection stands.
     pub stalled: bool,
     pub loading: bool,
+    /// It hands over to this one, and for how many looks it waits for it at most.
+    pub handing: Option<(Name, u32)>,
     pub min_replicas: MinReplicas,
     /// Whether it has a file, and what stands in it.
     pub config_file: bool,
@@ -41,8 +50,14 @@ pub struct Server {
     pub markers: BTreeMap<RunId, Epoch>,
     /// How often each effect happened.
     pub promoted: u32,
+    pub replicated: u32,
     pub fenced: u32,
+    pub unfenced: u32,
     pub marked: u32,
+}
+
+fn place(host: &str) -> Place {
+    Place { host: host.to_owned(), port: 6379 }
 }
 
 const STANDING: MinReplicas = MinReplicas::new(0, 10);
@@ -55,15 +70,20 @@ impl Server {
             reachable: true,
             hung: false,
             starts: 1,
+            place: place("10.0.0.1"),
             follows: None,
+            road: None,
             replid: replid.to_owned(),
             replid2: None,
             second_offset: None,
             offset: 1000,
             keys: 7,
             whole: true,
+            copy_looks: 1,
+            copying: 0,
             stalled: false,
             loading: false,
+            handing: None,
             min_replicas: STANDING,
             config_file: true,
             filed: (STANDING, None),
@@ -73,27 +93,46 @@ impl Server {
             cluster: false,
             markers: BTreeMap::new(),
             promoted: 0,
+            replicated: 0,
             fenced: 0,
+            unfenced: 0,
             marked: 0,
         }
     }
 
     pub fn replica_of(primary: &Name, like: &Server) -> Server {
         let follows = Some(primary.clone());
-        Server { filed: (STANDING, follows.clone()), follows, ..like.clone() }
+        Server { filed: (STANDING, follows.clone()), follows, place: place("10.0.0.2"), ..like.clone() }
+    }
+}
+
+/// Histories that nobody else has.
+impl Server {
+    /// What it holds came from elsewhere.
+    pub fn other_data(&mut self) {
+        (self.replid, self.replid2, self.follows) = ("dddddddddddd".into(), None, Some("elsewhere".into()));
+    }
+
+    /// Somebody takes the fence back, in the file too.
+    pub fn unfence(&mut self) {
+        (self.min_replicas, self.filed.0) = (STANDING, STANDING);
     }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     pub servers: BTreeMap<Name, Server>,
+    /// Other places at which a server is found: a proxy's.
+    pub roads: BTreeMap<Place, Name>,
+    /// Those who run the servers, where somebody does.
+    pub trio: Option<Trio>,
 }
 
-fn silent<T>(layer: Layer, says: &str) -> Reply<T> {
+pub(super) fn silent<T>(layer: Layer, says: &str) -> Reply<T> {
     Err(Trouble::Silent(Silent { layer, says: says.to_owned() }))
 }
 
-fn denied<T>(code: &str, says: &str) -> Reply<T> {
+pub(super) fn denied<T>(code: &str, says: &str) -> Reply<T> {
     Err(Trouble::Denied { sqlstate: code.to_owned(), says: says.to_owned() })
 }
 
@@ -103,7 +142,7 @@ impl World {
         let (first, second) = (Name::from(primary), Name::from(replica));
         let server = Server::primary("aaaaaaaaaaaa");
         let follower = Server::replica_of(&first, &server);
-        World { servers: BTreeMap::from([(first, server), (second, follower)]) }
+        World { servers: BTreeMap::from([(first, server), (second, follower)]), ..World::default() }
     }
 
     /// A named server, to change it by hand. Panics on a name that is not there: a mistake of the scene.
@@ -138,6 +177,21 @@ impl World {
         }
     }
 
+    /// A replica that was told to follow, and that no copy ever reached.
+    pub fn never_synced(&mut self, name: &str) {
+        let server = self.server(name);
+        (server.replid, server.replid2) = ("cccccccccccc".into(), None);
+        (server.offset, server.keys, server.whole, server.stalled) = (0, 0, false, true);
+    }
+
+    /// Killed and started again without its data, in a blink; its replicas take that over.
+    pub fn come_back_empty(&mut self, name: &str) {
+        self.crash(name);
+        let persistent = std::mem::replace(&mut self.server(name).persistent, false);
+        self.start(name);
+        self.server(name).persistent = persistent;
+    }
+
     /// The application sets one key; false when it could not.
     pub fn write(&mut self, name: &str, bytes: u64) -> bool {
         let can = self.writable(&Name::from(name));
@@ -149,11 +203,13 @@ impl World {
         can
     }
 
-    fn writable(&self, name: &Name) -> bool {
+    /// Whether it would take the application's writes.
+    pub fn writable(&self, name: &Name) -> bool {
         self.servers.get(name).is_some_and(|server| {
             server.up
                 && !server.hung
                 && server.follows.is_none()
+                && server.handing.is_none()
                 && !server.min_replicas.refuses(self.followers(name).len())
         })
     }
@@ -204,17 +260,28 @@ impl World {
     }
 
     pub(super) fn node(&mut self, name: &Name) -> Reply<Node> {
+        self.session(name)?;
+        self.wait_for_replica(name);
         let server = self.session(name)?.clone();
         let hears = self.hears(name);
-        let link = server.follows.as_ref().map(|_| Link {
-            host: "10.0.0.1".into(),
-            port: 6379,
-            up: hears,
-            syncing: false,
+        let link = self.told(name).map(|place| Link {
+            host: place.host,
+            port: place.port,
+            up: hears && server.copying == 0,
+            syncing: server.copying > 0,
             heard_s: hears.then_some(1),
         });
-        let connected =
-            |one: &Server| Connected { online: true, offset: Some(one.offset), ..Connected::default() };
+        if hears && server.copying > 0 {
+            let at = self.session(name)?;
+            at.copying -= 1;
+            at.whole = at.copying == 0;
+        }
+        let connected = |one: &Server| Connected {
+            host: one.place.host.clone(),
+            port: one.place.port,
+            online: true,
+            offset: Some(one.offset),
+        };
         Ok(Node {
             version: "7.0.15".into(),
             run_id: format!("{name}-{}", server.starts),
@@ -227,7 +294,7 @@ impl World {
             replicas: self.followers(name).into_iter().map(connected).collect(),
             keys: Some(server.keys),
             loading: server.loading,
-            failover: "no-failover".into(),
+            failover: if server.handing.is_some() { "waiting-for-sync" } else { "no-failover" }.into(),
             min_replicas: server.min_replicas,
             sentinels: server.sentinels,
             cluster: server.cluster,
@@ -248,8 +315,9 @@ impl World {
 
     pub(super) fn set_min_replicas(&mut self, name: &Name, wanted: MinReplicas) -> Reply<()> {
         let server = self.session(name)?;
-        server.fenced += u32::from(wanted.to_write == FENCE);
-        server.min_replicas = wanted;
+        let was = std::mem::replace(&mut server.min_replicas, wanted).fenced();
+        server.fenced += u32::from(!was && wanted.fenced());
+        server.unfenced += u32::from(was && !wanted.fenced());
         Ok(())
     }
 
@@ -262,16 +330,83 @@ impl World {
         Ok(())
     }
 
+    /// Whom a server was told to follow.
+    pub fn told(&self, name: &Name) -> Option<Place> {
+        let server = self.servers.get(name)?;
+        let primary = server.follows.as_ref()?;
+        let usual = || self.servers.get(primary).map_or_else(Place::default, |one| one.place.clone());
+        Some(server.road.clone().unwrap_or_else(usual))
+    }
+
+    /// To be told twice changes nothing. What it has stays until a copy has come; where its history goes on at the new
+    /// primary it needs none.
+    pub(super) fn follow(&mut self, name: &Name, primary: &Place) -> Reply<()> {
+        let told = self.told(name);
+        self.session(name)?;
+        let is_there = |(other, server): &(&Name, &Server)| server.place == *primary && *other != name;
+        let found = self.servers.iter().find(is_there).map(|(other, _)| other);
+        let of = found.or(self.roads.get(primary)).cloned().unwrap_or_else(|| primary.to_string().into());
+        let leader = self.servers.get(&of).cloned();
+        let server = self.session(name)?;
+        if told.as_ref() == Some(primary) {
+            return Ok(());
+        }
+        let goes_on = leader.is_some_and(|leader| {
+            let forked = leader.second_offset.is_some_and(|second| server.offset < second);
+            leader.replid == server.replid || (forked && leader.replid2.as_ref() == Some(&server.replid))
+        });
+        if !goes_on {
+            (server.whole, server.copying) = (false, server.copy_looks.max(1));
+        }
+        (server.follows, server.road) = (Some(of), Some(primary.clone()));
+        server.replicated += 1;
+        Ok(())
+    }
+
     /// To be told twice changes nothing.
-    pub(super) fn promote(&mut self, name: &Name) -> Reply<()> {
+    pub(in crate::simulated) fn promote(&mut self, name: &Name) -> Reply<()> {
         let server = self.session(name)?;
         if server.follows.take().is_some() {
+            (server.road, server.copying) = (None, 0);
             server.promoted += 1;
             let before =
                 std::mem::replace(&mut server.replid, format!("{name}-promoted-{}", server.promoted));
             (server.replid2, server.second_offset) = (Some(before), Some(server.offset + 1));
         }
         Ok(())
+    }
+
+    /// Lets writes wait, and hands over once the replica has everything.
+    pub(super) fn hand_over(&mut self, name: &Name, to: &Place) -> Reply<()> {
+        self.session(name)?;
+        let of = |(_, server): &(&Name, &Server)| {
+            server.place == *to && server.follows.as_ref() == Some(name) && server.up
+        };
+        let Some(to) = self.servers.iter().find(of).map(|(name, _)| name.clone()) else {
+            return denied("ERR", "FAILOVER target HOST and PORT is not a replica.");
+        };
+        self.session(name)?.handing = Some((to, 5));
+        self.wait_for_replica(name);
+        Ok(())
+    }
+
+    fn wait_for_replica(&mut self, name: &Name) {
+        let Some((to, looks)) = self.servers.get(name).and_then(|server| server.handing.clone()) else {
+            return;
+        };
+        let end = self.servers.get(name).map_or(0, |server| server.offset);
+        let there =
+            self.servers.get(&to).is_some_and(|replica| replica.up && replica.whole && replica.offset >= end);
+        let left = looks.saturating_sub(1);
+        if let Some(server) = self.servers.get_mut(name) {
+            server.handing = (left > 0 && !there).then(|| (to.clone(), left));
+        }
+        if there
+            && self.promote(&to).is_ok()
+            && let Some(server) = self.servers.get_mut(name)
+        {
+            (server.follows, server.road) = (Some(to), None);
+        }
     }
 
     pub(super) fn mark(&mut self, name: &Name, run: &RunId, epoch: Epoch) -> Reply<()> {

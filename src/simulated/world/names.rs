@@ -1,15 +1,19 @@
 //! What a playbook and its configuration name, as far as a world must hold it. Read once, when the world is built.
 
+use super::PairKind;
 use crate::config::Config;
 use crate::kernel::domain::{Form, Name, Resolved, Spec};
 use crate::provider::dns::{Question, RrSet, RrType, normal_name};
+use crate::provider::redis::Place;
 use crate::provider::resource;
+use crate::simulated::redis::World;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// The actions and checks that this world can answer.
-const MODELLED: [&str; 12] = [
+const MODELLED: [&str; 5] = ["command.run", "file.render", "http.expect", "quorum", "still_firing"];
+const OF_POSTGRES: [&str; 7] = [
     "postgres.fence",
     "postgres.promote",
     "postgres.lag",
@@ -17,11 +21,16 @@ const MODELLED: [&str; 12] = [
     "postgres.unfence",
     "postgres.standby",
     "sql.write_probe",
-    "command.run",
-    "file.render",
-    "http.expect",
-    "quorum",
-    "still_firing",
+];
+const OF_REDIS: [&str; 8] = [
+    "redis.fence",
+    "redis.promote",
+    "redis.replicate",
+    "redis.unreplicate",
+    "redis.superseded",
+    "redis.unfence",
+    "redis.replica",
+    "redis.write_probe",
 ];
 
 /// TTL of the records as they stand at the beginning: another than the playbook's.
@@ -55,6 +64,9 @@ impl App {
 pub struct Names {
     /// Whether there is a promotion. Without one the two names below stand for servers that nothing speaks of.
     pub pair: bool,
+    pub kind: PairKind,
+    /// Where their replicas find the two, where they are of Redis.
+    places: [Option<Place>; 2],
     pub old: Name,
     pub new: Name,
     pub old_address: String,
@@ -96,6 +108,33 @@ fn text(spec: &Spec, key: &str) -> Option<String> {
     Some(spec.with.get(key)?.as_str()?.to_owned())
 }
 
+/// Whatever has no model must not be reached for real.
+fn not_modelled(specs: &[&Spec], kind: PairKind) -> Result<(), Vec<String>> {
+    let servers: &[&str] = if kind == PairKind::Redis { &OF_REDIS } else { &OF_POSTGRES };
+    let unknown = |spec: &&&Spec| {
+        let kind = spec.kind.as_str();
+        let modelled = MODELLED.contains(&kind) || servers.contains(&kind);
+        !modelled && !spec.sets_records() && !resource::is_one(spec)
+    };
+    let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
+    strange.dedup();
+    if strange.is_empty() {
+        Ok(())
+    } else {
+        Err(vec![format!("{} is not yet simulated", strange.join(", "))])
+    }
+}
+
+fn databases(config: &Config) -> BTreeMap<String, Name> {
+    let each = config.targets.keys().filter_map(|name| {
+        let of_redis = || config.redis(name).map(|target| (&target.address, target.port));
+        let target = config.postgres(name).map(|target| (&target.address, target.port));
+        let (address, port) = target.or_else(of_redis)?;
+        Some((format!("{address}:{port}"), name.clone()))
+    });
+    each.collect()
+}
+
 impl Names {
     pub fn of(config: &Config, run: &Resolved) -> Result<Names, Vec<String>> {
         let forms = run.items.iter().flat_map(|item| &item.rungs).map(|rung| &rung.form);
@@ -103,16 +142,10 @@ impl Names {
         let of = |kind: &str| -> Vec<&Spec> {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
-        // Whatever has no model must not be reached for real.
-        let unknown = |spec: &&&Spec| {
-            !MODELLED.contains(&spec.kind.as_str()) && !spec.sets_records() && !resource::is_one(spec)
-        };
-        let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
-        strange.dedup();
-        if !strange.is_empty() {
-            return Err(vec![format!("{} is not yet simulated", strange.join(", "))]);
-        }
-        let promotes = of("postgres.promote");
+        let (of_postgres, of_redis) = (of("postgres.promote"), of("redis.promote"));
+        let kind = if of_redis.is_empty() { PairKind::Postgres } else { PairKind::Redis };
+        not_modelled(&specs, kind)?;
+        let promotes = [of_postgres, of_redis].concat();
         let promote = match promotes.as_slice() {
             [] => None,
             [one] => Some(*one),
@@ -120,26 +153,28 @@ impl Names {
         };
         let old = promote.map(|promote| {
             let old = text(promote, "old").map(Name::from).ok_or("the promotion names no old primary")?;
-            let conf = config.postgres(&old).ok_or(format!("{old} is not a postgres target"))?;
-            Ok::<_, String>((old, conf.address.clone(), conf.host.clone()))
+            let (address, host) = match kind {
+                PairKind::Postgres => config.postgres(&old).map(|conf| (&conf.address, &conf.host)),
+                PairKind::Redis => config.redis(&old).map(|conf| (&conf.address, &conf.host)),
+            }
+            .ok_or(format!("{old} is not a server that {} could take the place of", promote.target))?;
+            Ok::<_, String>((old, address.clone(), host.clone()))
         });
         let old = old.transpose().map_err(|why| vec![why])?;
         let (old, old_address, machine) = old.unwrap_or(("no-primary".into(), "old.example".into(), None));
-        let address = |target: &crate::config::PostgresTarget| format!("{}:{}", target.address, target.port);
-        let databases = config.targets.keys().filter_map(|name| {
-            let target = config.postgres(name)?;
-            Some((address(target), name.clone()))
-        });
+        let new = promote.map_or_else(|| "no-standby".into(), |promote| promote.target.clone());
         let mut names = Names {
             pair: promote.is_some(),
-            new: promote.map_or_else(|| "no-standby".into(), |promote| promote.target.clone()),
+            kind,
+            places: [&old, &new].map(|name| place(config, name)),
+            new,
             old_address,
             machine,
             apps: apps(&of("file.render"), &of("command.run")),
             zone: vec![],
             old_site: BTreeSet::new(),
             new_site: BTreeSet::new(),
-            databases: databases.collect(),
+            databases: databases(config),
             secondaries: vec![],
             resolvers: vec![],
             primary_server: None,
@@ -159,6 +194,17 @@ impl Names {
             names.resolvers.extend(zone.iter().flat_map(|zone| &zone.resolvers));
         }
         Ok(names)
+    }
+
+    /// The two as they stand while all is well.
+    pub fn redis_pair(&self) -> World {
+        let mut world = World::pair(self.old.as_str(), self.new.as_str());
+        for (name, place) in [&self.old, &self.new].into_iter().zip(&self.places) {
+            if let Some(place) = place {
+                world.server(name.as_str()).place = place.clone();
+            }
+        }
+        world
     }
 
     /// A guard that wants `down` is about the old site, one that wants `up` about the new one.
@@ -200,6 +246,11 @@ impl Names {
         }
         Ok(())
     }
+}
+
+fn place(config: &Config, name: &Name) -> Option<Place> {
+    let target = config.redis(name)?;
+    Some(Place { host: target.address.clone(), port: target.port })
 }
 
 fn labels(spec: &Spec) -> BTreeMap<String, String> {

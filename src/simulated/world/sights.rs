@@ -26,13 +26,8 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn of(sites: &TwoSites) -> View {
-        let writable = |name: &Name| {
-            sites.postgres.look(|pair| pair.servers.get(name).is_some_and(|server| server.writable()))
-        };
-        let up = |pair: &crate::simulated::postgres::World| {
-            let up = pair.servers.iter().filter(|(_, server)| server.up && !server.hung);
-            up.map(|(name, _)| name.clone()).collect()
-        };
+        let writers = sites.pair.writers();
+        let writable = |name: &Name| writers.contains(name);
         let works = |app: &super::App| {
             let machine = sites.hosts.see(app.host.clone());
             machine.running.get(&app.file).is_some_and(|text| app.works_with(text))
@@ -48,7 +43,7 @@ impl View {
             addresses.insert(name, places);
         }
         View {
-            up: sites.postgres.look(up),
+            up: sites.pair.up(),
             old_app: !sites.start.app_dead && writable(&sites.names.old),
             new_writes: sites.names.apps.iter().all(works)
                 && (!sites.names.pair || writable(&sites.names.new)),

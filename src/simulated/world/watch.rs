@@ -90,11 +90,9 @@ impl TwoSites {
             seen.calls.len() - 1
         };
         if self.start.orders {
-            self.postgres.by_hand(|pair| {
-                pair.server(self.names.new.as_str()).stalled =
-                    self.start.cut_replication || self.start.behind > 0 || !call.is_multiple_of(STUMBLE);
-                pair.write(self.names.old.as_str(), ORDER);
-            });
+            let stalled =
+                self.start.cut_replication || self.start.behind > 0 || !call.is_multiple_of(STUMBLE);
+            self.pair.write(ORDER, stalled);
         }
         if strike == Some(Strike::ByHand) {
             self.seen().touched = Some(call);
@@ -113,16 +111,15 @@ impl TwoSites {
     fn follow_the_machine(&self) {
         let machine = self.things.machine.as_ref().and_then(|name| self.resources.holds(name.as_str()));
         let Some(power) = machine.as_ref().and_then(|fields| fields.get("power")) else { return };
-        let old = self.names.old.as_str();
         let cut = std::mem::replace(&mut self.seen().cut, power == "off");
         match (cut, power == "off") {
-            (false, true) => self.postgres.by_hand(|pair| pair.stop_and_mask(old)),
-            (true, false) => self.postgres.by_hand(|pair| {
-                pair.server(old).masked = false;
+            (false, true) => self.pair.stop_and_mask(),
+            (true, false) => {
+                self.pair.unmask();
                 if !self.start.primary_killed {
-                    pair.start(old);
+                    self.pair.start();
                 }
-            }),
+            }
             _ => {}
         }
     }
@@ -130,10 +127,8 @@ impl TwoSites {
     /// After everything that may have changed the world.
     fn notice(&self) {
         self.follow_the_machine();
-        let (view, fenced, lost) = (self.view(), self.old_is_fenced(), self.lost());
-        let (promoted, writers) = self.postgres.look(|pair| {
-            (pair.servers.get(&self.names.new).map_or(0, |server| server.promoted), pair.writers())
-        });
+        let (view, fenced, lost) = (self.view(), self.pair.old_is_fenced(), self.lost());
+        let (promoted, writers) = (self.pair.promoted(), self.pair.writers().len());
         let mut seen = self.seen();
         let call = seen.calls.len().saturating_sub(1);
         if view != seen.now {
@@ -151,9 +146,7 @@ impl TwoSites {
         let back = self.unfenced();
         if back > seen.unfenced {
             seen.unfenced = back;
-            let standby =
-                self.postgres.look(|pair| pair.servers.get(&self.names.new).is_some_and(|s| s.in_recovery));
-            if !standby {
+            if !self.pair.new_follows() {
                 let says = format!("the fence was taken back, and {} is a primary", self.names.new);
                 seen.violations.push((call, says));
             }
@@ -166,14 +159,13 @@ impl TwoSites {
     }
 
     fn unfenced(&self) -> u32 {
-        let restored = self.postgres.look(|pair| pair.servers.values().map(|s| s.hba_restored).sum::<u32>());
         let started = |(what, count): (&String, &u32)| if what.ends_with(" unfence") { *count } else { 0 };
-        restored + self.hosts.effects().iter().map(started).sum::<u32>()
+        self.pair.given_back() + self.hosts.effects().iter().map(started).sum::<u32>()
     }
 
     /// Somebody pulls the plug of the old primary.
     pub fn power_off_old(&self) {
-        self.postgres.by_hand(|pair| pair.stop_and_mask(self.names.old.as_str()));
+        self.pair.stop_and_mask();
         self.notice();
     }
 
@@ -195,11 +187,10 @@ impl TwoSites {
     }
 
     fn lay_hand(&self, hand: Option<Hand>) {
-        let (old, new) = (self.names.old.as_str(), self.names.new.as_str());
         match hand {
             None => {}
-            Some(Hand::StartOld) => self.postgres.by_hand(|pair| pair.start(old)),
-            Some(Hand::PromoteNew) => self.promote_by_hand(new),
+            Some(Hand::StartOld) => self.pair.start(),
+            Some(Hand::PromoteNew) => self.promote_by_hand(),
             Some(Hand::UnfenceOld) => self.unfence_by_hand(),
             Some(Hand::Resolve) => self.seen().resolved = true,
             Some(Hand::EditFile) => {
@@ -226,24 +217,13 @@ impl TwoSites {
         }
     }
 
-    fn promote_by_hand(&self, name: &str) {
-        let done = self.postgres.by_hand(|pair| {
-            let possible = pair.server(name).up && pair.server(name).in_recovery;
-            if possible {
-                pair.promote_by_hand(name);
-            }
-            possible
-        });
+    fn promote_by_hand(&self) {
+        let done = self.pair.promote();
         self.seen().promoted_by_hand += u32::from(done);
     }
 
     fn unfence_by_hand(&self) {
-        self.postgres.by_hand(|pair| {
-            let like = pair.server(self.names.new.as_str()).hba.clone();
-            let server = pair.server(self.names.old.as_str());
-            (server.hba, server.masked) = (like, false);
-            pair.start(self.names.old.as_str());
-        });
+        self.pair.unfence();
         if let Some(machine) = &self.names.machine {
             self.hosts.touch(machine.clone(), |machine| machine.marks.clear());
         }

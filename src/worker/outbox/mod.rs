@@ -7,6 +7,7 @@ mod load;
 mod personal;
 mod signed;
 mod test;
+mod write_back;
 
 pub use test::TestError;
 
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use write_back::WriteBack;
 
 const PAGE: u32 = 200;
 /// Notices that a channel holds in memory; further ones wait in the journal.
@@ -73,7 +75,8 @@ pub async fn begin_notices(app: &App) -> anyhow::Result<Vec<(Name, Told)>> {
     let links = Name::from(LINKS);
     let reached = app.config.people.values().any(|person| !app.config.reach(person).is_empty());
     let personal = (reached && app.config.web.is_private()).then_some(&links);
-    for name in app.config.channels.keys().chain(personal) {
+    let zabbix: Vec<Name> = write_back::wanted(app).map(|(source, _)| write_back::name(source)).collect();
+    for name in app.config.channels.keys().chain(personal).chain(&zabbix) {
         let mut told = app.store.told(name).await?;
         if told.as_ref().is_some_and(|told| told.position > head) {
             tracing::warn!(channel = %name, "it was told of records that this journal does not have; it goes on at its end");
@@ -103,21 +106,19 @@ pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: Canc
             tasks.spawn(send_links(app.clone(), told.position, stop.clone()));
             continue;
         }
-        let Some(configured) = app.config.channels.get(&name).cloned() else { continue };
-        let channel = notify::open(&name, &configured, &tools);
-        let kept = told.position;
-        let outbox = Outbox {
-            app: app.clone(),
-            name,
-            configured,
-            channel,
-            lanes: Lanes::default(),
-            runs: Runs::default(),
-            read_to: kept,
-            kept,
-            told,
-            signed: signed::Due::default(),
+        let errand = match (app.config.channels.get(&name), WriteBack::of(&app, &name)) {
+            (Some(configured), _) => Errand::People(Box::new(ToPeople {
+                configured: configured.clone(),
+                channel: notify::open(&name, configured, &tools),
+                runs: Runs::default(),
+                signed: signed::Due::default(),
+            })),
+            (None, Some(zabbix)) => Errand::Zabbix(zabbix),
+            (None, None) => continue,
         };
+        let kept = told.position;
+        let (app, lanes) = (app.clone(), Lanes::default());
+        let outbox = Outbox { app, name, errand, lanes, read_to: kept, kept, told };
         tasks.spawn(outbox.work(stop.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
@@ -130,15 +131,26 @@ pub async fn send_notices(app: Arc<App>, channels: Vec<(Name, Told)>, stop: Canc
 struct Outbox {
     app: Arc<App>,
     name: Name,
-    configured: Configured,
-    channel: Box<dyn Channel>,
+    errand: Errand,
     lanes: Lanes,
-    runs: Runs,
     /// Records up to here are in `lanes`, or for others.
     read_to: Position,
     /// The position that the store was given last.
     kept: Position,
     told: Told,
+}
+
+/// Whom a queue is for.
+enum Errand {
+    People(Box<ToPeople>),
+    Zabbix(WriteBack),
+}
+
+/// A channel of the configuration.
+struct ToPeople {
+    configured: Configured,
+    channel: Box<dyn Channel>,
+    runs: Runs,
     /// Of checkpoints, where this channel gets them.
     signed: signed::Due,
 }
@@ -202,23 +214,18 @@ impl Outbox {
         if self.told.done.remove(&stamped.position) {
             return Ok(());
         }
-        // Whether an alert is behind it changes how loud it is, not whether it is told.
-        if notify::matter(&stamped.stream, &stamped.record, true).is_none() {
-            return Ok(());
-        }
-        let (service, alert) = self.runs.about(&self.app, &stamped.stream).await?;
-        let Some(matter) = notify::matter(&stamped.stream, &stamped.record, alert) else { return Ok(()) };
-        if !self.configured.is_for(service.as_ref()) || !wants(&self.configured, matter) {
-            return Ok(());
-        }
+        let place = match &mut self.errand {
+            Errand::People(people) => people.place(&self.app, stamped).await?,
+            Errand::Zabbix(zabbix) => zabbix.lane(stamped).map(|lane| (lane, false)),
+        };
+        let Some((lane, urgent)) = place else { return Ok(()) };
         if self.app.world.now().since(stamped.at) > TOO_OLD {
             tracing::error!(channel = %self.name, position = stamped.position, "a notice of more than a day ago is not told any more");
             self.app.metrics.notice(&self.name, "too_old");
             self.app.channels.set(&self.name, |state| state.skipped += 1);
             return Ok(());
         }
-        let urgent = matter.pull == Pull::Raise;
-        self.lanes.push(stamped.stream.clone(), Waiting { position: stamped.position, urgent });
+        self.lanes.push(lane, Waiting { position: stamped.position, urgent });
         Ok(())
     }
 
@@ -240,7 +247,11 @@ impl Outbox {
                     state.told += 1;
                     (state.last, state.failing_since, state.says) = (Some(now), None, None);
                 });
-                self.finished(stream, position, true, self.channel.pace());
+                let pace = match &self.errand {
+                    Errand::People(people) => people.channel.pace(),
+                    Errand::Zabbix(_) => Span::ZERO,
+                };
+                self.finished(stream, position, true, pace);
             }
             Delivery::Refused(says) => self.skip(stream, position, &says),
             Delivery::Failed { says, after, answered } => {
@@ -263,12 +274,20 @@ impl Outbox {
     }
 
     async fn tried(&self, stream: &Stream, position: Position) -> Option<Delivery> {
+        let late = |_| Some(Delivery::unreachable("it did not answer in time"));
+        let people = match &self.errand {
+            Errand::People(people) => people,
+            Errand::Zabbix(zabbix) => {
+                let delivered = tokio::time::timeout(PATIENCE, zabbix.deliver(&self.app, position)).await;
+                return delivered.unwrap_or_else(late);
+            }
+        };
         let notice = match load::notice(&self.app, stream, position).await {
             Ok(notice) => notice?,
             Err(error) => return Some(Delivery::unreachable(error)),
         };
-        let delivered = tokio::time::timeout(PATIENCE, self.channel.deliver(&notice)).await;
-        Some(delivered.unwrap_or_else(|_| Delivery::unreachable("it did not answer in time")))
+        let delivered = tokio::time::timeout(PATIENCE, people.channel.deliver(&notice)).await;
+        delivered.map_or_else(late, Some)
     }
 
     /// Said loudly, since nobody else will tell it.
@@ -310,6 +329,20 @@ impl Outbox {
             self.kept = position;
             self.app.store.put_notice_cursor(&self.name, position);
         }
+    }
+}
+
+impl ToPeople {
+    /// In which lane a record waits, and whether it is urgent. `None`: it is not for them.
+    async fn place(&mut self, app: &App, stamped: &Stamped) -> Result<Option<(Stream, bool)>, ReadError> {
+        // Whether an alert is behind it changes how loud it is, not whether it is told.
+        if notify::matter(&stamped.stream, &stamped.record, true).is_none() {
+            return Ok(None);
+        }
+        let (service, alert) = self.runs.about(app, &stamped.stream).await?;
+        let Some(matter) = notify::matter(&stamped.stream, &stamped.record, alert) else { return Ok(None) };
+        let is_for = self.configured.is_for(service.as_ref()) && wants(&self.configured, matter);
+        Ok(is_for.then(|| (stamped.stream.clone(), matter.pull == Pull::Raise)))
     }
 }
 

@@ -2,7 +2,7 @@
 //! that whoever holds this machine cannot reach. Not a notice of a record: a record of each checkpoint would need a checkpoint
 //! of its own. So nothing is queued; the newest covers all before it, and one that could not be told is made anew.
 
-use super::{Outbox, PATIENCE};
+use super::{Errand, Outbox, PATIENCE, ToPeople};
 use crate::config::Topic;
 use crate::kernel::domain::{Position, Span, Time};
 use crate::notify::{Delivery, Notice};
@@ -42,26 +42,29 @@ impl Due {
 impl Outbox {
     /// While nothing else is to be told. Never from a journal that may not be the one that was signed before.
     pub(super) async fn checkpoint(&mut self) {
+        let Errand::People(people) = &mut self.errand else { return };
         let now = self.app.world.now();
-        let asked = self.configured.topics.contains(&Topic::Checkpoint);
-        if !asked || self.app.frozen().is_some() || !self.signed.is_now(now, self.read_to) {
+        let asked = people.configured.topics.contains(&Topic::Checkpoint);
+        if !asked || self.app.frozen().is_some() || !people.signed.is_now(now, self.read_to) {
             return;
         }
         let (told, position) = match made(&self.app).await {
-            Ok(checkpoint) => (self.tell(&checkpoint).await, checkpoint.position),
+            Ok(checkpoint) => (people.tell(&self.app, &checkpoint).await, checkpoint.position),
             Err(error) => (Delivery::unreachable(error.to_string()), 0),
         };
         match told {
-            Delivery::Done => self.signed.told(now, position),
+            Delivery::Done => people.signed.told(now, position),
             Delivery::Refused(says) | Delivery::Failed { says, .. } => {
                 tracing::warn!(channel = %self.name, %says, "a signed checkpoint could not be told; a newer one is tried soon");
-                self.signed.failed(now);
+                people.signed.failed(now);
             }
         }
     }
+}
 
-    async fn tell(&self, checkpoint: &Checkpoint) -> Delivery {
-        let journal = self.app.registry.ports.owner.get().unwrap_or("journal");
+impl ToPeople {
+    async fn tell(&self, app: &App, checkpoint: &Checkpoint) -> Delivery {
+        let journal = app.registry.ports.owner.get().unwrap_or("journal");
         let told = tokio::time::timeout(PATIENCE, self.channel.deliver(&notice(checkpoint, journal))).await;
         told.unwrap_or_else(|_| Delivery::unreachable("it did not answer in time"))
     }

@@ -4,14 +4,20 @@
 use super::board::Found;
 use crate::config::Source;
 use crate::kernel::domain::{
-    Finding, Form, Grade, ItemRole, Name, Record, Resolved, SourceKind, Span, Spec, Stream,
+    Finding, Form, Grade, ItemRole, Name, Record, Resolved, SourceKind, Span, Spec, Stamped, Stream,
 };
 use crate::kernel::port::Registry as _;
 use crate::playbook::Playbook;
+use crate::provider::http::zabbix::{Rights, Trouble, rights};
 use crate::worker::App;
+use crate::worker::zabbix::{zabbix_of, zabbix_token};
 use serde_json::json;
 
 const ASK: Span = Span::secs(5);
+/// For the two questions about rights.
+const RIGHTS: Span = Span::secs(10);
+/// Deliveries among which one is looked for that somebody sent.
+const LATELY: u32 = 50;
 
 /// Nothing where no alert starts the playbook.
 pub async fn look(app: &App, playbook: &Playbook, spec: &Resolved) -> Vec<Found> {
@@ -22,6 +28,11 @@ pub async fn look(app: &App, playbook: &Playbook, spec: &Resolved) -> Vec<Found>
     let kind = playbook.stand_in().kind;
     for (name, source) in app.config.sources.iter().filter(|(_, source)| may_deliver(source, kind)) {
         all.push(found(app, name, heard(app, name).await));
+        all.extend(app.heartbeat_finding(name).map(|finding| found(app, name, finding)));
+        all.extend(swallowed(playbook, source).map(|finding| found(app, name, finding)));
+        if source.write_back {
+            all.push(found(app, name, written_back(app, source).await));
+        }
         if source.can_be_asked() && !is_guarded(spec, name) {
             all.extend(asked(app, playbook, spec, (name, source)).await);
         }
@@ -38,8 +49,11 @@ fn found(app: &App, name: &Name, finding: Finding) -> Found {
     Found { about: format!("source {name}"), target: String::new(), at: app.world.now(), finding }
 }
 
-/// One that nobody can ask may be of any kind.
+/// One that nobody can ask may be of any kind, unless it is described.
 fn may_deliver(source: &Source, kind: SourceKind) -> bool {
+    if source.generic.is_some() || kind == SourceKind::Generic {
+        return source.generic.is_some() == (kind == SourceKind::Generic);
+    }
     !source.can_be_asked() || (kind == SourceKind::Zabbix) != source.zabbix.is_empty()
 }
 
@@ -54,18 +68,61 @@ fn is_guarded(spec: &Resolved, name: &Name) -> bool {
 
 /// A delivery is the only proof that its webhook works.
 async fn heard(app: &App, name: &Name) -> Finding {
-    match app.journal.newest(&Stream::Source(name.clone()), &["delivered"], 1).await {
-        Err(error) => Finding::of(Grade::Unknown, "PM4001", error.to_string(), "see the server's log"),
-        Ok(records) => match records.last() {
-            Some(last) if matches!(last.record, Record::Delivered(_)) => {
-                Finding::ok(format!("its last delivery came at {}", last.at))
-            }
-            _ => {
-                let says = "nothing was ever delivered by it: that its webhook works is not proven";
-                Finding::of(Grade::Warn, "PM5808", says, "let it send an alert that starts nothing, once")
-            }
-        },
+    let newest = app.journal.newest(&Stream::Source(name.clone()), &["delivered"], LATELY).await;
+    let records = match newest {
+        Ok(records) => records,
+        Err(error) => {
+            return Finding::of(Grade::Unknown, "PM4001", error.to_string(), "see the server's log");
+        }
+    };
+    let sent = |stamped: &&Stamped| matches!(&stamped.record, Record::Delivered(d) if !d.was_asked_for());
+    let says = match (records.iter().rfind(sent), records.is_empty()) {
+        (Some(last), _) => return Finding::ok(format!("its last delivery came at {}", last.at)),
+        (None, true) => "nothing was ever delivered by it: that its webhook works is not proven",
+        (None, false) => {
+            "what is known of it was found by asking, and no message came: its webhook may not work"
+        }
+    };
+    Finding::of(Grade::Warn, "PM5808", says, "let it send an alert that starts nothing, once")
+}
+
+/// It keeps nothing from starting: only a comment would be missing.
+async fn written_back(app: &App, source: &Source) -> Finding {
+    let asked = async {
+        let token = zabbix_token(source)?;
+        rights(&zabbix_of(app, source, token.as_ref())).await
+    };
+    let late = || Err(Trouble::Lost(format!("no answer within {RIGHTS}")));
+    let asked = tokio::time::timeout(RIGHTS.as_duration(), asked).await.unwrap_or_else(|_| late());
+    match asked {
+        Ok(Rights::Enough) => Finding::ok("its token may acknowledge problems and comment on them"),
+        Ok(Rights::Missing(missing)) => Finding::of(
+            Grade::Warn,
+            "PM5816",
+            format!(
+                "what is done would not be written back: the role of the token's user lacks {}",
+                missing.join(", ")
+            ),
+            "allow these actions in the role, in Zabbix under Administration, User roles",
+        ),
+        Err(trouble) => Finding::of(
+            Grade::Warn,
+            "PM5816",
+            format!("whether what is done could be written back is not known: {trouble}"),
+            "see that its API answers from here, and that the role may call user.checkAuthentication and role.get",
+        ),
     }
+}
+
+/// Heartbeats start nothing.
+fn swallowed(playbook: &Playbook, source: &Source) -> Option<Finding> {
+    let watchdog = source.heartbeat.as_ref()?;
+    let stand_in = playbook.stand_in();
+    (!stand_in.labels.is_empty() && watchdog.is_beat(&stand_in.labels)).then(|| {
+        let says =
+            format!("its alerts would be taken for a heartbeat ({}), which starts nothing", watchdog.says());
+        Finding::of(Grade::Bad, "PM5815", says, "let the heartbeat name an alert of its own")
+    })
 }
 
 async fn asked(

@@ -113,18 +113,20 @@ impl Triage {
             }
         };
         let source = delivered.source.clone();
+        let others = self.app.without_heartbeats(&source, &delivery.alerts, at);
+        let alerts = others.as_deref().unwrap_or(&delivery.alerts);
         // What was read has a format that is known.
         let kind = Format::of(delivered.format.as_str()).map(Format::kind).unwrap_or_default();
         let arrival = Arrival { source: &source, kind, delivery: position, at };
-        let forgotten = self.occurrences.perhaps_forgotten(&source, &delivery.alerts);
+        let forgotten = self.occurrences.perhaps_forgotten(&source, alerts);
         self.recall(&source, &forgotten).await?;
         // After reading: what was there to be read went only once this was said.
         let ended = self.app.sealed_end(&source);
         if let Some(ended) = ended {
             self.occurrences.sealed_away(&source, ended);
         }
-        let gone = self.occurrences.perhaps_gone(&source, &delivery.alerts);
-        let mut records = self.occurrences.decide(arrival, &delivery.alerts).records;
+        let gone = self.occurrences.perhaps_gone(&source, alerts);
+        let mut records = self.occurrences.decide(arrival, alerts).records;
         if records.is_empty() {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use lab::{Proxy, RedisOptions, RedisPair, Site};
 use pointsman::config::Config;
 use pointsman::kernel::domain::*;
 use pointsman::provider::postgres::sampler::Ring;
-use pointsman::provider::redis::{Endpoint, Wire, sampler};
+use pointsman::provider::redis::{Endpoint, Place, Wire, sampler};
 use pointsman::provider::{Ports, ProviderRegistry};
 use pointsman::simulated::redis::{Servers, World};
 use serde_json::{Value, json};
@@ -26,14 +26,16 @@ fn with(kind: &str) -> Value {
     match kind {
         "redis.fence" => json!({ "min_rung": "lockout", "witness": "old" }),
         "redis.promote" => json!({ "old": "old", "replicas": [] }),
+        "redis.failover" => json!({ "old": "old", "timeout": "2s" }),
+        "redis.replicate" => json!({ "primary": "old" }),
         _ => json!({ "as": "app" }),
     }
 }
 
 fn nature(kind: &str) -> Nature {
     match kind {
-        "redis.fence" => NATURE,
-        "redis.promote" => Nature { undo: false, ..NATURE },
+        "redis.fence" | "redis.replicate" => NATURE,
+        "redis.promote" | "redis.failover" => Nature { undo: false, ..NATURE },
         _ => Nature { undo: false, ..LOCAL },
     }
 }
@@ -42,6 +44,7 @@ fn given(kind: &str) -> Vec<Fact> {
     match kind {
         "redis.fence" => vec![Fact::Down { site: "gra".into() }],
         "redis.promote" => vec![stopped()],
+        "redis.failover" => vec![Fact::Planned { service: "sessions".into() }],
         _ => vec![],
     }
 }
@@ -58,15 +61,37 @@ fn take(
     }
 }
 
-/// In the model the target is the primary, but for a promotion.
+/// Where the target is the replica: it is to be promoted, or follows the old one by a road and shall go straight.
+fn is_replica(kind: &str) -> bool {
+    ["redis.promote", "redis.replicate", "redis.failover"].contains(&kind)
+}
+
+/// In the model the target is the primary, but for these.
 pub fn modelled(kind: &'static str) -> Modelled {
     const CONFIG: &str = "[targets.target]\nkind = \"redis\"\nsite = \"gra\"\naddress = \"10.0.0.1\"\n\
         app_role = { user = \"shop\" }\n[targets.old]\nkind = \"redis\"\naddress = \"10.0.0.2\"\n";
     let (parsed, problems) = pointsman::config::parse(CONFIG, "test.toml");
     let parsed = parsed.unwrap_or_else(|| panic!("{problems:?}"));
-    let promotes = kind == "redis.promote";
+    let (promotes, follows) = (kind == "redis.promote", kind == "redis.replicate");
+    let hands_over = kind == "redis.failover";
     let mut fixture = Modelled::new(kind, CONFIG, with(kind), move |switch| {
-        let pair = if promotes { World::pair("old", "target") } else { World::pair("target", "old") };
+        let mut pair = match is_replica(kind) {
+            true => World::pair("old", "target"),
+            false => World::pair("target", "old"),
+        };
+        pair.server("old").place.host = "10.0.0.2".into();
+        pair.server("target").place.host = "10.0.0.1".into();
+        if hands_over {
+            // The call itself is the last change, of which a stale look knows nothing.
+            pair.servers.values_mut().for_each(|server| server.config_file = false);
+        }
+        if follows {
+            let road = Place { host: "10.0.9.9".into(), port: 6379 };
+            pair.roads.insert(road.clone(), "old".into());
+            pair.server("target").road = Some(road);
+            // Here, too, the call itself is the last change.
+            pair.server("target").config_file = false;
+        }
         let servers = Arc::new(Servers::new(pair, switch));
         let samples = Arc::new(Ring::new(10));
         if promotes {
@@ -81,13 +106,23 @@ pub fn modelled(kind: &'static str) -> Modelled {
         let standing = move || {
             let mut world = of_standing.world();
             let server = world.server("target");
-            json!([server.promoted, server.follows, server.min_replicas, server.markers.len()])
+            let seen = json!([server.promoted, server.min_replicas, server.markers.len()]);
+            json!([seen, world.told(&"target".into())])
         };
-        let by_hand = move || of_hand.by_hand(|world| world.server("target").min_replicas.to_write = 2);
+        let by_hand = move || {
+            of_hand.by_hand(|world| match follows {
+                true => {
+                    (world.server("target").follows, world.server("target").replid) = (None, "theirs".into())
+                }
+                false if hands_over => world.server("target").other_data(),
+                false => world.server("target").min_replicas.to_write = 2,
+            });
+        };
         Model {
             ports: Box::new(move |ports| ports.redis = of_ports.clone()),
             standing: Box::new(standing),
-            by_hand: (kind == "redis.fence").then(|| Box::new(by_hand) as Box<dyn Fn() + Send + Sync>),
+            by_hand: (kind == "redis.fence" || follows || hands_over)
+                .then(|| Box::new(by_hand) as Box<dyn Fn() + Send + Sync>),
             samples,
         }
     });
@@ -106,19 +141,22 @@ pub struct Pair {
 }
 
 pub async fn start(kind: &'static str) -> Pair {
-    let pair = RedisPair::start(RedisOptions::default()).await.expect("a pair");
+    // Who is handed over to is named by its own address.
+    let straight = kind == "redis.failover";
+    let pair = RedisPair::start(RedisOptions { straight, ..RedisOptions::default() }).await.expect("a pair");
     let secrets = tempfile::tempdir().unwrap();
-    let (target, old) = if kind == "redis.promote" { (Site::Sbg, Site::Gra) } else { (Site::Gra, Site::Sbg) };
+    let (target, old) = if is_replica(kind) { (Site::Sbg, Site::Gra) } else { (Site::Gra, Site::Sbg) };
     let listen = std::net::SocketAddr::from((Site::Par.redis(), pair.spare_port(0)));
     let road = Proxy::start(listen, pair.address(target)).await.unwrap();
-    let places = [("target", target, road.addr()), ("old", old, pair.address(old))];
+    let through = if straight { pair.address(target) } else { road.addr() };
+    let places = [("target", target, through), ("old", old, pair.address(old))];
     let config = Arc::new(config(&targets(&places, secrets.path(), true)));
     Pair { kind, pair, road, config, samples: Mutex::new(Arc::new(Ring::new(10))), secrets }
 }
 
 impl Pair {
     fn target(&self) -> Site {
-        if self.kind == "redis.promote" { Site::Sbg } else { Site::Gra }
+        if is_replica(self.kind) { Site::Sbg } else { Site::Gra }
     }
 }
 
@@ -142,6 +180,28 @@ impl Fixture for Pair {
     }
     fn reset(&self) -> BoxFuture<'_, ()> {
         async {
+            if self.kind == "redis.replicate" {
+                let road = self.pair.replication.addr();
+                let follow = format!("REPLICAOF {} {}", road.ip(), road.port());
+                assert!(self.pair.ask(Site::Sbg, &follow).await.unwrap().starts_with("OK"));
+                assert_eq!(self.pair.ask(Site::Gra, "SET first 1").await.unwrap(), "OK");
+                self.pair.wait_streaming(Site::Sbg).await.unwrap();
+                self.pair.wait_alike().await.unwrap();
+                return;
+            }
+            if self.kind == "redis.failover" {
+                let at = self.pair.address(Site::Gra);
+                let follow = format!("REPLICAOF {} {}", at.ip(), at.port());
+                for (site, command) in [
+                    (Site::Gra, "REPLICAOF NO ONE"),
+                    (Site::Sbg, follow.as_str()),
+                    (Site::Gra, "SET first 1"),
+                ] {
+                    assert!(self.pair.ask(site, command).await.unwrap().starts_with("OK"));
+                }
+                self.pair.wait_streaming(Site::Sbg).await.unwrap();
+                return self.pair.wait_alike().await.unwrap();
+            }
             if self.kind != "redis.promote" {
                 for command in ["CONFIG SET min-replicas-to-write 0 min-replicas-max-lag 10", "FLUSHALL"] {
                     assert_eq!(self.pair.ask(Site::Gra, command).await.unwrap(), "OK");
@@ -159,8 +219,13 @@ impl Fixture for Pair {
     fn standing(&self) -> BoxFuture<'_, Value> {
         async {
             let mut all = vec![];
-            for key in ["role", "master_replid2"] {
-                all.push(self.pair.info(self.target(), key).await.unwrap());
+            let keys: &[&str] = match self.kind {
+                "redis.replicate" => &["role", "master_host", "master_port"],
+                _ => &["role", "master_replid2"],
+            };
+            for key in keys {
+                // A primary follows nobody.
+                all.push(self.pair.info(self.target(), key).await.unwrap_or_default());
             }
             for command in ["CONFIG GET min-replicas-*", "KEYS pointsman:*"] {
                 all.push(self.pair.ask(self.target(), command).await.unwrap());
@@ -170,13 +235,17 @@ impl Fixture for Pair {
         .boxed()
     }
     fn by_hand(&self) -> Option<BoxFuture<'_, ()>> {
-        let work = async {
-            self.pair.ask(Site::Gra, "CONFIG SET min-replicas-to-write 2").await.unwrap();
+        let (site, command) = match self.kind {
+            "redis.fence" => (Site::Gra, "CONFIG SET min-replicas-to-write 2"),
+            "redis.replicate" | "redis.failover" => (Site::Sbg, "REPLICAOF NO ONE"),
+            _ => return None,
         };
-        (self.kind == "redis.fence").then(|| work.boxed())
+        Some(async move { drop(self.pair.ask(site, command).await.unwrap()) }.boxed())
     }
     fn plant(&self, trouble: Trouble) -> bool {
         match trouble {
+            // There is no road before it.
+            _ if self.kind == "redis.failover" => return false,
             Trouble::Closed => self.road.cut(),
             Trouble::ReadFails => self.road.stall(),
             _ => return false,

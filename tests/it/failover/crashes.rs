@@ -1,14 +1,14 @@
 //! Pointsman is killed in the middle, and started again: it goes on, and nothing is done twice.
 
-use super::scene::{Scene, Setup, play};
+use super::scene::{Setup, play};
 use anyhow::{Context, Result, ensure};
-use lab::Site;
 use lab::pointsman::Record;
+use lab::{Pointsman, Site};
 use std::time::Duration;
 
 /// Waits for the record at which Pointsman has to die, and kills it there.
-async fn kill_at(scene: &mut Scene, at: fn(&Record) -> bool) -> Result<()> {
-    let mut follower = scene.pointsman.client.follow(1).await?;
+pub async fn kill_at(pointsman: &mut Pointsman, at: fn(&Record) -> bool) -> Result<()> {
+    let mut follower = pointsman.client.follow(1).await?;
     let found = async {
         while let Some(record) = follower.next().await? {
             if at(&record) {
@@ -19,7 +19,7 @@ async fn kill_at(scene: &mut Scene, at: fn(&Record) -> bool) -> Result<()> {
     };
     let found = tokio::time::timeout(Duration::from_secs(60), found).await;
     found.context("the point to die at never came")??;
-    scene.pointsman.kill9();
+    pointsman.kill9();
     Ok(())
 }
 
@@ -27,7 +27,7 @@ async fn survives(at: fn(&Record) -> bool) {
     play(Setup::default(), async |scene| {
         let gone = scene.kill_primary().await?;
         scene.fire().await?;
-        kill_at(scene, at).await?;
+        kill_at(&mut scene.pointsman, at).await?;
         scene.pointsman.start_again().await?;
         let end = scene.succeeded().await?;
         let taken = scene.pointsman.records("taken").await?;
@@ -45,7 +45,7 @@ async fn survives(at: fn(&Record) -> bool) {
     .await;
 }
 
-fn is_call(record: &Record, kind: &str, item: &str) -> bool {
+pub fn is_call(record: &Record, kind: &str, item: &str) -> bool {
     record.kind == kind && record.says.starts_with(item)
 }
 

@@ -43,6 +43,15 @@ pub fn targets(places: &[(&str, Site, SocketAddr)], secrets: &Path, users: bool)
     places.iter().map(one).collect()
 }
 
+/// A table of the Sentinels at these places.
+pub fn sentinels(name: &str, places: &[SocketAddr]) -> String {
+    let places: Vec<String> = places.iter().map(|at| format!("\"{at}\"")).collect();
+    format!(
+        "[targets.{name}]\nkind = \"sentinel\"\nmaster = \"shop\"\ntls = \"disable\"\nsentinels = [{}]\n",
+        places.join(", ")
+    )
+}
+
 pub fn config(text: &str) -> Config {
     let (config, problems) = pointsman::config::parse(text, "rig.toml");
     config.unwrap_or_else(|| panic!("{problems:?}"))

@@ -180,6 +180,12 @@ impl Server {
         }
     }
 
+    /// Dead at once, and still named.
+    pub fn dies(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    }
+
     pub fn kill9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -21,6 +21,7 @@ fn delivered() -> NewEntry {
         alerts: 0,
         truncated: 0,
         peer: "127.0.0.1".into(),
+        unread: None,
     }))
 }
 

@@ -32,6 +32,12 @@ fn not_allowed(said: Result<Record, Refused>) {
 }
 
 #[test]
+fn who_is_asked_is_told_what_for() {
+    let says = planned(Mode::Approve).next(NOW).says;
+    assert!(says.starts_with("approval of plan ") && says.ends_with(" is asked for"), "{says}");
+}
+
+#[test]
 fn a_plan_is_approved_as_shown_in_time_by_whoever_may() {
     let run = asked();
     for role in [Role::Approver, Role::Admin] {

@@ -57,12 +57,14 @@ fn a_leap_is_a_gap_and_a_call_on_its_way_is_still_ours() {
     let after = NOW + TEN;
     let call = Call { item: 2, rung: 0, attempt: 1, undo: false };
     let mut run = fence_done();
+    done(&mut run, GUARD, vec![]);
     let at = &mut run.items[PROMOTE];
     (at.phase, at.numbered) = (ItemPhase::InFlight { call, change: Box::new(change()) }, 1);
     run.consent = Consent::Given { digest: Digest::ZERO, by: vec![] };
     leap(&mut run, after);
     assert!(matches!(run.items[PROMOTE].phase, ItemPhase::InFlight { .. }), "its end will be heard");
     assert!(run.items[FENCE].recheck && run.late && run.consent == Consent::None, "as after a gap");
+    assert!(!run.items[GUARD].recheck, "a guard is looked at again anyway, and changed nothing");
     write(&mut run, Record::Ended { call, end: CallEnd::applied(json!(null)) }, after);
     assert_eq!(run.committed, Some(after));
 }

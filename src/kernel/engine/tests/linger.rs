@@ -74,6 +74,24 @@ fn it_is_over_with_the_old_ttl_and_not_a_moment_earlier() {
 }
 
 #[test]
+fn looks_are_a_second_apart_also_at_its_end() {
+    let mut run = applied(Some(TTL));
+    looks(&mut run, somebody(), NOW);
+    let late = NOW + TTL - Span::millis(500);
+    looks(&mut run, somebody(), late);
+    assert_eq!(next_look(&run, NOW + TTL), (false, Some(late + Span::secs(1))));
+}
+
+#[test]
+fn what_is_taken_back_waits_for_nobody() {
+    let mut run = applied(Some(TTL));
+    looks(&mut run, somebody(), NOW);
+    assert_eq!(run.items[LEFT].waits_until(), Some(NOW + TTL));
+    run.items[LEFT].back = Some(back_by_a_call(&run, LEFT));
+    assert_eq!(run.items[LEFT].waits_until(), None);
+}
+
+#[test]
 fn it_is_over_at_once_when_nobody_sees_the_old_state() {
     let mut run = applied(Some(TTL));
     looks(&mut run, somebody(), NOW);
@@ -106,6 +124,7 @@ fn time_in_which_it_was_not_as_wanted_or_nobody_looked_does_not_count() {
     assert!(next_look(&run, at(60)).0);
     looks(&mut run, somebody(), at(60));
     assert!(!is_done(&run), "how long it really was is not known");
+    assert!(stopped(&run, at(119)).is_empty(), "nor is it given up for time that nobody had");
     looks(&mut run, somebody(), at(120));
     assert!(is_done(&run));
 }
@@ -119,13 +138,28 @@ fn no_wait_is_endless() {
     looks(&mut run, somebody(), end);
     assert!(stopped(&run, end).is_empty());
     assert_eq!(stopped(&run, end + TICK), [(Some(LEFT as ItemId), "PM5206".into())]);
+    let stop = format!("{:?}", run.next(end + TICK).acts);
+    assert!(
+        stop.contains("before: a resolver gives the old address"),
+        "whoever reads it is told who: {stop}"
+    );
+    // The longest that is waited for whole may be begun anew once, like any shorter one.
+    let mut run = applied(Some(Lingers::LONGEST));
+    looks(&mut run, somebody(), NOW);
+    looks(&mut run, somebody(), NOW + Lingers::LONGEST - TICK);
+    assert_eq!(stopped(&run, NOW + Lingers::LONGEST + TIMEOUT + TICK), []);
     // Nor one that is begun anew again and again.
     let mut run = applied(Some(TTL));
     looks(&mut run, somebody(), NOW);
     let end = NOW + TTL + TTL + TIMEOUT;
     looks(&mut run, StepPlan::unknown("PM4101", "silent"), end);
     assert!(stopped(&run, end).is_empty());
-    assert_eq!(stopped(&run, end + TICK), [(Some(LEFT as ItemId), "PM5202".into())]);
+    let id = Some(LEFT as ItemId);
+    assert_eq!(
+        stopped(&run, end + TICK),
+        [(id, "PM5202".into()), (id, "PM4101".into())],
+        "with the last look"
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A run of the toy playbook set by hand at one moment, so that one rule at a time can be asked.
 
 use crate::domain::*;
-use crate::engine::{Accepted, Act, ItemPhase, Run, Seen};
+use crate::engine::back::{Open, Way};
+use crate::engine::{Accepted, Act, Back, ItemPhase, Made, Run, Seen};
 use serde_json::json;
 
 use super::spec;
@@ -168,4 +169,11 @@ pub(super) fn stopped(run: &Run, now: Time) -> Vec<(Option<ItemId>, String)> {
         Act::Observe { .. } | Act::Apply { .. } => vec![],
     };
     acts.iter().flat_map(record).collect()
+}
+
+/// As a call takes back what it changed.
+pub(super) fn back_by_a_call(run: &Run, index: usize) -> Back {
+    let made = Made { seq: 1, rung: 0, change: Box::new(change()), open: Open::No };
+    let form = run.form(index as ItemId).clone();
+    Back { made, way: Way::Call, form, left: vec![], asked: false, tries: 0, since: None }
 }

@@ -119,22 +119,7 @@ fn what_is_stopped_is_every_call_in_doubt_or_the_step_whose_turn_it_is() {
     assert!(run.stand_still(&why()).is_empty());
     // On the way back it is what is taken back next.
     let mut run = fence_done();
-    let made = crate::engine::Made {
-        seq: 1,
-        rung: 0,
-        change: Box::new(change()),
-        open: crate::engine::back::Open::No,
-    };
-    let form = run.form(1).clone();
-    run.items[FENCE].back = Some(crate::engine::Back {
-        made,
-        way: crate::engine::back::Way::Call,
-        form,
-        left: vec![],
-        asked: false,
-        tries: 0,
-        since: None,
-    });
+    run.items[FENCE].back = Some(back_by_a_call(&run, FENCE));
     run.items[FENCE].phase = ItemPhase::Idle;
     run.undoing = Some(vec![]);
     assert_eq!(items(&run), [(1, false)]);

@@ -8,7 +8,7 @@ use crate::kernel::domain::{
     Change, Fact, FenceRung, Observation, Reason, Settle, Span, Spec, StepPlan, Undo,
 };
 use crate::provider::postgres::hba;
-use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
+use crate::provider::postgres::look::{ALIVE, Witness, alive, managed, said_down};
 use crate::provider::postgres::node::Seen;
 use serde::Deserialize;
 use serde_json::json;
@@ -52,10 +52,7 @@ impl Fence {
             );
         }
         if let Some(manager) = &state.manager {
-            return StepPlan::refuse(
-                "PM3105",
-                format!("{target} is run by {manager}: fail over through it."),
-            );
+            return StepPlan::refuse("PM3105", managed(target.as_str(), manager));
         }
         if state.proven >= self.min_rung && state.proven > FenceRung::None {
             let fact =

@@ -4,7 +4,7 @@ use super::{Evidence, Promote, State};
 use crate::kernel::domain::{
     Change, Effect, Fact, FenceRung, Lsn, Observation, Other, Reason, Settle, Span, Spec, StepPlan, Undo,
 };
-use crate::provider::postgres::look::{ALIVE, Witness, alive, said_down};
+use crate::provider::postgres::look::{ALIVE, Witness, alive, managed, said_down};
 use crate::provider::postgres::node::Seen;
 use serde::Deserialize;
 use serde_json::json;
@@ -31,7 +31,7 @@ impl Promote {
             return StepPlan::unknown("PM3201", says);
         }
         if let Some(manager) = &state.manager {
-            return StepPlan::refuse("PM3207", format!("{target} is run by {manager}: promote through it."));
+            return StepPlan::refuse("PM3207", managed(target.as_str(), manager));
         }
         if let (Some(wanted), Some(found)) = (&state.lineage, &state.system)
             && wanted != found

@@ -1,6 +1,6 @@
 //! Carries out a promotion that is on record: drain, let writes in, promote, look until it is there, write the file.
 
-use super::super::look::{CALL, LOOK, unasked, within};
+use super::super::look::{CALL, LOOK, unasked, window, within, written};
 use super::super::node::{MinReplicas, Progress};
 use super::super::port::Trouble;
 use super::{Promote, loss};
@@ -8,7 +8,7 @@ use crate::kernel::domain::{CallEnd, Lsn, Span};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::Ctx;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const POLL: Span = Span::millis(5);
 
@@ -53,14 +53,14 @@ impl Promote {
         if let Err(trouble) = self.port.promote(&self.target, within(ctx, CALL)).await {
             return self.not_told(trouble, "nothing else was changed");
         }
-        let window = u64::try_from(ctx.now().since(began).as_duration().as_millis()).unwrap_or(u64::MAX);
+        let window = window(ctx, began);
         if !self.promoted(ctx).await {
             return CallEnd::indeterminate(format!(
                 "{} took the promotion, and is not seen as a primary at the deadline",
                 self.target.name
             ));
         }
-        let file = self.write_file(ctx, detail.config_file).await;
+        let file = written(self.port.as_ref(), &self.target, detail.config_file, ctx).await;
         let rpo = loss(&ctx.samples.recent(&self.target.name), Some(&detail.replid), had, drained);
         CallEnd::applied(
             json!({ "from": detail.replid, "had": had, "rpo": rpo, "file": file, "window_ms": window }),
@@ -139,17 +139,6 @@ impl Promote {
             if !ctx.sleep(POLL).await {
                 return false;
             }
-        }
-    }
-
-    /// So that a restart does not make it a replica again. No command shows whether it was done, so its own word is kept.
-    async fn write_file(&self, ctx: &Ctx, there: bool) -> Value {
-        if !there {
-            return json!("none: started as before, it would be a replica again");
-        }
-        match self.port.rewrite_config(&self.target, within(ctx, CALL)).await {
-            Ok(()) => json!("written"),
-            Err(trouble) => json!(format!("NOT written, so a restart makes it a replica again: {trouble}")),
         }
     }
 

@@ -54,7 +54,7 @@ async fn a_replica_and_a_managed_server_refuse_and_a_loading_one_is_unknown() {
     scene.hand(|world| world.server("a").sentinels = 3);
     let plan = scene.plan(&scene.fence("lockout"), &[down()]).await;
     assert_eq!(codes(&plan), ["PM3505"]);
-    assert!(plan.reasons()[0].says.contains("sentinel failover"), "{plan:?}");
+    assert!(plan.reasons()[0].says.contains("sentinel.failover"), "{plan:?}");
     scene.hand(|world| (world.server("a").sentinels, world.server("a").cluster) = (0, true));
     assert!(
         scene.plan(&scene.fence("lockout"), &[down()]).await.reasons()[0].says.contains("CLUSTER FAILOVER")

@@ -28,6 +28,10 @@ app_role = { user = "shop" }
 [targets.c]
 kind = "redis"
 address = "10.0.0.3"
+[targets.watch]
+kind = "sentinel"
+master = "shop"
+sentinels = ["10.0.1.1", "10.0.1.2", "10.0.1.3:26380"]
 [targets.same]
 kind = "redis"
 address = "10.0.0.4"

@@ -1,0 +1,161 @@
+//! One machine of the cluster: Patroni and its PostgreSQL in a process namespace, whose first process is the machine. When
+//! that one goes, everything in it goes; PostgreSQL by itself outlives its Patroni, as in the field.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{API_PASSWORD, API_USER, PatroniOptions, member};
+use crate::children::{Child, Signal, Spec, descendants, is_stopped, send};
+use crate::files;
+use crate::net::wait_until;
+use crate::site::Site;
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+const GONE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub scope: &'static str,
+    pub site: Site,
+    pub dir: PathBuf,
+    pub child: Mutex<Option<Child>>,
+    pub api: SocketAddr,
+    pub postgres: SocketAddr,
+}
+
+impl Machine {
+    fn file(&self) -> PathBuf {
+        self.dir.join("patroni.json")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// Folder and configuration; YAML takes JSON. A standby cluster begins as a copy of what it follows.
+    pub fn furnish(
+        &self,
+        etcd: SocketAddr,
+        options: &PatroniOptions,
+        follows: Option<SocketAddr>,
+    ) -> anyhow::Result<()> {
+        files::postgres_dir(&self.dir, 0o755)?;
+        let user = |name: &str| json!({ "username": name, "password": "lab" });
+        let mut dcs = json!({
+            "ttl": options.ttl, "loop_wait": 1, "retry_timeout": 3,
+            "postgresql": { "use_pg_rewind": true, "use_slots": true, "parameters": {
+                "max_connections": 30, "shared_buffers": "16MB", "fsync": "off", "wal_log_hints": "on" } },
+        });
+        for (key, value) in options.more.as_object().into_iter().flatten() {
+            dcs[key] = value.clone();
+        }
+        if let Some(at) = follows {
+            dcs["standby_cluster"] = json!({ "host": at.ip().to_string(), "port": at.port() });
+        }
+        let config = json!({
+            "scope": self.scope, "name": member(self.site),
+            "restapi": { "listen": self.api.to_string(), "connect_address": self.api.to_string(),
+                "authentication": { "username": API_USER, "password": API_PASSWORD } },
+            "etcd3": { "hosts": etcd.to_string(), "use_proxies": true },
+            "watchdog": { "mode": "off" },
+            "bootstrap": { "dcs": dcs,
+                "initdb": [{ "encoding": "UTF8" }, { "locale": "C.UTF-8" }, "data-checksums", "no-sync"] },
+            "postgresql": {
+                "listen": self.postgres.to_string(), "connect_address": self.postgres.to_string(),
+                "data_dir": self.data(), "bin_dir": BIN, "pgpass": self.dir.join("pgpass"),
+                // Its own way waits for the leader's next checkpoint, which may be minutes away.
+                "basebackup": [{ "checkpoint": "fast" }],
+                "pg_hba": ["local all all trust", "host all all 127.0.0.0/8 trust",
+                    "host replication all 127.0.0.0/8 trust"],
+                "authentication": { "superuser": user("postgres"), "replication": user("repl"),
+                    "rewind": user("rewind") },
+                "parameters": { "unix_socket_directories": self.dir },
+            },
+        });
+        std::fs::write(self.file(), config.to_string())?;
+        Ok(())
+    }
+
+    pub fn boot(&self, logs: &Path) -> anyhow::Result<()> {
+        // Left by a machine that died; its number may be somebody's in the new namespace.
+        let left = self.data().join("postmaster.pid");
+        if left.exists() {
+            std::fs::remove_file(left)?;
+        }
+        let holder = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child=KILL", "--", "sh", "-c"];
+        let init = "\"$@\" & while :; do sleep 1; done";
+        let words = holder.into_iter().chain([init, "machine"]).map(str::to_owned);
+        let words =
+            words.chain(files::as_postgres()?).chain(["patroni".into(), self.file().display().to_string()]);
+        let log = logs.join(format!("{}.log", member(self.site)));
+        let spec = Spec::new(&format!("machine of {}", member(self.site)), words, log).dir(&self.dir);
+        *self.child() = Some(Child::spawn(spec)?);
+        Ok(())
+    }
+
+    pub async fn lose(&self) -> anyhow::Result<()> {
+        let everything = {
+            let mut child = self.child();
+            let Some(child) = child.as_mut() else { return Ok(()) };
+            let everything = descendants(child.pid());
+            child.kill9();
+            everything
+        };
+        let what = format!("the machine of {} to be gone", member(self.site));
+        wait_until(&what, GONE, || {
+            let left = everything.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists());
+            async move { Ok(!left) }
+        })
+        .await
+    }
+
+    /// The process that is Patroni itself, by the interpreter that it runs in; helpers of it come later.
+    fn patroni(&self) -> anyhow::Result<u32> {
+        let child = self.child();
+        let holder = child.as_ref().context("the machine was never started")?.pid();
+        let python = |pid: &u32| {
+            std::fs::read_link(format!("/proc/{pid}/exe"))
+                .is_ok_and(|exe| exe.to_string_lossy().contains("python"))
+        };
+        descendants(holder).into_iter().filter(python).min().context("no Patroni runs there")
+    }
+
+    pub fn kill_patroni(&self) -> anyhow::Result<()> {
+        send(self.patroni()?, Signal::KILL)
+    }
+
+    pub fn sigstop(&self) -> anyhow::Result<()> {
+        let pid = self.patroni()?;
+        send(pid, Signal::STOP)?;
+        let stands = || (0..200).any(|_| is_stopped(pid) || pause());
+        anyhow::ensure!(stands(), "Patroni of {} does not stand still", member(self.site));
+        Ok(())
+    }
+
+    /// The process that receives the leader's log.
+    pub fn receiver(&self, signal: Signal) -> anyhow::Result<()> {
+        let child = self.child();
+        let holder = child.as_ref().context("the machine was never started")?.pid();
+        let receives = |pid: &u32| {
+            std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| String::from_utf8_lossy(&words).contains("walreceiver"))
+        };
+        let found = descendants(holder).into_iter().find(receives);
+        send(found.with_context(|| format!("{} receives no log", member(self.site)))?, signal)
+    }
+
+    pub fn sigcont(&self) -> anyhow::Result<()> {
+        send(self.patroni()?, Signal::CONT)
+    }
+}
+
+/// A moment; never a yes.
+fn pause() -> bool {
+    std::thread::sleep(Duration::from_millis(5));
+    false
+}
