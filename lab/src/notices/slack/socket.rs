@@ -113,11 +113,9 @@ impl Slack {
     /// The oldest connection, or without a word all of them.
     pub fn close(&self, all: bool) -> anyhow::Result<()> {
         for _ in 0..if all { self.lines() } else { 1 } {
-            self.order(false, Order::Close)?;
-            let first = self.world().sockets.lines.keys().next().copied();
-            if let Some(first) = first {
-                self.world().sockets.lines.remove(&first);
-            }
+            // Taken out first: once it is told, it takes itself out, and the next one would be the oldest.
+            let (_, line) = self.world().sockets.lines.pop_first().context("nobody is connected")?;
+            line.send(Order::Close).context("the connection is no more")?;
         }
         Ok(())
     }
