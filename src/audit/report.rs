@@ -138,7 +138,7 @@ pub fn report(records: &[Stamped]) -> Result<Report, String> {
         whole: ended.map(|at| at.since(began)),
         rto: finished.map_or_else(|| run.rto(), |(_, _, rto, ..)| rto.clone()),
         rto_objective: spec.objective.rto,
-        rpo: finished.map_or_else(|| run.rpo.clone(), |(_, _, _, rpo, ..)| rpo.clone()),
+        rpo: finished.map_or_else(|| run.rpo(), |(_, _, _, rpo, ..)| rpo.clone()),
         rpo_objective: spec.objective.rpo,
         at_risk: plan.map_or(vec![], |(_, sheet)| sheet.at_risk.clone()),
         decisions: records.iter().filter_map(decision).collect(),

@@ -206,7 +206,7 @@ fn view(run: &Run) -> Value {
     json!({
         "schema": "pointsman.run/v1", "summary": run.summary(), "kind": run.spec.kind, "plan": run.plan,
         "items": items, "asked": asked, "unfenced_offer": offers, "alert_started": started, "rto": run.rto(),
-        "rpo": run.rpo, "by_hand": by_hand, "outcome": outcome, "end": run.end_says, "parked": run.is_parked(),
+        "rpo": run.rpo(), "by_hand": by_hand, "outcome": outcome, "end": run.end_says, "parked": run.is_parked(),
         "frozen": run.frozen().map(crate::kernel::engine::Freeze::says),
         "doubt": run.parked().any(|(_, _, doubt)| doubt), "undoing": run.undoing, "may_abort": run.may_abort(),
     })

@@ -50,6 +50,13 @@ pub(super) struct Wanted {
     alone: Option<String>,
 }
 
+/// What one term stands for: ids of its values, and how many records have one of them.
+#[derive(Clone, Default)]
+struct Values {
+    ids: Vec<i64>,
+    uses: i64,
+}
+
 struct Sql {
     text: String,
     arguments: SqliteArguments,
@@ -141,7 +148,7 @@ impl Index {
             return Ok(Some(vec![Wanted { word: *word, ids: vec![], uses: 0, excluded: false, alone }]));
         }
         let mut wanted: Vec<Wanted> = vec![];
-        for (term, rows) in filter.terms.iter().zip(self.values(&filter.terms).await?) {
+        for (term, values) in filter.terms.iter().zip(self.values(&filter.terms).await?) {
             let same = wanted.iter_mut().find(|w| w.word == term.word && w.excluded == term.excluded);
             let place = match same {
                 Some(place) => place,
@@ -151,10 +158,8 @@ impl Index {
                     wanted.last_mut().expect("invariant: just pushed")
                 }
             };
-            for (id, uses) in rows {
-                place.ids.push(id);
-                place.uses += uses;
-            }
+            place.ids.extend(values.ids);
+            place.uses += values.uses;
         }
         wanted.retain(|w| !w.excluded || !w.ids.is_empty());
         match wanted.iter().any(|w| w.ids.is_empty()) {
@@ -163,18 +168,19 @@ impl Index {
         }
     }
 
-    /// For each term the values that it stands for: id, and how many records have it. All that are written out are asked
-    /// for at once.
-    async fn values(&self, terms: &[Term]) -> Result<Vec<Vec<(i64, i64)>>, IndexError> {
-        let mut values = vec![vec![]; terms.len()];
+    /// For each term the values that it stands for. All that are written out are asked for at once; those of a pattern
+    /// come in one row, since they may be many.
+    async fn values(&self, terms: &[Term]) -> Result<Vec<Values>, IndexError> {
+        let mut values = vec![Values::default(); terms.len()];
         let (mut exact, mut rows) = (vec![], vec![]);
         for (place, term) in (0_i64..).zip(terms) {
             let word = term.word as i64;
             match term.pattern.exactly() {
                 Some(text) => exact.push((place, word, text.to_owned())),
                 None => {
-                    let sql = "SELECT ?1, id, uses FROM term \
-                               WHERE word = ?2 AND text >= ?3 AND text < ?4 AND text GLOB ?5 LIMIT +?6";
+                    let sql = "SELECT ?1, json_group_array(id), coalesce(sum(uses), 0) FROM (\
+                                 SELECT id, uses FROM term \
+                                 WHERE word = ?2 AND text >= ?3 AND text < ?4 AND text GLOB ?5 LIMIT +?6)";
                     let beginning = term.pattern.beginning();
                     let query = sqlx::query(sql).bind(place).bind(word).bind(beginning.to_owned());
                     let query = query.bind(format!("{beginning}\u{10FFFF}")).bind(term.pattern.as_glob());
@@ -184,7 +190,7 @@ impl Index {
         }
         if !exact.is_empty() {
             let sql = format!(
-                "SELECT asked.column1, id, uses FROM (VALUES {}) AS asked \
+                "SELECT asked.column1, json_array(id), uses FROM (VALUES {}) AS asked \
                  CROSS JOIN term ON word = asked.column2 AND text = asked.column3",
                 vec!["(?, ?, ?)"; exact.len()].join(", ")
             );
@@ -196,7 +202,8 @@ impl Index {
         }
         for row in rows {
             let place = usize::try_from(row.try_get::<i64, _>(0)?).ok().and_then(|at| values.get_mut(at));
-            place.expect("invariant: one of ours").push((row.try_get(1)?, row.try_get(2)?));
+            let ids = serde_json::from_str(row.try_get(1)?).map_err(|e| IndexError::Broken(e.to_string()))?;
+            *place.expect("invariant: one of ours") = Values { ids, uses: row.try_get(2)? };
         }
         Ok(values)
     }

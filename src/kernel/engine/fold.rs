@@ -5,7 +5,7 @@ use super::item::FRESH_STARTS;
 use super::overrides::is_word;
 use super::{Consent, Hold, ItemPhase, ItemState, Run, Seen, pace};
 use crate::domain::{
-    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Outcome, Record, Resolved, Rpo, Span, Stamped,
+    Call, CallEnd, CallResult, Change, Form, ItemId, ItemRole, Outcome, Record, Resolved, Span, Stamped,
     StepPlan, Time, Told, WhyObserved,
 };
 use std::sync::Arc;
@@ -55,8 +55,7 @@ impl Run {
             first_change: None,
             deadline_from: None,
             committed: None,
-            rpo: None,
-            loss_is_final: false,
+            losses: Default::default(),
             end_says: None,
             finished: None,
             ended: None,
@@ -99,7 +98,7 @@ impl Run {
                     return Ok(());
                 }
                 if let Ok(seen) = seen {
-                    self.note_loss(&seen.evidence);
+                    self.note_loss(*item, &seen.evidence, false);
                 }
                 self.on_observed(*item, *rung, *why, plan, at)
             }
@@ -115,9 +114,7 @@ impl Run {
             Record::Told { what, by, reason } => self.on_told(what, by, reason, at),
             Record::Intended { call, change, .. } => self.on_intended(*call, change, at),
             Record::Ended { call, end } => {
-                // The call that cut the log knows best what was there; later looks only guess.
-                self.note_loss(&end.detail);
-                self.loss_is_final |= end.detail.get("rpo").is_some();
+                self.note_loss(call.item, &end.detail, true);
                 self.on_ended(*call, end, at)
             }
             Record::Parked { item, doubt, why } => self.on_parked(*item, *doubt, why, at),
@@ -403,15 +400,6 @@ impl Run {
         let reached = matches!(self.state(id).phase, ItemPhase::Done { .. } | ItemPhase::Applied { .. });
         if self.item(id).commit_point && reached {
             self.committed.get_or_insert(at);
-        }
-    }
-
-    fn note_loss(&mut self, evidence: &serde_json::Value) {
-        if self.loss_is_final {
-            return;
-        }
-        if let Some(rpo) = evidence.get("rpo").and_then(|v| serde_json::from_value::<Rpo>(v.clone()).ok()) {
-            self.rpo = Some(rpo);
         }
     }
 }

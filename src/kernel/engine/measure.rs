@@ -10,7 +10,7 @@ impl Run {
             outcome,
             says,
             rto: self.rto(),
-            rpo: self.rpo.clone(),
+            rpo: self.rpo(),
             why: vec![],
             by_hand: self.by_hand(outcome),
         }

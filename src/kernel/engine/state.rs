@@ -2,9 +2,10 @@
 
 use super::back::{Back, Made};
 use super::linger::Lingering;
+use super::loss::Loss;
 use crate::domain::{
     Actor, Call, Change, Digest, Epoch, Fact, FenceRung, FenceWatchState, Form, Item, ItemId, ItemRole, Name,
-    Outcome, Override, PlanSheet, Reason, Resolved, Rpo, Rule, Rung, Seq, Spent, StepPlan, Time,
+    Outcome, Override, PlanSheet, Reason, Resolved, Rule, Rung, Seq, Spent, StepPlan, Time,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,9 +49,8 @@ pub struct Run {
     pub deadline_from: Option<Time>,
     /// When the commit point's change was known to have happened: from here on only forward.
     pub committed: Option<Time>,
-    pub rpo: Option<Rpo>,
-    /// `rpo` comes from the end of the call that cut the log.
-    pub loss_is_final: bool,
+    /// By the item that promotes.
+    pub losses: BTreeMap<ItemId, Loss>,
     /// The sentence with which it ended.
     pub end_says: Option<String>,
     pub finished: Option<Outcome>,

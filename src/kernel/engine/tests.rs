@@ -9,6 +9,7 @@ mod freeze;
 mod gates;
 mod leaps;
 mod linger;
+mod loss;
 mod planned;
 mod proofs;
 mod rules;
