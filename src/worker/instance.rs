@@ -15,6 +15,7 @@ use super::retain::keep_retention;
 use super::sampling::{load_all_samples, load_probes, sample_pairs, watch_probes};
 use super::slack::{decide_clicks, listen_to_slack};
 use super::supervise::supervise;
+use super::tasks::Tasks;
 use super::triage::triage;
 use super::watch::{watch_fences, watch_windows};
 use super::watchdog::watch_heartbeats;
@@ -32,7 +33,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -69,27 +69,27 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let channels = begin_notices(&app).await?;
     announce(&app, &options, listener.local_addr()?).await?;
     let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(triage(app.clone(), stop.clone()));
-    tasks.spawn(supervise(app.clone(), stop.clone()));
-    tasks.spawn(end_freezes(app.clone(), stop.clone()));
-    tasks.spawn(count_refusals(app.clone(), stop.clone()));
-    tasks.spawn(sample_pairs(app.clone(), stop.clone()));
-    tasks.spawn(watch_probes(app.clone(), stop.clone()));
-    tasks.spawn(compare_clocks(app.clone(), stop.clone()));
-    tasks.spawn(watch_fences(app.clone(), stop.clone()));
-    tasks.spawn(watch_windows(app.clone(), stop.clone()));
-    tasks.spawn(watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
-    tasks.spawn(watch_readiness(app.clone(), stop.clone()));
-    tasks.spawn(watch_heartbeats(app.clone(), stop.clone()));
-    tasks.spawn(send_notices(app.clone(), channels, stop.clone()));
-    tasks.spawn(decide_clicks(app.clone(), stop.clone()));
-    tasks.spawn(listen_to_slack(app.clone(), stop.clone()));
-    tasks.spawn(send_codes(app.clone(), stop.clone()));
-    tasks.spawn(beat(app.clone(), stop.clone()));
-    tasks.spawn(note_head(app.clone(), stop.clone()));
-    tasks.spawn(keep_index(app.clone(), stop.clone()));
-    tasks.spawn(keep_retention(app.clone(), stop.clone()));
+    let mut tasks = Tasks::default();
+    tasks.spawn("triage", triage(app.clone(), stop.clone()));
+    tasks.spawn("runs", supervise(app.clone(), stop.clone()));
+    tasks.spawn("freezes", end_freezes(app.clone(), stop.clone()));
+    tasks.spawn("refusals", count_refusals(app.clone(), stop.clone()));
+    tasks.spawn("samples", sample_pairs(app.clone(), stop.clone()));
+    tasks.spawn("probes", watch_probes(app.clone(), stop.clone()));
+    tasks.spawn("clocks", compare_clocks(app.clone(), stop.clone()));
+    tasks.spawn("fence watch", watch_fences(app.clone(), stop.clone()));
+    tasks.spawn("commit windows", watch_windows(app.clone(), stop.clone()));
+    tasks.spawn("playbooks", watch_playbooks(app.clone(), options.playbooks.clone(), hangup, stop.clone()));
+    tasks.spawn("readiness", watch_readiness(app.clone(), stop.clone()));
+    tasks.spawn("heartbeats of sources", watch_heartbeats(app.clone(), stop.clone()));
+    tasks.spawn("notices", send_notices(app.clone(), channels, stop.clone()));
+    tasks.spawn("clicks", decide_clicks(app.clone(), stop.clone()));
+    tasks.spawn("connections to Slack", listen_to_slack(app.clone(), stop.clone()));
+    tasks.spawn("codes", send_codes(app.clone(), stop.clone()));
+    tasks.spawn("heartbeat", beat(app.clone(), stop.clone()));
+    tasks.spawn("head", note_head(app.clone(), stop.clone()));
+    tasks.spawn("index", keep_index(app.clone(), stop.clone()));
+    tasks.spawn("retention", keep_retention(app.clone(), stop.clone()));
     let stopping = stop.clone();
     let signalled = async move {
         tokio::select! {
@@ -99,18 +99,14 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         stopping.cancel();
     };
     let served = listen(listener, tls, app.clone(), signalled);
-    tasks.spawn(listen_on_socket(app.clone(), options.data.clone(), stop.clone()));
+    tasks.spawn("socket", listen_on_socket(app.clone(), options.data.clone(), stop.clone()));
     // Followers of the journal would hold a graceful stop for ever.
     tokio::select! {
         result = served => result?,
         () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_secs(2)).await } => {}
     }
     stop.cancel();
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a task ended badly");
-        }
-    }
+    tasks.end().await;
     store.flush().await?;
     if app.frozen().is_none() {
         write_head(&app).await?;

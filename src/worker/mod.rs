@@ -31,6 +31,7 @@ mod scorecard;
 mod slack;
 mod still;
 mod supervise;
+mod tasks;
 mod triage;
 mod wakes;
 mod watch;
