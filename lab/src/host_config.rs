@@ -14,7 +14,7 @@ pub struct HostConfig {
     pub kind: Kind,
     /// The service's command line; runs in `work_dir`.
     pub command: Vec<String>,
-    /// Every process whose working folder this is belongs to the service.
+    /// Every process whose working folder this is, or one in it, belongs to the service.
     pub work_dir: PathBuf,
     pub log: PathBuf,
     /// How long after its death the supervisor starts the service again; `None`: only when asked to.
@@ -25,6 +25,8 @@ pub struct HostConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Kind {
     Database,
+    /// Patroni with its PostgreSQL. Told to end, it ends both, and gives its lock away.
+    Cluster,
     App {
         listen: SocketAddr,
         /// The env file as the machine's users name it, such as `/etc/shop/env`.
@@ -96,8 +98,8 @@ impl HostDir {
     }
 }
 
-/// The processes (not zombies) whose working folder is this one: all of a PostgreSQL's, whoever their parent
-/// is.
+/// The processes (not zombies) whose working folder is this one or in it: all of a PostgreSQL's, whoever their
+/// parent is.
 pub fn processes_in(work_dir: &Path) -> Vec<u32> {
     let Ok(wanted) = work_dir.canonicalize() else {
         return Vec::new();
@@ -106,5 +108,8 @@ pub fn processes_in(work_dir: &Path) -> Vec<u32> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == wanted)).collect()
+    pids.filter(|pid| {
+        std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&wanted))
+    })
+    .collect()
 }

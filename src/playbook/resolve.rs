@@ -3,7 +3,7 @@
 
 use super::actions::{PROMOTES, promoted};
 use super::expand::{Scene, expand, fenced_by};
-use super::{AlertView, Playbook, Problem, sites};
+use super::{AlertView, Playbook, Problem, patroni, sites};
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{
@@ -53,7 +53,7 @@ pub fn resolve(playbook: &Playbook, config: &Config, opening: Opening) -> Result
         from,
         to,
         locks: locks(&items),
-        afterwards: afterwards(playbook, &items),
+        afterwards: afterwards(playbook, config, &items),
         items,
         approval: playbook.approval.clone(),
         limits: Limits {
@@ -86,15 +86,19 @@ fn locks(items: &[Item]) -> Vec<Name> {
 }
 
 /// Each promotion leaves an old primary behind that must not come back as a second one.
-fn afterwards(playbook: &Playbook, items: &[Item]) -> Afterwards {
+fn afterwards(playbook: &Playbook, config: &Config, items: &[Item]) -> Afterwards {
     let ids = 0..ItemId::try_from(items.len()).unwrap_or(ItemId::MAX);
-    let promotions = ids.zip(items).filter_map(|(id, item)| {
+    let promotions = ids.zip(items).flat_map(|(id, item)| {
         let spec = item.rungs.iter().find_map(|rung| match &rung.form {
             Form::Act(spec) if PROMOTES.contains(&spec.kind.as_str()) => Some(spec),
             _ => None,
-        })?;
-        let old = spec.with.get("old")?.as_str()?;
-        Some(Watched { target: Name::from(old), promoted: promoted(spec), item: id })
+        });
+        let behind = spec.map(|spec| match spec.with.get("old").and_then(|old| old.as_str()) {
+            Some(old) => vec![(Name::from(old), promoted(spec))],
+            None => patroni::left_behind(config, spec, items),
+        });
+        let watched = move |(target, promoted)| Watched { target, promoted, item: id };
+        behind.into_iter().flatten().map(watched)
     });
     let fence_watch = if playbook.fence_watch { promotions.collect() } else { vec![] };
     Afterwards { fence_watch, commit_window: playbook.commit_window }

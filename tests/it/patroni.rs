@@ -1,17 +1,20 @@
 //! A real Patroni cluster is moved through Patroni: its leader lives, hangs, is lost while Patroni is paused, or is taken
 //! over by another than was meant. Underneath it nothing is done.
 
+mod battery;
 mod clusters;
 mod rules;
+pub mod tables;
 
 use crate::remote::{Remote, why};
 use lab::net::wait_until;
-use lab::patroni::{API_PASSWORD, API_USER, SCOPE, member};
+use lab::patroni::{SCOPE, member};
 use lab::{Patroni, PatroniOptions, Site};
 use pointsman::kernel::domain::*;
 use pointsman::kernel::port::Bound;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tables::Side;
 
 struct Rig {
     patroni: Patroni,
@@ -21,39 +24,17 @@ struct Rig {
     _secrets: tempfile::TempDir,
 }
 
-fn servers(patroni: &Patroni, managed: bool) -> String {
-    let one = |site: Site| {
-        let at = patroni.postgres(site);
-        let member = if managed {
-            format!("patroni = \"shop\"\nmember = \"{}\"\n", member(site))
-        } else {
-            String::new()
-        };
-        format!(
-            "[targets.pg-{site}]\nkind = \"postgres\"\nsite = \"{site}\"\naddress = \"{}\"\nport = {}\nuser = \"pointsman\"\n\
-             tls = \"disable\"\napp_role = {{ user = \"shop\", database = \"shop\" }}\n{member}",
-            at.ip(),
-            at.port()
-        )
-    };
-    patroni.sites().map(one).collect()
-}
-
 impl Rig {
     async fn new() -> Rig {
         let patroni = Patroni::start(PatroniOptions::default()).await.expect("a cluster");
         let secrets = tempfile::tempdir().unwrap();
-        let file = secrets.path().join("password");
-        std::fs::write(&file, format!("{API_PASSWORD}\n")).unwrap();
-        let members =
-            patroni.sites().map(|site| format!("{} = \"http://{}\"", member(site), patroni.api(site)));
-        let cluster = format!(
-            "[targets.shop]\nkind = \"patroni\"\nscope = \"{SCOPE}\"\nuser = \"{API_USER}\"\npassword = {{ file = {file:?} }}\n\
-             members = {{ {} }}\n",
-            members.collect::<Vec<_>>().join(", ")
-        );
-        let remote = Remote::new(&format!("{cluster}{}", servers(&patroni, true)));
-        let unaware = Remote::new(&servers(&patroni, false));
+        let members: Vec<Site> = patroni.sites().collect();
+        let side = Side { name: "shop", scope: SCOPE, site: None, members: members.clone() };
+        let api = |site| format!("http://{}", patroni.api(site));
+        let cluster = tables::cluster(&side, &tables::secret(secrets.path()), api);
+        let servers = |of| tables::servers(&patroni, &members, of, &[]);
+        let remote = Remote::new(&format!("{cluster}{}", servers(Some("shop"))));
+        let unaware = Remote::new(&servers(None));
         Rig { patroni, remote, unaware, _secrets: secrets }
     }
 

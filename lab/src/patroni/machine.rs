@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::{API_PASSWORD, API_USER, PatroniOptions, member};
+use super::{API_PASSWORD, API_USER, PatroniOptions, host, member};
 use crate::children::{Child, Signal, Spec, descendants, is_stopped, send};
 use crate::files;
+use crate::host_config::{HostConfig, HostDir, Kind, processes_in};
 use crate::net::wait_until;
 use crate::site::Site;
 
@@ -23,6 +24,8 @@ pub(super) struct Machine {
     pub scope: &'static str,
     pub site: Site,
     pub dir: PathBuf,
+    /// Where its supervisor keeps its own, if it has one: then it is fenced over SSH.
+    pub unit: Option<HostDir>,
     pub child: Mutex<Option<Child>>,
     pub api: SocketAddr,
     pub postgres: SocketAddr,
@@ -57,12 +60,14 @@ impl Machine {
         if let Some(at) = follows {
             dcs["standby_cluster"] = json!({ "host": at.ip().to_string(), "port": at.port() });
         }
+        let witness = options.witness.contains(&self.site);
         let config = json!({
             "scope": self.scope, "name": member(self.site),
             "restapi": { "listen": self.api.to_string(), "connect_address": self.api.to_string(),
                 "authentication": { "username": API_USER, "password": API_PASSWORD } },
             "etcd3": { "hosts": etcd.to_string(), "use_proxies": true },
             "watchdog": { "mode": "off" },
+            "tags": { "nofailover": witness, "nosync": witness },
             "bootstrap": { "dcs": dcs,
                 "initdb": [{ "encoding": "UTF8" }, { "locale": "C.UTF-8" }, "data-checksums", "no-sync"] },
             "postgresql": {
@@ -89,12 +94,49 @@ impl Machine {
         }
         let holder = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child=KILL", "--", "sh", "-c"];
         let init = "\"$@\" & while :; do sleep 1; done";
-        let words = holder.into_iter().chain([init, "machine"]).map(str::to_owned);
-        let words =
-            words.chain(files::as_postgres()?).chain(["patroni".into(), self.file().display().to_string()]);
+        let mut words: Vec<String> = holder.into_iter().chain([init, "machine"]).map(str::to_owned).collect();
         let log = logs.join(format!("{}.log", member(self.site)));
-        let spec = Spec::new(&format!("machine of {}", member(self.site)), words, log).dir(&self.dir);
+        let patroni =
+            files::as_postgres()?.into_iter().chain(["patroni".into(), self.file().display().to_string()]);
+        let mut dir = &self.dir;
+        match &self.unit {
+            None => words.extend(patroni),
+            Some(unit) => {
+                self.supervise(unit, patroni.collect(), log.clone())?;
+                let helper = files::lab_host_binary()?.display().to_string();
+                words.extend([helper, "supervise".into(), unit.0.display().to_string()]);
+                // The supervisor is no part of what it stops.
+                dir = &unit.0;
+            }
+        }
+        let spec = Spec::new(&format!("machine of {}", member(self.site)), words, log).dir(dir);
         *self.child() = Some(Child::spawn(spec)?);
+        Ok(())
+    }
+
+    fn supervise(&self, unit: &HostDir, command: Vec<String>, log: PathBuf) -> anyhow::Result<()> {
+        unit.write_config(&HostConfig {
+            name: host(self.site),
+            kind: Kind::Cluster,
+            command,
+            work_dir: self.dir.clone(),
+            log,
+            restart_after: None,
+        })
+    }
+
+    /// Patroni and PostgreSQL, as its supervisor stops them: alive, or standing still.
+    pub fn processes(&self) -> Vec<u32> {
+        processes_in(&self.dir)
+    }
+
+    /// SIGKILL to both, and not to the machine.
+    pub fn kill9(&self) -> anyhow::Result<()> {
+        ensure!(self.unit.is_some(), "{} has no supervisor that outlives them", host(self.site));
+        for pid in self.processes() {
+            // Fails only when it has just ended.
+            let _ = send(pid, Signal::KILL);
+        }
         Ok(())
     }
 

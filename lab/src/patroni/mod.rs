@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::children::{Child, Signal, Spec};
 use crate::files;
+use crate::host_config::HostDir;
+use crate::hosts::{self, Hosts};
 use crate::net::{PortBlock, wait_http, wait_until};
 use crate::proxy::Proxy;
 use crate::site::{Site, at};
@@ -41,6 +43,10 @@ pub struct PatroniOptions {
     pub sites: Vec<Site>,
     /// Places with a member of a second cluster, which follows the first leader's place.
     pub standby: Vec<Site>,
+    /// Places whose member never comes to lead; it has a vote, and tells what it sees.
+    pub witness: Vec<Site>,
+    /// Places whose machine is reached over SSH, and stops and masks Patroni with its PostgreSQL when it is told to.
+    pub hosts: Vec<Site>,
     /// How long a leader's lock outlives it, in seconds. Patroni takes nothing below 20.
     pub ttl: u64,
     /// Of the dynamic configuration, beside what makes the lab fast.
@@ -50,7 +56,7 @@ pub struct PatroniOptions {
 impl Default for PatroniOptions {
     fn default() -> PatroniOptions {
         let sites = vec![Site::Gra, Site::Sbg, Site::Par];
-        PatroniOptions { sites, standby: vec![], ttl: 20, more: json!({}) }
+        PatroniOptions { sites, standby: vec![], witness: vec![], hosts: vec![], ttl: 20, more: json!({}) }
     }
 }
 
@@ -59,6 +65,7 @@ pub struct Patroni {
     machines: Vec<Machine>,
     /// Of the second cluster.
     standby: Vec<Machine>,
+    hosts: Option<Hosts>,
     /// Between each Patroni and etcd.
     road: Arc<Proxy>,
     /// The last to go: members tell it that they leave.
@@ -72,6 +79,11 @@ pub fn member(site: Site) -> String {
     format!("pg-{site}")
 }
 
+/// That of the machine that it runs on, as SSH knows it.
+pub fn host(site: Site) -> String {
+    format!("{}-host", member(site))
+}
+
 impl Patroni {
     /// Every member runs and follows.
     pub async fn start(options: PatroniOptions) -> anyhow::Result<Patroni> {
@@ -83,20 +95,30 @@ impl Patroni {
             scope,
             site: *site,
             dir: dir.path().join(site.name()),
+            unit: options.hosts.contains(site).then(|| HostDir::new(dir.path().join(host(*site)))),
             child: Mutex::new(None),
             api: at(site.patroni(), ports.spare(0)),
             postgres: at(site.patroni(), ports.spare(1)),
         };
-        let machines = options.sites.iter().map(|site| machine(SCOPE, site)).collect();
-        let standby = options.standby.iter().map(|site| machine(STANDBY_SCOPE, site)).collect();
-        let patroni = Patroni { machines, standby, road, _etcd: etcd, ports, dir };
+        let machines: Vec<Machine> = options.sites.iter().map(|site| machine(SCOPE, site)).collect();
+        let standby: Vec<Machine> = options.standby.iter().map(|site| machine(STANDBY_SCOPE, site)).collect();
+        std::fs::create_dir(dir.path().join("log"))?;
+        let reached = |machine: &Machine| {
+            let ssh = at(machine.site.patroni(), ports.spare(5));
+            Some(hosts::Machine { name: host(machine.site), dir: machine.unit.clone()?, ssh })
+        };
+        let reached: Vec<_> = machines.iter().chain(&standby).filter_map(reached).collect();
+        let hosts = match reached.is_empty() {
+            true => None,
+            false => Some(Hosts::start(dir.path(), reached).await?),
+        };
+        let patroni = Patroni { machines, standby, hosts, road, _etcd: etcd, ports, dir };
         let begun = patroni.begin(&options).await;
         begun.with_context(|| files::last_lines(&patroni.logs()))?;
         Ok(patroni)
     }
 
     async fn begin(&self, options: &PatroniOptions) -> anyhow::Result<()> {
-        std::fs::create_dir(self.logs())?;
         files::give_to_postgres(&self.logs())?;
         for machine in &self.machines {
             machine.furnish(self.road.addr(), options, None)?;
@@ -157,6 +179,27 @@ impl Patroni {
     /// The whole machine: its Patroni and its PostgreSQL, at once.
     pub async fn lose(&self, site: Site) -> anyhow::Result<()> {
         self.machine(site).lose().await
+    }
+
+    /// The machines that are reached over SSH.
+    pub fn hosts(&self) -> &Hosts {
+        self.hosts.as_ref().expect("invariant: asked for by its options")
+    }
+
+    /// SIGKILL to Patroni and its PostgreSQL, and not to the machine with its supervisor.
+    pub fn kill9(&self, site: Site) -> anyhow::Result<()> {
+        self.machine(site).kill9()
+    }
+
+    /// What the supervisor of a machine did, in its own words.
+    pub fn supervisor_log(&self, site: Site) -> anyhow::Result<String> {
+        let unit = self.machine(site).unit.as_ref().context("it has no supervisor")?;
+        Ok(std::fs::read_to_string(unit.supervisor_log())?)
+    }
+
+    /// Patroni or its PostgreSQL is there, be it that it stands still.
+    pub fn runs(&self, site: Site) -> bool {
+        !self.machine(site).processes().is_empty()
     }
 
     /// Patroni alone, by SIGKILL; its PostgreSQL goes on.

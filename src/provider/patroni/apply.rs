@@ -65,7 +65,12 @@ impl Move {
         }
         if state.leader != detail.lock || state.timeline != Some(detail.timeline) {
             let leads = state.leader.as_ref().map_or("nobody".to_owned(), ToString::to_string);
-            return Some((false, format!("{leads} leads by now, or a new timeline has begun")));
+            // The lock of a lost leader runs out whenever its time is over, and Patroni elects by itself.
+            let by_itself = state.leader.as_ref().is_none_or(|leader| *leader == self.candidate);
+            return Some((
+                by_itself && self.verb == Verb::Failover,
+                format!("{leads} leads by now, or a new timeline has begun"),
+            ));
         }
         if state.paused && !self.while_paused {
             return Some((false, format!("{} was paused meanwhile", self.at.name)));

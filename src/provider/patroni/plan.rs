@@ -52,7 +52,7 @@ impl Move {
         if !reasons.is_empty() {
             return StepPlan::Refuse(reasons);
         }
-        if let Some(plan) = self.leader_unknown(&state, &evidence) {
+        if let Some(plan) = self.leader_unknown(&state, &evidence, given) {
             return plan;
         }
         match self.judged(&state, &evidence) {
@@ -169,8 +169,7 @@ impl Move {
             return vec![Reason::new("PM3616", says)];
         }
         let planned = given.iter().any(|fact| matches!(fact, Fact::Planned { .. }));
-        let site = self.old.as_ref().and_then(|server| server.site.as_ref());
-        if planned || is_down(site, given) {
+        if planned || self.is_lost(given) {
             return vec![];
         }
         let says = format!(
@@ -199,8 +198,10 @@ impl Move {
         reasons
     }
 
-    /// What the old leader does has to be known, or past.
-    fn leader_unknown(&self, state: &State, evidence: &Evidence) -> Option<StepPlan> {
+    /// What the old leader does has to be known, or past. A silent one whose site is down is not waited for: its lock may have
+    /// long to live, in which its PostgreSQL takes writes, and beside a new leader goes on with that. The fence that a failover
+    /// needs comes before the lock runs out (decision 0088).
+    fn leader_unknown(&self, state: &State, evidence: &Evidence, given: &[Fact]) -> Option<StepPlan> {
         let (leader, name) = (&self.leader, &self.at.name);
         let old = self.of(state, leader)?;
         let why = match (self.verb, old.answers, old.writes) {
@@ -208,8 +209,7 @@ impl Move {
             (Verb::Switchover, true, _) => {
                 format!("{leader} holds the lock of {name}, and does not run as a primary")
             }
-            // Its lock has run out, or is still held by a dead hand: then Patroni itself waits for that.
-            (Verb::Failover, false, _) if state.leader.is_none() => return None,
+            (Verb::Failover, false, _) if state.leader.is_none() || self.is_lost(given) => return None,
             (Verb::Failover, true, Some(false)) => return None,
             (Verb::Failover, true, _) => format!("whether {leader} takes writes is not known now"),
             (_, false, _) => {
@@ -219,6 +219,11 @@ impl Move {
             }
         };
         Some(StepPlan::unknown(if old.answers { "PM3606" } else { "PM3601" }, why))
+    }
+
+    /// The origin guard says that the old leader's site is down.
+    fn is_lost(&self, given: &[Fact]) -> bool {
+        is_down(self.old.as_ref().and_then(|server| server.site.as_ref()), given)
     }
 
     /// The candidate's timeline and lag; a lag that nobody knows is not zero.
@@ -274,10 +279,18 @@ impl Move {
         change.now = format!("{leader} leads on timeline {timeline}");
         if state.leader.is_none() {
             change.now = format!("nobody leads; {leader} did, on timeline {timeline}");
+        } else if self.is_held(state) {
+            change.now = format!("{leader} holds the lock on timeline {timeline}, and does not answer");
         }
         change.after = format!("{candidate} leads on timeline {}", timeline + 1);
         change.warnings = self.warnings(state, evidence, lag);
         StepPlan::Change(Box::new(change))
+    }
+
+    /// The old leader is silent, and its lock lives.
+    fn is_held(&self, state: &State) -> bool {
+        state.leader.as_ref() == Some(&self.leader)
+            && self.of(state, &self.leader).is_some_and(|old| !old.answers)
     }
 
     /// Whoever is neither moved nor promoted tells how it ended; else the candidate.
@@ -348,6 +361,13 @@ impl Move {
         for (name, _) in state.members.iter().filter(third) {
             let why = evidence.why_silent(name);
             warnings.push(format!("{name} does not answer ({why}): what it has of the log was not compared"));
+        }
+        if self.is_held(state) {
+            warnings.push(format!(
+                "{} does not answer and holds the lock: it is replaced when that has run out, within {} s",
+                self.leader,
+                evidence.settings().map_or(0, |settings| settings.ttl)
+            ));
         }
         if state.paused {
             warnings.push(format!(

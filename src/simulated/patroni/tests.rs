@@ -196,6 +196,30 @@ async fn a_lost_leader_is_replaced_once_it_is_fenced_or_kept_down_by_its_own_pat
     assert_eq!(paused.needs.len(), 1);
 }
 
+/// Its PostgreSQL may take writes for as long as its lock lives, and then beside the next leader.
+#[tokio::test]
+async fn a_silent_leader_is_fenced_while_its_lock_lives_where_its_site_is_down() {
+    let scene = scene("patroni.failover", json!({}), |world| world.hangs("a"));
+    let down = |site: &str| [Fact::Down { site: site.into() }];
+    assert!(why(&plan_given(scene.action.as_ref(), &[]).await).starts_with("PM3601"));
+    assert!(why(&plan_given(scene.action.as_ref(), &down("west")).await).starts_with("PM3601"));
+    let StepPlan::Change(held) = plan_given(scene.action.as_ref(), &down("east")).await else { panic!() };
+    let needs = Fact::Fenced { target: "pg-a".into(), rung: FenceRung::Stopped, position: None };
+    assert_eq!(held.needs, [needs]);
+    assert!(held.warnings.iter().any(|text| text.contains("holds the lock")), "{:?}", held.warnings);
+    // The lock runs out while the fence is made: it is the same change still.
+    scene.cluster.by_hand(|world| world.lose("a"));
+    assert!(scene.change().await.within(&held));
+    // What was planned with a lock is looked at again without one, and so is what Patroni has done by itself.
+    let end = apply(scene.action.as_ref(), *held).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: true }, "{end:?}");
+    let free = scene.change().await;
+    scene.cluster.by_hand(|world| world.lead(&"b".into()));
+    let end = apply(scene.action.as_ref(), free).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: true }, "{end:?}");
+    assert!(matches!(scene.plan().await, StepPlan::Nothing { .. }));
+}
+
 #[tokio::test]
 async fn the_leaders_name_is_compared_where_the_version_knows_it() {
     for (kind, newer, lost, compared) in [

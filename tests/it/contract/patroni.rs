@@ -1,12 +1,12 @@
 //! Patroni: the same rules over the model, and over a real cluster whose members Pointsman reaches by roads that go bad.
 
-use super::api::secret;
 use super::fixture::{Fixture, LOCAL, Nature, Trouble};
 use super::modelled::{Model, Modelled};
+use super::roads::Roads;
+use crate::patroni::tables::{self, Side};
 use crate::remote::Remote;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use lab::patroni::{API_PASSWORD, API_USER, SCOPE, member};
-use lab::providers::{Faulty, Mishap, Which};
+use lab::patroni::{API_PASSWORD, SCOPE, member};
 use lab::{Patroni, PatroniOptions, Site};
 use pointsman::kernel::domain::Fact;
 use pointsman::provider::patroni::Source;
@@ -14,12 +14,11 @@ use pointsman::provider::postgres::sampler::Ring;
 use pointsman::simulated::patroni::{Cluster, Pair, World};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Patroni compares the leader's name and nothing else.
-const NATURE: Nature = Nature { compares: false, undo: false, ..LOCAL };
+pub const NATURE: Nature = Nature { compares: false, undo: false, ..LOCAL };
 
-fn planned() -> Vec<Fact> {
+pub fn planned() -> Vec<Fact> {
     vec![Fact::Planned { service: "shop".into() }]
 }
 
@@ -92,36 +91,23 @@ pub fn sides(kind: &'static str) -> Modelled {
 
 pub struct Real {
     patroni: Patroni,
-    /// Before each member's REST API.
-    roads: Vec<(Site, Faulty)>,
+    roads: Roads,
     /// Who leads, who shall, and who is beside them: of the last reset.
     turn: Mutex<[Site; 3]>,
     secrets: tempfile::TempDir,
 }
 
-fn is_write(method: &str, _path: &str) -> bool {
-    method != "GET"
-}
-
 pub async fn start() -> Real {
     let patroni = Patroni::start(PatroniOptions::default()).await.expect("a cluster");
-    let mut roads = vec![];
-    for site in patroni.sites() {
-        roads.push((site, Faulty::start(patroni.api(site), is_write).await.unwrap()));
-    }
+    let roads = Roads::before(&patroni, patroni.sites()).await;
     let turn = Mutex::new([Site::Gra, Site::Sbg, Site::Par]);
     Real { patroni, roads, turn, secrets: tempfile::tempdir().unwrap() }
 }
 
 impl Real {
     fn config(&self) -> String {
-        let password = secret(self.secrets.path(), "password", API_PASSWORD);
-        let members = self.roads.iter().map(|(site, road)| format!("{} = {:?}", member(*site), road.url()));
-        format!(
-            "[targets.target]\nkind = \"patroni\"\nscope = \"{SCOPE}\"\nuser = \"{API_USER}\"\npassword = {password}\n\
-             members = {{ {} }}\n",
-            members.collect::<Vec<_>>().join(", ")
-        )
+        let side = Side { name: "target", scope: SCOPE, site: None, members: self.patroni.sites().collect() };
+        tables::cluster(&side, &tables::secret(self.secrets.path()), |site| self.roads.to(site))
     }
 
     fn turn(&self) -> [Site; 3] {
@@ -169,50 +155,11 @@ impl Fixture for Real {
         Some(async { self.patroni.lead_by(self.turn()[2]).await.unwrap() }.boxed())
     }
     fn plant(&self, trouble: Trouble) -> bool {
-        let answer = |status, body: &str| Mishap::Answer { status, headers: vec![], body: body.to_owned() };
-        let (which, mishap) = match trouble {
-            Trouble::Denied => (Which::Writes, answer(403, "no")),
-            Trouble::Missing => (Which::Writes, answer(404, "no")),
-            Trouble::Broken => (Which::Writes, answer(503, "Switchover status unknown")),
-            Trouble::Closed => {
-                self.roads.iter().for_each(|(_, road)| road.close());
-                return true;
-            }
-            Trouble::Swallowed => (Which::Writes, Mishap::Swallow),
-            Trouble::LostReply => (Which::Writes, Mishap::LoseReply),
-            Trouble::Garbage => (Which::Writes, Mishap::Garbage),
-            Trouble::Late(seconds) => (Which::Writes, Mishap::Late(Duration::from_secs(seconds))),
-            Trouble::Lie => {
-                let says = format!("Successfully switched over to \"{}\"", member(self.turn()[1]));
-                (Which::Writes, answer(200, &says))
-            }
-            Trouble::ReadFails => (Which::Reads, answer(502, "")),
-            Trouble::ReadDenied => (Which::Reads, answer(401, "no")),
-            Trouble::ReadGarbage => (Which::Reads, Mishap::Garbage),
-            Trouble::Refused | Trouble::Limited(_) | Trouble::ReadLimited(_) | Trouble::StaleRead => {
-                return false;
-            }
-        };
-        self.roads.iter().for_each(|(_, road)| road.plant(which, mishap.clone()));
-        true
+        let lie = format!("Successfully switched over to \"{}\"", member(self.turn()[1]));
+        self.roads.plant(trouble, lie)
     }
     fn calm(&self) -> BoxFuture<'_, ()> {
-        async {
-            for (_, road) in &self.roads {
-                road.calm();
-                road.close();
-                let mut open = false;
-                for _ in 0..100 {
-                    open = road.open().await.is_ok();
-                    if open {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                assert!(open, "the road does not open again");
-            }
-        }
-        .boxed()
+        self.roads.calm().boxed()
     }
     fn secrets(&self) -> Vec<String> {
         vec![API_PASSWORD.to_owned()]

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 /// Waits for the record at which Pointsman has to die, and kills it there.
 pub async fn kill_at(pointsman: &mut Pointsman, at: fn(&Record) -> bool) -> Result<()> {
-    let mut follower = pointsman.client.follow(1).await?;
+    kill_after(pointsman, 1, at).await
+}
+
+/// As [`kill_at`], of the records from that position on.
+pub async fn kill_after(pointsman: &mut Pointsman, from: u64, at: fn(&Record) -> bool) -> Result<()> {
+    let mut follower = pointsman.client.follow(from).await?;
     let found = async {
         while let Some(record) = follower.next().await? {
             if at(&record) {

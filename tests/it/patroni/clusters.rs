@@ -1,9 +1,10 @@
 //! Two real Patroni clusters over one etcd, one following the other: the old one is demoted, the new one promoted when all
 //! of the log is there, a demotion taken back, and what comes back beside a new leader is made to follow it.
 
+use super::tables::{self, Side};
 use crate::remote::{Remote, why};
 use lab::net::wait_until;
-use lab::patroni::{API_PASSWORD, API_USER, SCOPE, STANDBY_SCOPE, member};
+use lab::patroni::{API_PASSWORD, SCOPE, STANDBY_SCOPE};
 use lab::{Patroni, PatroniOptions, Site};
 use pointsman::kernel::domain::*;
 use pointsman::kernel::port::Bound;
@@ -29,20 +30,12 @@ impl Rig {
         let options = PatroniOptions { sites, standby, ..PatroniOptions::default() };
         let patroni = Patroni::start(options).await.expect("two clusters");
         let secrets = tempfile::tempdir().unwrap();
-        let file = secrets.path().join("password");
-        std::fs::write(&file, format!("{API_PASSWORD}\n")).unwrap();
+        let secret = tables::secret(secrets.path());
         let side = |site: Site, scope: &str| {
-            let (name, at) = (member(site), patroni.postgres(site));
-            format!(
-                "[targets.{site}]\nkind = \"patroni\"\nsite = \"{site}\"\nscope = \"{scope}\"\nuser = \"{API_USER}\"\n\
-                 password = {{ file = {file:?} }}\nmembers = {{ {name} = \"http://{}\" }}\n\
-                 [targets.{name}]\nkind = \"postgres\"\nsite = \"{site}\"\naddress = \"{}\"\nport = {}\nuser = \"pointsman\"\n\
-                 tls = \"disable\"\napp_role = {{ user = \"shop\", database = \"shop\" }}\npatroni = \"{site}\"\n\
-                 member = \"{name}\"\n",
-                patroni.api(site),
-                at.ip(),
-                at.port()
-            )
+            let name = site.name();
+            let side = Side { name, scope, site: Some(site), members: vec![site] };
+            let cluster = tables::cluster(&side, &secret, |site| format!("http://{}", patroni.api(site)));
+            format!("{cluster}{}", tables::servers(&patroni, &side.members, Some(name), &[]))
         };
         let config = format!("{}{}", side(Site::Gra, SCOPE), side(Site::Sbg, STANDBY_SCOPE));
         let remote = Remote::new(&config);

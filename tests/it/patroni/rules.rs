@@ -1,7 +1,8 @@
 //! What `check` says of playbooks that move the leader of a Patroni cluster, by one small edit each.
 
 use pointsman::document::Problem;
-use pointsman::playbook::check;
+use pointsman::kernel::domain::{Actor, Cause, RunId, Watched};
+use pointsman::playbook::{Opening, check, resolve};
 use pointsman::provider::{Ports, ProviderRegistry};
 use std::sync::Arc;
 
@@ -171,6 +172,27 @@ fn the_configuration_names_members_that_there_are() {
         let problems = parse(from, to);
         assert!(problems.iter().any(|(code, _)| *code == wanted), "{from:?} -> {to:?}: {problems:?}");
     }
+}
+
+/// Whom a run of this playbook watches, and beside whom.
+fn watched(text: &str, config: &str) -> Vec<(String, String)> {
+    let (config, problems) = pointsman::config::parse(config, "test.toml");
+    let config = Arc::new(config.unwrap_or_else(|| panic!("{problems:?}")));
+    let registry = ProviderRegistry { config: config.clone(), ports: Ports::real(config.clone()) };
+    let playbook = check(text, "p.yaml", &config, &registry).0.expect("a playbook");
+    let cause = Cause::Person { by: Actor::internal(), reason: "a test".into() };
+    let opening = Opening { run: RunId::from_random(1), epoch: 1, owner: "test".into(), cause, alert: None };
+    let run = resolve(&playbook, &config, opening).unwrap();
+    let names = |watched: &Watched| (watched.target.to_string(), watched.promoted.to_string());
+    run.afterwards.fence_watch.iter().map(names).collect()
+}
+
+#[test]
+fn whoever_is_left_behind_is_watched() {
+    let pair = |old: &str, new: &str| (old.to_owned(), new.to_owned());
+    assert_eq!(watched(FAILOVER, CONFIG), [pair("pg-gra", "pg-sbg")]);
+    assert_eq!(watched(SWITCHOVER, CONFIG), [], "Patroni itself made it follow");
+    assert_eq!(watched(LOST, &both_clusters()), [pair("pg-n1", "pg-n3"), pair("pg-n2", "pg-n3")]);
 }
 
 const CLUSTERS: &str = r#"

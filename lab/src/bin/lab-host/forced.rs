@@ -23,9 +23,9 @@ pub fn run(dir: &HostDir) -> anyhow::Result<ExitCode> {
     let config = dir.read_config()?;
     match (&config.kind, words.as_slice()) {
         (_, ["status"]) => say(&status(dir, &config)),
-        (Kind::Database, ["fence"]) => fence(dir, &config),
-        (Kind::Database, ["fenced"]) => fenced(dir, &config),
-        (Kind::Database, ["unfence"]) => unfence(dir),
+        (Kind::Database | Kind::Cluster, ["fence"]) => fence(dir, &config),
+        (Kind::Database | Kind::Cluster, ["fenced"]) => fenced(dir, &config),
+        (Kind::Database | Kind::Cluster, ["unfence"]) => unfence(dir),
         (Kind::App { .. }, ["restart-shop"]) => restart(dir, &config),
         (Kind::App { listen, env }, ["shop-is-current"]) => is_current(dir, *listen, env),
         (Kind::App { env, .. }, [verb @ ("read-file" | "write-file"), path, digests @ ..]) => {

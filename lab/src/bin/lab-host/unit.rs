@@ -13,6 +13,7 @@ fn stop_signals(kind: &Kind) -> Vec<(Signal, Duration)> {
     match kind {
         // Fast, then immediate shutdown.
         Kind::Database => vec![(Signal::INT, Duration::from_secs(3)), (Signal::QUIT, Duration::from_secs(2))],
+        Kind::Cluster => vec![(Signal::TERM, Duration::from_secs(2))],
         Kind::App { .. } => vec![(Signal::TERM, Duration::from_secs(1))],
     }
 }
