@@ -6,7 +6,7 @@ use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
 use crate::config::Config;
 use crate::document::{Sink, code};
-use crate::kernel::domain::{Fact, FenceRung, Item, ItemRole, Name, RunKind, Spec};
+use crate::kernel::domain::{Fact, FenceRung, ItemRole, Name, RunKind, Spec};
 use serde_json::Value;
 
 pub(super) const MOVES: [&str; 2] = ["patroni.switchover", "patroni.failover"];
@@ -36,18 +36,15 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook, asks_down: impl Fn(&Step
     }
 }
 
-/// The servers that a promotion leaves behind, each with the one that leads then, as far as they are targets of kind postgres. A
-/// switchover leaves nobody behind: Patroni itself has made the old leader follow.
-pub(super) fn left_behind(config: &Config, spec: &Spec, items: &[Item]) -> Vec<(Name, Name)> {
+/// The old leader that a failover leaves behind, and the one that leads then, where both are targets of kind postgres. A switchover
+/// leaves nobody behind: Patroni itself has made the old leader follow. Of two clusters each may begin a timeline of the same
+/// number, by which nobody can tell them apart.
+pub(super) fn left_behind(config: &Config, spec: &Spec) -> Option<(Name, Name)> {
     let server = |key: &str| {
         let member = Name::from(spec.with.get(key)?.as_str()?);
         config.patroni_member(&spec.target, &member).map(|(name, _)| name.clone())
     };
-    match spec.kind.as_str() {
-        "patroni.failover" => server("leader").zip(server("candidate")).into_iter().collect(),
-        super::patroni_clusters::PROMOTE => super::patroni_clusters::left_behind(config, spec, items),
-        _ => vec![],
-    }
+    (spec.kind.as_str() == "patroni.failover").then(|| server("leader").zip(server("candidate")))?
 }
 
 /// One move, with its values.

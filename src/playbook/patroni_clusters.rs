@@ -6,7 +6,7 @@ use super::expand::{Expanded, Scene, fenced_by};
 use super::model::Playbook;
 use crate::config::{Config, TargetKind};
 use crate::document::{Sink, code};
-use crate::kernel::domain::{Fact, FenceRung, Item, ItemRole, Name, OnFailure, RunKind, Spec};
+use crate::kernel::domain::{Fact, FenceRung, ItemRole, Name, OnFailure, RunKind, Spec};
 use serde_json::Value;
 
 pub(super) const PROMOTE: &str = "patroni.promote_standby_cluster";
@@ -83,16 +83,6 @@ pub(super) fn check(
             sink.error(code::SITES, step.at.clone(), says);
         }
     }
-}
-
-/// Every member of the old cluster may come back as its leader. Who leads the new one is whom the playbook writes to.
-pub(super) fn left_behind(config: &Config, spec: &Spec, items: &[Item]) -> Vec<(Name, Name)> {
-    let primary = Name::from(spec.with.get("primary").and_then(Value::as_str).unwrap_or_default());
-    let ours = servers(config, &spec.target);
-    let mut specs = items.iter().flat_map(|item| &item.rungs).filter_map(|rung| rung.form.spec());
-    let written = specs.find(|spec| PROBES.contains(&spec.kind.as_str()) && ours.contains(&&spec.target));
-    let Some(written) = written else { return vec![] };
-    servers(config, &primary).into_iter().map(|old| (old.clone(), written.target.clone())).collect()
 }
 
 /// The members of a cluster, as far as they are targets of kind postgres.

@@ -88,17 +88,16 @@ fn locks(items: &[Item]) -> Vec<Name> {
 /// Each promotion leaves an old primary behind that must not come back as a second one.
 fn afterwards(playbook: &Playbook, config: &Config, items: &[Item]) -> Afterwards {
     let ids = 0..ItemId::try_from(items.len()).unwrap_or(ItemId::MAX);
-    let promotions = ids.zip(items).flat_map(|(id, item)| {
+    let promotions = ids.zip(items).filter_map(|(id, item)| {
         let spec = item.rungs.iter().find_map(|rung| match &rung.form {
             Form::Act(spec) if PROMOTES.contains(&spec.kind.as_str()) => Some(spec),
             _ => None,
-        });
-        let behind = spec.map(|spec| match spec.with.get("old").and_then(|old| old.as_str()) {
-            Some(old) => vec![(Name::from(old), promoted(spec))],
-            None => patroni::left_behind(config, spec, items),
-        });
-        let watched = move |(target, promoted)| Watched { target, promoted, item: id };
-        behind.into_iter().flatten().map(watched)
+        })?;
+        let (target, promoted) = match spec.with.get("old").and_then(|old| old.as_str()) {
+            Some(old) => (Name::from(old), promoted(spec)),
+            None => patroni::left_behind(config, spec)?,
+        };
+        Some(Watched { target, promoted, item: id })
     });
     let fence_watch = if playbook.fence_watch { promotions.collect() } else { vec![] };
     Afterwards { fence_watch, commit_window: playbook.commit_window }

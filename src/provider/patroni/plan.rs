@@ -2,7 +2,7 @@
 
 use super::look::{Evidence, Member, State};
 use super::port::{Order, Verb};
-use super::{FENCE, Move};
+use super::{FENCE, Move, is_ours};
 use crate::kernel::domain::{
     Change, Effect, Fact, Name, Observation, Other, Reason, Settle, Span, StepPlan, Undo,
 };
@@ -169,7 +169,7 @@ impl Move {
             return vec![Reason::new("PM3616", says)];
         }
         let planned = given.iter().any(|fact| matches!(fact, Fact::Planned { .. }));
-        if planned || self.is_lost(given) {
+        if planned || self.is_lost(given) || is_ours(&self.at.name, given) {
             return vec![];
         }
         let says = format!(

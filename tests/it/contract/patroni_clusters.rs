@@ -5,7 +5,7 @@ use super::fixture::{Fixture, Nature, Trouble};
 use super::patroni::{NATURE, planned};
 use super::roads::Roads;
 use crate::patroni::tables::{self, Side};
-use crate::remote::Remote;
+use crate::remote::{Remote, is_nothing};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use lab::net::wait_until;
 use lab::patroni::{API_PASSWORD, SCOPE, STANDBY_SCOPE};
@@ -80,6 +80,14 @@ impl Clusters {
         let bound = self.remote().bind(self.kind, "target", self.with());
         let plan = self.remote().plan_given(&bound, &planned()).await;
         anyhow::ensure!(matches!(plan, StepPlan::Change(_)), "{plan:?}");
+        if self.promotes() {
+            // It is planned before the other one is demoted, and carried out after that.
+            let follows = self.source(self.turn()[0]);
+            let with = json!({ "standby": "target", "host": follows["host"], "port": follows["port"] });
+            let bound = self.remote().bind("patroni.demote_cluster", "other", with);
+            let demoted = self.remote().plan_given(&bound, &planned()).await;
+            anyhow::ensure!(is_nothing(&demoted), "{demoted:?}");
+        }
         Ok(true)
     }
 }

@@ -1,5 +1,6 @@
 //! The verdict over a cluster that leads and shall follow. Pure.
 
+use super::super::is_ours;
 use super::plan::{nobody, too_far};
 use super::seen::{Both, Evidences, end_of, furthest};
 use super::{DEMOTED, Sides, Source};
@@ -38,7 +39,8 @@ impl Sides {
             Err(plan) => return plan,
         };
         let planned = given.iter().any(|fact| matches!(fact, Fact::Planned { .. }));
-        if !after_us && !planned && !is_down(self.site.as_ref(), given) {
+        let allowed = planned || is_down(self.site.as_ref(), given) || is_ours(name, given);
+        if !after_us && !allowed {
             let says = format!(
                 "{leader} of {name} lives and leads. It is demoted in a planned move that a person opens (kind: \
                  switchover), when the origin guard says that its site is down for users, or once {other} leads"

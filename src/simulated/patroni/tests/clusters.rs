@@ -134,6 +134,12 @@ async fn a_planned_move_demotes_then_promotes_and_proves_both() {
     assert!(why(&alone).starts_with("PM3101"), "{alone:?}");
     let down = |site: &str| [Fact::Down { site: site.into() }];
     assert_eq!(word(&plan_given(demote.action.as_ref(), &down("west")).await), "no PM3101");
+    let ours = [Fact::Ours { target: "east".into(), to: json!({}) }];
+    assert_eq!(
+        word(&plan_given(demote.action.as_ref(), &ours).await),
+        "change",
+        "ordered by this run, in doubt"
+    );
     assert_eq!(word(&plan_given(demote.action.as_ref(), &down("east")).await), "change");
     // Planned before the demotion: what it needs is what the demotion gives.
     let with = json!({ "primary": "east", "demoted": true });
