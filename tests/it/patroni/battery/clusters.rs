@@ -1,10 +1,13 @@
 //! The site of the cluster that leads is lost, and the cluster that follows it comes to lead.
 
-use super::stage::{Plot, SELDOM, play};
+use super::stage::{Plot, SELDOM, Stage, play};
+use crate::failover::crashes::{is_call, kill_at};
 use crate::failover::scene::now_micros;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lab::net::wait_until;
+use lab::pointsman::Record;
 use lab::{PatroniOptions, Site};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Every member of the old cluster is stopped and masked; how much of its log the other one lacks is known by samples.
@@ -47,38 +50,65 @@ verify:
     with: { target: "${to.db}", as: app }
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_cluster_leads_when_the_site_of_the_other_one_is_killed() {
+/// The site dies, and Pointsman in each of these places of the one run.
+async fn survives(deaths: &[fn(&Record) -> bool]) {
     let (sites, standby, hosts) = (vec![Site::Gra], vec![Site::Sbg], vec![Site::Gra]);
     let options = PatroniOptions { sites, standby, hosts, ..PatroniOptions::default() };
     play(Plot { options, playbook: LOST, repeat: SELDOM }, async |stage| {
         let killed = now_micros();
         stage.patroni.lose(Site::Gra).await?;
         stage.fire().await?;
-        let end = stage.succeeded(1).await?;
+        for at in deaths {
+            kill_at(&mut stage.pointsman, *at).await?;
+            stage.pointsman.start_again().await?;
+        }
+        stage.succeeded(1).await?;
+        let taken = stage.pointsman.records("taken").await?.len();
+        ensure!(taken == deaths.len(), "taken over {taken} times: was it finished before the kill?");
         let lost = stage.is_served_after(killed).await?;
-        eprintln!(
-            "served {} ms after the kill; lost {lost:?}; {end}",
-            (stage.taken_at(Site::Sbg)[0].1 - killed) / 1000
-        );
-        let intents = stage.intents("patroni.promote_standby_cluster").await?;
-        ensure!(intents.len() == 1, "promoted {} times", intents.len());
-        // What is lost was in flight when the site went: the plan has said so, in bytes and in words.
-        let change = &intents[0].body["change"];
-        ensure!(change["bounds"]["data_loss_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{change}");
-        let warned = change["warnings"].as_array().context("no warnings")?;
-        ensure!(
-            warned.iter().any(|text| text.as_str().is_some_and(|text| text.starts_with("data at risk"))),
-            "{change}"
-        );
-        ensure!(lost.len() < 50, "that is more than was in flight: {lost:?}");
+        let served = (stage.taken_at(Site::Sbg)[0].1 - killed) / 1000;
+        eprintln!("served {served} ms after the kill; lost {lost:?}");
+        loss_was_told(stage, &lost, deaths.len()).await?;
         ensure!(stage.timeline(Site::Sbg).await? == 2, "promoted more than once");
-        // The machine comes back, and its supervisor leaves the old cluster where it is.
-        stage.patroni.start_again(Site::Gra).await?;
-        let refused = || async { Ok(stage.patroni.supervisor_log(Site::Gra)?.contains("refused: masked")) };
-        wait_until("the supervisor to refuse it", Duration::from_secs(10), refused).await?;
-        ensure!(!stage.patroni.runs(Site::Gra), "it runs, and would elect a leader beside the new one");
-        Ok(())
+        stays_away(stage).await
     })
+    .await;
+}
+
+/// What is lost was in flight when the site went: the plan has said so, in bytes and in words.
+async fn loss_was_told(stage: &Stage, lost: &[String], deaths: usize) -> Result<()> {
+    let intents = stage.intents("patroni.promote_standby_cluster").await?;
+    // Killed between intent and call it is asked for once more; there is one new timeline.
+    ensure!((1..=1 + deaths).contains(&intents.len()), "{} intents to promote", intents.len());
+    let change = &intents[0].body["change"];
+    ensure!(change["bounds"]["data_loss_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{change}");
+    let warned = change["warnings"].as_array().context("no warnings")?;
+    let told = |text: &Value| text.as_str().is_some_and(|text| text.starts_with("data at risk"));
+    ensure!(warned.iter().any(told), "{change}");
+    ensure!(lost.len() < 50, "that is more than was in flight: {lost:?}");
+    Ok(())
+}
+
+/// The machine comes back, and its supervisor leaves the old cluster where it is.
+async fn stays_away(stage: &Stage) -> Result<()> {
+    stage.patroni.start_again(Site::Gra).await?;
+    let refused = || async { Ok(stage.patroni.supervisor_log(Site::Gra)?.contains("refused: masked")) };
+    wait_until("the supervisor to refuse it", Duration::from_secs(10), refused).await?;
+    ensure!(!stage.patroni.runs(Site::Gra), "it runs, and would elect a leader beside the new one");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_cluster_leads_when_the_site_of_the_other_one_is_killed() {
+    survives(&[]).await;
+}
+
+/// Nobody there tells any more how much of the log the other one lacks: the samples of before count, also for the next process.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_the_fence_and_again_at_the_intent_to_promote() {
+    survives(&[
+        |record| is_call(record, "ended", "stop every member"),
+        |record| is_call(record, "intended", "promote the standby cluster"),
+    ])
     .await;
 }

@@ -96,7 +96,12 @@ async fn survives(stage: &mut Stage, place: Place, round: usize) -> Result<()> {
     let orders = stage.road.writes() - orders;
     ensure!(orders == 1, "{place:?}: Patroni was told {orders} times");
     eprintln!("{place:?}: over {} ms after the users were cut off", (now_micros() - cut) / 1000);
-    stage.resolve(since).await?;
+    stage.resolve(since).await
+}
+
+/// As before the outage; a person has seen the automatic run.
+async fn back(stage: &Stage) -> Result<()> {
+    stage.pointsman.cli(&["ack", "shop", "--reason", "it was meant"]).await?;
     stage.patroni.lead_by(Site::Gra).await?;
     stage.cut_off(false);
     stage.known_to_be_well().await
@@ -107,6 +112,9 @@ async fn killed_at_each_place_of_a_switchover_it_is_done_once() {
     let options = super::options(json!({}));
     play(Plot { options, playbook: SWITCHOVER, repeat: SELDOM }, async |stage| {
         for (n, place) in [Place::Intended, Place::Done, Place::Ended].into_iter().enumerate() {
+            if n > 0 {
+                back(stage).await?;
+            }
             survives(stage, place, n + 1).await?;
         }
         Ok(())
