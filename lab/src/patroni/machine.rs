@@ -125,6 +125,27 @@ impl Machine {
         })
     }
 
+    /// SIGSTOP to every process of PostgreSQL, and to nothing else.
+    pub fn sigstop_postgres(&self) -> anyhow::Result<()> {
+        ensure!(!processes_in(&self.data()).is_empty(), "no PostgreSQL runs in {}", self.data().display());
+        // Who is forked in between is found by the next round.
+        let stands = || {
+            let mut left = processes_in(&self.data());
+            left.retain(|pid| !is_stopped(*pid));
+            for pid in &left {
+                // Fails only when it has just ended.
+                let _ = send(*pid, Signal::STOP);
+            }
+            left.is_empty()
+        };
+        ensure!(
+            (0..200).any(|_| stands() || pause()),
+            "PostgreSQL of {} does not stand still",
+            member(self.site)
+        );
+        Ok(())
+    }
+
     /// Patroni and PostgreSQL, as its supervisor stops them: alive, or standing still.
     pub fn processes(&self) -> Vec<u32> {
         processes_in(&self.dir)

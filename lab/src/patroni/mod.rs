@@ -212,6 +212,11 @@ impl Patroni {
         self.machine(site).sigstop()
     }
 
+    /// Its PostgreSQL accepts connections and answers nothing, while its Patroni goes on; until it is ended.
+    pub fn sigstop_postgres(&self, site: Site) -> anyhow::Result<()> {
+        self.machine(site).sigstop_postgres()
+    }
+
     pub fn sigcont(&self, site: Site) -> anyhow::Result<()> {
         self.machine(site).sigcont()
     }

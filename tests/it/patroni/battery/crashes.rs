@@ -102,8 +102,10 @@ async fn survives(stage: &mut Stage, place: Place, round: usize) -> Result<()> {
 /// As before the outage; a person has seen the automatic run.
 async fn back(stage: &Stage) -> Result<()> {
     stage.pointsman.cli(&["ack", "shop", "--reason", "it was meant"]).await?;
+    stage.close(true);
     stage.patroni.lead_by(Site::Gra).await?;
     stage.cut_off(false);
+    stage.close(false);
     stage.known_to_be_well().await
 }
 

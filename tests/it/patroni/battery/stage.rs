@@ -44,6 +44,8 @@ struct Shop {
     taken: Mutex<Vec<(Site, String, i64)>>,
     /// Its clients in gra are gone, which is all that its users see.
     cut: AtomicBool,
+    /// Nobody orders anything.
+    closed: AtomicBool,
 }
 
 /// Dropped in this order.
@@ -68,7 +70,8 @@ impl Shop {
     /// One order after the other, whoever takes them.
     async fn orders(self: Arc<Shop>, site: Site) {
         for n in 0_u32.. {
-            let (id, open) = (format!("{site}-{n}"), site != Site::Gra || !self.cut.load(Ordering::SeqCst));
+            let cut = site == Site::Gra && self.cut.load(Ordering::SeqCst);
+            let (id, open) = (format!("{site}-{n}"), !cut && !self.closed.load(Ordering::SeqCst));
             let order = format!("insert into sold values ('{id}')");
             if open && self.patroni.sql_as(site, "shop", &order).await.is_ok() {
                 self.taken.lock().unwrap().push((site, id, now_micros()));
@@ -147,8 +150,12 @@ impl Stage {
         let aside = *plot.options.sites.last().context("a cluster has members")?;
         let road = Faulty::start(patroni.api(aside), is_write).await?;
         let secrets = tempfile::tempdir()?;
-        let shop =
-            Arc::new(Shop { patroni: patroni.clone(), taken: Mutex::default(), cut: AtomicBool::new(false) });
+        let shop = Arc::new(Shop {
+            patroni: patroni.clone(),
+            taken: Mutex::default(),
+            cut: AtomicBool::default(),
+            closed: AtomicBool::default(),
+        });
         let listener = TcpListener::bind((Site::Gra.app(0), patroni.spare_port(1))).await?;
         let page = listener.local_addr()?;
         let alerts = SocketAddr::from((Site::Par.ip(9), lab.ports().get(Port::Alertmanager1)));
@@ -187,6 +194,11 @@ impl Stage {
     /// The application's clients in gra go, or come back.
     pub fn cut_off(&self, gone: bool) {
         self.shop.cut.store(gone, Ordering::SeqCst);
+    }
+
+    /// No orders at all, while somebody works on the cluster; or orders again.
+    pub fn close(&self, closed: bool) {
+        self.shop.closed.store(closed, Ordering::SeqCst);
     }
 
     /// The alert, once users have noticed; it comes no earlier.
