@@ -32,11 +32,17 @@ pub struct Member {
     pub believes: Option<Name>,
     /// It does not answer, and the store has not forgotten it yet.
     pub hangs: bool,
+    /// Nothing but a person starts it again.
+    pub masked: bool,
+    /// What is written elsewhere arrives here no more.
+    pub stalled: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub scope: String,
+    /// System identifier of its data.
+    pub system: String,
     pub members: BTreeMap<Name, Member>,
     pub leader: Option<Name>,
     pub paused: bool,
@@ -48,9 +54,21 @@ pub struct World {
     pub ttl: u64,
     /// Told to change sides, its leader does so only when this says so by hand.
     pub slow: bool,
+    /// How many looks that takes, and how many are left.
+    pub looks: u32,
+    pub turning: Option<u32>,
+    /// Without a leader it elects another by itself. Where it does not, no member is healthy enough by its own rules.
+    pub elects: bool,
+    /// Nothing that its leader writes arrives anywhere any more.
+    pub cut: bool,
+    /// Where the timeline of its leader began, and the furthest that any member had come by then.
+    pub forked: Option<(u64, u64)>,
     /// Its members tell their names, as those of version 3.2 and later do.
     pub newer: bool,
     pub moved: u32,
+    /// How often an order made one lead, and one made it follow another cluster.
+    pub promoted: u32,
+    pub demoted: u32,
 }
 
 impl World {
@@ -69,11 +87,14 @@ impl World {
                 fails: false,
                 believes: None,
                 hangs: false,
+                masked: false,
+                stalled: false,
             };
             (Name::from(*name), member)
         };
         World {
             scope: scope.to_owned(),
+            system: "7000000000000000001".into(),
             members: names.iter().enumerate().map(member).collect(),
             leader: names.first().map(|name| Name::from(*name)),
             ttl: 20,
@@ -94,13 +115,25 @@ impl World {
             return;
         }
         self.follows = source.cloned();
-        if !self.slow && !self.paused {
-            self.turn();
+        match (self.slow || self.paused, self.looks) {
+            (true, _) => {}
+            (false, 0) => self.turn(),
+            (false, looks) => self.turning = Some(looks),
+        }
+    }
+
+    /// A change of sides comes when it has been waited for.
+    fn looked_at(&mut self) {
+        match self.turning {
+            None => {}
+            Some(0) => self.turn(),
+            Some(looks) => self.turning = Some(looks - 1),
         }
     }
 
     /// The leader does what its configuration says.
     pub fn turn(&mut self) {
+        self.turning = None;
         match (self.leader.clone(), &self.follows) {
             (_, Some(_)) => self.members.values_mut().for_each(|member| member.primary = false),
             (Some(leader), None) => self.lead(&leader),
@@ -152,7 +185,7 @@ impl World {
                 state: member.state.clone(),
                 timeline: Some(member.timeline),
                 position: Some(member.position),
-                system: Some("7000000000000000001".into()),
+                system: Some(self.system.clone()),
                 heard_s: member.heard_s,
                 watchdog_failed: false,
             },
@@ -173,7 +206,7 @@ impl World {
         })
     }
 
-    fn order(&mut self, via: &Name, order: &Order) -> Written {
+    pub fn order(&mut self, via: &Name, order: &Order) -> Written {
         let refused = |says: &str| Written::Refused { says: format!("it answered 412: {says}") };
         if let Err(NoAnswer { says, .. }) = self.answer(via) {
             return Written::NotSent { retry: true, says };
@@ -189,13 +222,21 @@ impl World {
             |name: &&Name| self.members.get(*name).is_some_and(fine) && self.leader.as_ref() != Some(*name);
         let chosen = Some(&order.candidate).filter(able).or_else(|| self.members.keys().find(able)).cloned();
         let Some(chosen) = chosen else { return Written::Doubt("it answered 503: Failover failed".into()) };
+        if order.verb == Verb::Switchover && !self.drain(&chosen) {
+            return Written::Doubt("it answered 503: Switchover failed".into());
+        }
         self.lead(&chosen);
+        self.promoted += 1;
         Written::Done(json!({ "promoted": chosen }))
     }
 
-    fn configure(&mut self, via: &Name, source: Option<&Source>) -> Written {
+    pub fn configure(&mut self, via: &Name, source: Option<&Source>) -> Written {
         if let Err(NoAnswer { says, .. }) = self.answer(via) {
             return Written::NotSent { retry: true, says };
+        }
+        if self.follows.as_ref() != source {
+            let count = if source.is_some() { &mut self.demoted } else { &mut self.promoted };
+            *count += 1;
         }
         self.follow(source);
         Written::Done(json!({ "configuration": "new" }))
@@ -204,6 +245,7 @@ impl World {
     /// From now on it leads, on a timeline of its own.
     pub fn lead(&mut self, name: &Name) {
         let begun = self.members.values().map(|member| member.timeline).max().unwrap_or(0) + 1;
+        self.forked = self.members.get(name).map(|member| (member.position, self.furthest()));
         for (other, member) in self.members.iter_mut().filter(|(_, member)| member.answers) {
             member.primary = other == name;
             member.timeline = begun;
@@ -256,6 +298,11 @@ impl Cluster {
     pub fn world(&self) -> World {
         self.state().now.clone()
     }
+
+    /// The same without a copy, for whoever looks often.
+    pub fn see<T>(&self, at: impl FnOnce(&World) -> T) -> T {
+        at(&self.state().now)
+    }
 }
 
 impl Port for Cluster {
@@ -272,7 +319,11 @@ impl Port for Cluster {
                     Err(NoAnswer { layer: "connection", says: "no answer, as planted".into() })
                 }
                 Fault::Stale => self.state().before.answer(member),
-                Fault::None => self.state().now.answer(member),
+                Fault::None => {
+                    let mut state = self.state();
+                    state.now.looked_at();
+                    state.now.answer(member)
+                }
             };
             self.hook.after("patroni.look", false).await;
             seen
@@ -320,6 +371,7 @@ impl Cluster {
     }
 }
 
+mod alone;
 mod pair;
 pub use pair::Pair;
 

@@ -15,9 +15,11 @@ use super::Hook;
 use super::stage::{Flows, Stage};
 use crate::kernel::domain::{Epoch, RunId, Span};
 use crate::provider::owner::Claim;
-use crate::provider::postgres::{Attempt, Endpoint, Hba, Marker, Node, Port, Progress, Reply};
+use crate::provider::postgres::{
+    Attempt, Endpoint, Hba, Layer, Marker, Node, Port, Progress, Reply, Silent, Trouble,
+};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use std::sync::Arc;
 
 impl Flows for World {
@@ -51,6 +53,11 @@ impl Servers {
 
 impl Port for Servers {
     fn node<'a>(&'a self, at: &'a Endpoint, _within: Span) -> BoxFuture<'a, Reply<Node>> {
+        if !self.0.look(|world| world.servers.contains_key(&at.name)) {
+            // Configured for other playbooks, and no place where a call of this one could break.
+            let says = "no such server".to_owned();
+            return ready(Err(Trouble::Silent(Silent { layer: Layer::Dns, says }))).boxed();
+        }
         self.0.call("postgres.node", false, |world| world.node(&at.name)).boxed()
     }
 

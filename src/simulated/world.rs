@@ -1,29 +1,33 @@
-//! One world for a whole playbook: a pair of PostgreSQL or of Redis, its machines, the application, the zone and everything that can
-//! be looked at, all built from what the playbook and the configuration name, and all of one piece: when the primary
-//! dies its application does too, and a name leads where the zone says.
+//! One world for a whole playbook: a pair of PostgreSQL or of Redis, or clusters of Patroni, their machines, the application,
+//! the zone and everything that can be looked at, all built from what the playbook and the configuration name, and all of
+//! one piece: when the primary dies its application does too, and a name leads where the zone says.
 //!
 //! The crash matrix of the shipped playbooks runs the real providers against it. It counts effects, lets people
 //! change things by hand, and watches at every moment that there are never two writers.
 
+mod clusters;
 mod names;
 mod pair;
 mod samples;
 mod sights;
+mod start;
 mod things;
 mod watch;
 mod zones;
 
+use clusters::Clusters;
 pub use names::{App, Names};
 pub use pair::PairKind;
 pub use samples::Sampled;
+pub use start::{Hand, Patroni, Standby, Start};
 pub use watch::Watch;
 
-use super::patroni::Cluster;
-use super::postgres::{Servers, World};
+use super::patroni::{self, Cluster};
+use super::postgres::Servers;
 use super::redis::Servers as RedisServers;
-use super::{Calm, DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
+use super::{DnsModel, HostModel, HostedModel, HttpModel, ResourceModel};
 use crate::config::Config;
-use crate::kernel::domain::{Form, Name, Resolved, Span, Spec, Time};
+use crate::kernel::domain::{Form, Name, Resolved, Spec, Time};
 use crate::kernel::port::{Sample, World as _};
 use crate::kernel::sim::{Fuse, SimWorld};
 use crate::provider::dns::RrSet;
@@ -31,89 +35,13 @@ use crate::provider::hosted::Held;
 use crate::provider::http::ProbeMemory;
 use crate::provider::resource::Fields;
 use crate::provider::{Owner, Ports};
-use pair::Pair;
+use pair::{Clustered, OfPostgres, OfRedis, Pair};
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use things::Things;
 use watch::FusedCalls;
-
-/// How things stand when the alert comes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// The old primary was killed; a supervisor may bring it back.
-    pub primary_killed: bool,
-    /// The old site's application answers nothing, whatever its database does.
-    pub app_dead: bool,
-    /// The old primary's machine cannot be reached over SSH.
-    pub ssh_cut: bool,
-    /// Somebody goes on writing to the old primary, and replication stumbles along behind.
-    pub orders: bool,
-    /// What the old primary writes arrives at the standby no more: a drain never ends.
-    pub cut_replication: bool,
-    /// Bytes that the standby does not have, and will not get.
-    pub behind: u64,
-    /// How the standby stands.
-    pub standby: Standby,
-    /// The new site's application answers nothing.
-    pub new_app_dead: bool,
-    /// Nobody can be asked whether the alert still fires.
-    pub source_silent: bool,
-    /// Every name server but the first is silent.
-    pub dns_silent: bool,
-    /// So is every resolver that a zone lists.
-    pub resolvers_silent: bool,
-    /// How many looks a promotion takes after its signal.
-    pub promote_looks: u32,
-    /// How many answers the second server lags behind.
-    pub dns_lag: u32,
-    /// How long every call takes. Without any, what was seen before a change is as young as what is seen after it.
-    pub latency: Span,
-}
-
-/// What there is to promote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standby {
-    #[default]
-    Follows,
-    /// Its server is down.
-    Down,
-    /// Of Redis: it was told to follow, and no copy ever came.
-    NeverSynced,
-    /// Of Redis: its primary came back empty before it was lost, and it took that over.
-    Emptied,
-    /// What it holds is of another origin.
-    OtherData,
-}
-
-/// What a person, or a supervisor, does meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hand {
-    /// The old primary is started again, if nothing keeps it from starting.
-    StartOld,
-    PromoteNew,
-    /// Somebody takes the fence of the old primary back and starts it.
-    UnfenceOld,
-    /// The application's file is written by somebody else.
-    EditFile,
-    RestartApp,
-    MoveDns,
-    /// The alert is gone at its source.
-    Resolve,
-}
-
-impl Hand {
-    pub const ALL: [Hand; 7] = [
-        Hand::StartOld,
-        Hand::PromoteNew,
-        Hand::UnfenceOld,
-        Hand::EditFile,
-        Hand::RestartApp,
-        Hand::MoveDns,
-        Hand::Resolve,
-    ];
-}
 
 /// The end state that users see, for comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +62,8 @@ pub struct TwoSites {
     pub names: Names,
     pub postgres: Arc<Servers>,
     pub redis: Arc<RedisServers>,
-    pair: Arc<Pair>,
+    patroni: Arc<patroni::Pair>,
+    pair: Arc<dyn Pair>,
     /// The last look of the sampler while all was well.
     healthy: OnceLock<Sample>,
     pub hosts: Arc<HostModel>,
@@ -159,11 +88,7 @@ impl TwoSites {
         clock: &SimWorld,
     ) -> Result<Arc<TwoSites>, Vec<String>> {
         let names = Names::of(config, spec)?;
-        if names.kind == PairKind::Postgres
-            && matches!(start.standby, Standby::NeverSynced | Standby::Emptied)
-        {
-            return Err(vec!["a standby that never synced, or was emptied, is of Redis alone".into()]);
-        }
+        start.fits(&names)?;
         let things = Things::of(config, spec, &names)?;
         let forms = spec.items.iter().flat_map(|item| &item.rungs).map(|rung| &rung.form);
         let specs: Vec<&Spec> = forms.filter_map(Form::spec).collect();
@@ -175,11 +100,16 @@ impl TwoSites {
                 latency: start.latency,
                 world: me.clone(),
             });
-            let (old, new) = (names.old.as_str(), names.new.as_str());
-            let postgres = Arc::new(Servers::new(World::pair(old, new), hook.clone()));
+            let postgres = Arc::new(Servers::new(names.postgres(), hook.clone()));
             let redis = Arc::new(RedisServers::new(names.redis_pair(), hook.clone()));
-            let ends = (names.old.clone(), names.new.clone());
-            let pair = Arc::new(Pair::new(names.kind, ends, &postgres, &redis));
+            let clusters: BTreeMap<Name, Arc<Cluster>> = names
+                .clusters
+                .iter()
+                .flat_map(Clusters::worlds)
+                .map(|(name, world)| (name, Arc::new(Cluster::new(world, hook.clone()))))
+                .collect();
+            let patroni = Arc::new(patroni::Pair::new(clusters.clone()));
+            let pair = pair_of(&names, (&postgres, &redis, clusters));
             let hosts = Arc::new(HostModel::new(hook.clone()));
             let ours = |set: &&RrSet| !sets.iter().any(|held| held.question() == set.question());
             let zone: Vec<RrSet> =
@@ -194,6 +124,7 @@ impl TwoSites {
                 names,
                 postgres,
                 redis,
+                patroni,
                 pair,
                 healthy,
                 hosts,
@@ -216,7 +147,7 @@ impl TwoSites {
     pub fn ports(&self) -> Ports {
         Ports {
             postgres: self.postgres.clone(),
-            patroni: Arc::new(Cluster::new(Default::default(), Arc::new(Calm))),
+            patroni: self.patroni.clone(),
             redis: self.redis.clone(),
             dns: Arc::new(zones::Servers { dns: self.dns.clone(), hosted: self.hosted.clone() }),
             host: self.hosts.clone(),
@@ -233,21 +164,8 @@ impl TwoSites {
     }
 
     fn furnish(&self, now: Time) {
-        if let Some(machine) = &self.names.machine {
-            let was_up = Arc::new(AtomicBool::new(false));
-            let (stopped, pair, again) = (was_up.clone(), self.pair.clone(), self.pair.clone());
-            let stop = move || {
-                stopped.fetch_or(pair.old_is_up(), Ordering::SeqCst);
-                pair.stop_and_mask();
-            };
-            let unmask = move || {
-                again.unmask();
-                if was_up.load(Ordering::SeqCst) {
-                    again.start();
-                }
-            };
-            self.hosts.database_host(machine.as_str(), stop, unmask);
-            self.hosts.cut_off(machine.clone(), self.start.ssh_cut);
+        for (server, machine) in &self.names.machines {
+            self.database_host(server, machine);
         }
         for app in &self.names.apps {
             let text = app.text(&self.names.old_address);
@@ -269,6 +187,27 @@ impl TwoSites {
         let view = self.view();
         let mut seen = self.seen();
         (seen.before, seen.now) = (view.clone(), view);
+    }
+
+    /// A machine that an old server runs on: stopped and masked by one command, as it was by another.
+    fn database_host(&self, server: &Name, machine: &Name) {
+        let was_up = Arc::new(AtomicBool::new(false));
+        let stop = {
+            let (was_up, pair, server) = (was_up.clone(), self.pair.clone(), server.clone());
+            move || {
+                was_up.fetch_or(pair.is_up(&server), Ordering::SeqCst);
+                pair.stop_and_mask(&server);
+            }
+        };
+        let (pair, server) = (self.pair.clone(), server.clone());
+        let unmask = move || {
+            pair.unmask(&server);
+            if was_up.load(Ordering::SeqCst) {
+                pair.start(&server);
+            }
+        };
+        self.hosts.database_host(machine.as_str(), stop, unmask);
+        self.hosts.cut_off(machine.clone(), self.start.ssh_cut);
     }
 
     /// Every probe was up until a moment ago: otherwise its silence would be worth nothing.
@@ -300,7 +239,7 @@ impl TwoSites {
         let by_person = self.seen().promoted_by_hand;
         let mut effects = self.hosts.effects();
         for (name, what, count) in self.pair.effects() {
-            let person = if *name == self.names.new && what == "promoted" { by_person } else { 0 };
+            let person = if *name != self.names.old && what == "promoted" { by_person } else { 0 };
             effects.insert(format!("{name} {what}"), count - person);
         }
         effects.insert("zone updated".into(), self.dns.updates() + self.hosted.writes());
@@ -331,5 +270,22 @@ impl TwoSites {
     /// Bytes that the old primary has accepted and the new one was promoted without.
     pub fn lost(&self) -> Option<u64> {
         self.pair.lost()
+    }
+}
+
+/// The servers that this playbook moves a service between.
+fn pair_of(
+    names: &Names,
+    (postgres, redis, clusters): (&Arc<Servers>, &Arc<RedisServers>, BTreeMap<Name, Arc<Cluster>>),
+) -> Arc<dyn Pair> {
+    let (old, new) = (names.old.clone(), names.new.clone());
+    match (&names.clusters, names.kind) {
+        (Some(names), _) => {
+            Arc::new(Clustered { names: names.clone(), clusters, postgres: postgres.clone() })
+        }
+        (None, PairKind::Redis) => Arc::new(OfRedis { old, new, servers: redis.clone() }),
+        (None, PairKind::Postgres | PairKind::Patroni) => {
+            Arc::new(OfPostgres { old, new, servers: postgres.clone() })
+        }
     }
 }

@@ -120,10 +120,15 @@ impl Made<'_> {
                     close = holds;
                     let bytes = seen.evidence["bytes"].as_u64().filter(|bytes| *bytes > 0);
                     world.extend(bytes.map(|bytes| ("behind", format!("{bytes}B"))));
+                    let why = seen.evidence["why"].as_str().unwrap_or_default();
+                    if why.contains("another system identifier") {
+                        world.insert("standby", "other data".into());
+                    }
                 }
                 "postgres.promote" | "redis.promote" if silent(seen) => {
                     drop(world.insert("standby", "down".into()))
                 }
+                "patroni.promote_standby_cluster" => world.extend(clusters(&seen.state)),
                 "redis.promote" => world.extend(replica(&seen.state).map(|is| ("standby", is.to_owned()))),
                 "command.run" if fences && seen.state.get("layer").is_some() => {
                     world.insert("machine", "cut off".into());
@@ -310,6 +315,36 @@ fn replica(state: &Value) -> Option<&'static str> {
         (true, _, true, _) => Some("other data"),
         _ => None,
     }
+}
+
+/// Two clusters of Patroni as the first look saw them: the one that shall lead, and the one that did.
+fn clusters(state: &Value) -> Vec<(&'static str, String)> {
+    let side = |side: &str| state[side]["state"].clone();
+    let silent = |side: &Value| -> Vec<String> {
+        let members = side["members"].as_object().into_iter().flatten();
+        members.filter(|(_, member)| member["answers"] == false).map(|(name, _)| name.clone()).collect()
+    };
+    let all = |side: &Value| side["members"].as_object().map_or(0, serde_json::Map::len);
+    let (here, there) = (side("here"), side("there"));
+    let gone = silent(&there);
+    let mut world = vec![];
+    match there["leader"].as_str() {
+        // The store has not forgotten it.
+        Some(leader) if gone.iter().any(|name| name == leader) => world.push(("patroni", "hangs".to_owned())),
+        Some(_) if !gone.is_empty() => {
+            world.extend([("primary", "killed".to_owned()), ("patroni", "elects".to_owned())]);
+        }
+        Some(_) => {}
+        None if gone.len() == all(&there) => world.push(("primary", "killed".to_owned())),
+        None => {}
+    }
+    if silent(&here).len() == all(&here) {
+        world.push(("standby", "down".to_owned()));
+    }
+    if here["paused"] == true {
+        world.push(("patroni", "paused".to_owned()));
+    }
+    world
 }
 
 fn all_unknown(state: &Value) -> bool {

@@ -58,8 +58,9 @@ fn is_on_record(story: &Story, effect: &str) -> bool {
     story.intents.iter().any(|(kind, target)| target == at || (at == "zone" && kind.ends_with(".record")))
 }
 
-/// Neither PostgreSQL nor Redis has a compare-and-set between two servers: what somebody does after the last look at the old primary,
-/// right before the signal, cannot be seen in time. Anything that was done before that look must be.
+/// Neither PostgreSQL nor Redis has a compare-and-set between two servers, nor Patroni one between two clusters: what
+/// somebody does after the last look at the old primary, right before the signal, cannot be seen in time. Anything that
+/// was done before that look must be.
 pub fn in_the_window(story: &Story, violation: usize) -> bool {
     in_the_window_of(&story.watch, violation)
 }
@@ -71,9 +72,15 @@ pub fn in_the_window_of(watch: &Watch, violation: usize) -> bool {
         let look = last(tells, violation + 1).and_then(|told| last(looks, told));
         matches!((watch.touched, look), (Some(touched), Some(look)) if touched > look)
     };
-    [("postgres.signal_promote", "postgres.node"), ("redis.promote", "redis.node")]
-        .into_iter()
-        .any(after_the_look)
+    [
+        ("postgres.signal_promote", "postgres.node"),
+        ("redis.promote", "redis.node"),
+        ("redis.hand_over", "redis.node"),
+        ("patroni.follow", "patroni.look"),
+        ("patroni.order", "patroni.look"),
+    ]
+    .into_iter()
+    .any(after_the_look)
 }
 
 /// Success is success only as in the undisturbed run. What somebody changes by hand may stand in for a change of ours,

@@ -149,12 +149,12 @@ fn say(answer: Answer, sim: &Sim, sites: &TwoSites, run: &RunId) -> Result<(), S
     let by = Actor::token("bo".into(), vec![Role::IncidentLead, Role::Operator], Via::Cli);
     match answer {
         Answer::PowerOff => {
-            sites.power_off_old();
+            sites.power_off(&[]);
             sim.say(run, &by, &Command::Confirm { item: None })
         }
         Answer::AcceptUnfenced => {
             sites.accept_unfenced();
-            let accept_unfenced = vec![sites.names.old.clone()];
+            let accept_unfenced = sites.names.olds.clone();
             sim.say(run, &by, &Command::Approve { digest: Digest::ZERO, accept_unfenced, solo: false })
         }
     }

@@ -7,7 +7,7 @@ use super::space::{Life, Space};
 use super::stage::Stage;
 use crate::kernel::domain::{RunKind, Span};
 use crate::kernel::sim::End;
-use crate::simulated::world::{Standby, Start};
+use crate::simulated::world::{Patroni, Standby, Start};
 use std::sync::Mutex;
 
 /// Bad lives that are told; all are counted.
@@ -18,6 +18,9 @@ const MOST: usize = 5_000;
 const MOST_IDLE: usize = 120;
 /// Calls of all lives of one world, by those of the undisturbed one: a run that waits long is made of looks that are alike.
 const MOST_CALLS: usize = 150_000;
+
+/// How the kinds of actions end that make another server the one that takes writes.
+const PROMOTES: [&str; 4] = [".promote", ".promote_standby_cluster", ".switchover", ".failover"];
 
 /// What came of one world.
 #[derive(Clone, Debug)]
@@ -42,6 +45,7 @@ const KILLED: Start = Start {
     cut_replication: false,
     behind: 0,
     standby: Standby::Follows,
+    patroni: Patroni::Runs,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
@@ -80,11 +84,9 @@ const LOST: [(&str, Start); 4] = [
 /// `Err`: this playbook cannot be simulated, and why.
 pub fn matrix(stage: &Stage) -> Result<Vec<Matrix>, Vec<String>> {
     let spec = stage.plot(KILLED)?.spec;
-    let promotes = spec
-        .items
-        .iter()
-        .flat_map(|item| &item.rungs)
-        .any(|rung| rung.form.spec().is_some_and(|spec| spec.kind.as_str().ends_with(".promote")));
+    let promotes = spec.items.iter().flat_map(|item| &item.rungs).any(|rung| {
+        rung.form.spec().is_some_and(|spec| PROMOTES.iter().any(|end| spec.kind.as_str().ends_with(end)))
+    });
     // What differs in its database alone is the same world to a playbook that has none.
     let differs = |start: &Start| promotes || !(start.ssh_cut || start.orders);
     let worlds: &[(&str, Start)] = if spec.kind == RunKind::Switchover { &PLANNED } else { &LOST };

@@ -3,10 +3,11 @@
 use super::faults::means;
 use super::model::{Person, Says, Word};
 use crate::config::Config;
-use crate::kernel::domain::{Actor, Digest, ItemId, Name, Role, RunId, Via};
+use crate::kernel::domain::{Actor, Digest, Fact, Item, ItemId, Name, Role, RunId, Via};
 use crate::kernel::engine::{Command, Consent, ItemPhase, Run};
 use crate::kernel::sim::Sim;
 use crate::simulated::world::TwoSites;
+use std::collections::BTreeSet;
 
 /// Whoever may let a run go on, leave something out or end it.
 const OPERATORS: [Role; 3] = [Role::Operator, Role::IncidentLead, Role::Admin];
@@ -37,21 +38,21 @@ pub fn say(
     run: &Run,
     id: &RunId,
 ) -> Result<Result<(), String>, String> {
-    if word.powers_off {
-        sites.power_off_old();
-    }
     let item = match &word.step {
         Some((name, _)) => {
             Some(waiting(run, name).ok_or(format!("no step {name:?} of the run is stopped or waits"))?)
         }
         None => None,
     };
+    if word.powers_off {
+        sites.power_off(&item.map(|id| fenced(run.item(id))).unwrap_or_default());
+    }
     let command = match word.says {
         Says::Approve => Command::Approve { digest: asked(run), accept_unfenced: vec![], solo: false },
         Says::ApproveAlone => Command::Approve { digest: asked(run), accept_unfenced: vec![], solo: true },
         Says::Pass => Command::Pass,
         Says::AcceptUnfenced => {
-            let accept_unfenced = vec![sites.names.old.clone()];
+            let accept_unfenced = item.map_or_else(|| unfenced(run, sites), |id| fenced(run.item(id)));
             Command::Approve { digest: Digest::ZERO, accept_unfenced, solo: false }
         }
         Says::Reject => Command::Reject,
@@ -82,9 +83,33 @@ fn asked(run: &Run) -> Digest {
     }
 }
 
+/// The servers that a step fences, whichever way.
+fn fenced(item: &Item) -> Vec<Name> {
+    let proven = item.rungs.iter().flat_map(|rung| &rung.proves).filter_map(|fact| match fact {
+        Fact::Fenced { target, .. } => Some(target),
+        _ => None,
+    });
+    let specs = item.rungs.iter().filter_map(|rung| rung.form.spec());
+    let commands = specs.filter(|spec| spec.kind.as_str().ends_with(".fence")).map(|spec| &spec.target);
+    let all: BTreeSet<&Name> = proven.chain(commands).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// Old servers whose fence the run asks about now; without any, all of them.
+fn unfenced(run: &Run, sites: &TwoSites) -> Vec<Name> {
+    let stopped =
+        |id: &ItemId| matches!(run.state(*id).phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson);
+    let rules = ids(run).filter(stopped).filter_map(|id| run.item(id).accept_unfenced.as_ref());
+    let asked: Vec<Name> = rules.map(|rule| rule.target.clone()).collect();
+    if asked.is_empty() { sites.names.olds.clone() } else { asked }
+}
+
+fn ids(run: &Run) -> impl Iterator<Item = ItemId> {
+    0..ItemId::try_from(run.items.len()).unwrap_or(ItemId::MAX)
+}
+
 fn waiting(run: &Run, name: &str) -> Option<ItemId> {
     let stopped =
         |id: &ItemId| matches!(run.state(*id).phase, ItemPhase::Parked { .. } | ItemPhase::AwaitingPerson);
-    let ids = 0..ItemId::try_from(run.items.len()).unwrap_or(ItemId::MAX);
-    ids.filter(|id| means(name, run.item(*id))).find(stopped)
+    ids(run).filter(|id| means(name, run.item(*id))).find(stopped)
 }

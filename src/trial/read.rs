@@ -3,10 +3,10 @@
 use super::model::{
     Case, Deed, Expect, Fault, FaultKind, Incoming, Named, Person, Says, TestFile, Word, WorldDeed,
 };
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STANDBYS, STEPS};
+use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, SAYS, STANDBYS, STEPS};
 use crate::document::{Node, Problem, Sink, Table, code, has_errors};
 use crate::kernel::domain::{Mode, Role, SourceKind, Span};
-use crate::simulated::world::{Standby, Start};
+use crate::simulated::world::{Patroni, Standby, Start};
 use crate::units;
 use std::collections::BTreeMap;
 
@@ -140,6 +140,7 @@ const LIVELY: Start = Start {
     cut_replication: false,
     behind: 0,
     standby: Standby::Follows,
+    patroni: Patroni::Runs,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
@@ -167,6 +168,10 @@ fn world(table: Table<'_>) -> Start {
         standby: table
             .word("standby", &words::names(&STANDBYS))
             .and_then(|word| words::of(&STANDBYS, word))
+            .unwrap_or_default(),
+        patroni: table
+            .word("patroni", &words::names(&PATRONI))
+            .and_then(|word| words::of(&PATRONI, word))
             .unwrap_or_default(),
         new_app_dead: is("new_app", ["alive", "dead"]),
         source_silent: is("source", ["answers", "silent"]),

@@ -176,7 +176,7 @@ impl Play<'_> {
         self.deeds = later;
         for deed in deeds {
             match deed.what {
-                WorldDeed::PowerOffOld => self.sites.power_off_old(),
+                WorldDeed::PowerOffOld => self.sites.power_off(&[]),
                 WorldDeed::Hand(hand) => self.sites.by_hand(hand),
             }
             if deed.what == WorldDeed::Hand(Hand::Resolve) {

@@ -1,6 +1,6 @@
 //! The JSON Schema of test files, for editors: made of the same words as the reader knows.
 
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, POWER_OFF, SAYS, STANDBYS, STEPS};
+use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, SAYS, STANDBYS, STEPS};
 use crate::kernel::domain::SourceKind;
 use crate::playbook::schema_parts::{list, object, words as any_of};
 use serde_json::{Value, json};
@@ -73,6 +73,7 @@ fn world() -> Value {
             ("replication", any_of(&["flows", "cut"])),
             ("behind", json!({ "type": "string", "description": "64MiB" })),
             ("standby", any_of(&words::names(&STANDBYS))),
+            ("patroni", any_of(&words::names(&PATRONI))),
             ("new_app", any_of(&["alive", "dead"])),
             ("source", any_of(&["answers", "silent"])),
             ("second_name_server", any_of(&["answers", "silent"])),

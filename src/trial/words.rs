@@ -3,7 +3,7 @@
 
 use super::model::{FaultKind, Says};
 use crate::kernel::domain::Outcome;
-use crate::simulated::world::{Hand, Standby};
+use crate::simulated::world::{Hand, Patroni, Standby};
 
 pub const HANDS: [(&str, Hand); 7] = [
     ("start the old primary", Hand::StartOld),
@@ -22,6 +22,14 @@ pub const STANDBYS: [(&str, Standby); 5] = [
     ("never synced", Standby::NeverSynced),
     ("emptied", Standby::Emptied),
     ("other data", Standby::OtherData),
+];
+
+/// How Patroni goes about it.
+pub const PATRONI: [(&str, Patroni); 4] = [
+    ("runs", Patroni::Runs),
+    ("paused", Patroni::Paused),
+    ("hangs", Patroni::Hangs),
+    ("elects", Patroni::Elects),
 ];
 
 pub const POWER_OFF: &str = "power off the old primary";

@@ -3,6 +3,7 @@
 //! or stop for a person with nothing made twice; and at no moment may two servers take writes.
 
 mod clocks;
+mod clusters;
 mod drivers;
 mod faults;
 mod freezes;
@@ -21,7 +22,7 @@ use plot::{Answer, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
-use pointsman::simulated::world::{Hand, Standby, Start};
+use pointsman::simulated::world::{Hand, Patroni, Standby, Start};
 use schedules::{Life, Space};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -35,6 +36,7 @@ pub const KILLED: Start = Start {
     orders: false,
     behind: 0,
     standby: Standby::Follows,
+    patroni: Patroni::Runs,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,

@@ -45,6 +45,30 @@ fn what_stands_at_providers_is_simulated() {
     assert_eq!(out.status.code(), Some(0), "{told}");
 }
 
+/// The leader moves within a cluster of Patroni, or two clusters change sides; a primary of Redis hands over.
+#[test]
+fn what_moves_by_its_own_means_is_simulated() {
+    for folder in ["patroni", "redis"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks").join(folder);
+        let out = pointsman(&["test", folder.to_str().unwrap(), "--no-matrix"]);
+        let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{told}");
+    }
+}
+
+/// With no test written: at no moment two writers, and nothing that was accepted is lost by a planned move.
+#[test]
+fn the_matrix_of_a_move_that_patroni_makes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/patroni");
+    let (playbook, config) = (folder.join("switchover.yaml"), folder.join("pointsman.toml"));
+    let out =
+        pointsman(&["test", playbook.to_str().unwrap(), "--config", config.to_str().unwrap(), "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{document:#}");
+    let worlds = document["playbooks"][0]["matrix"]["worlds"].as_array().unwrap();
+    assert!(worlds.len() == 5 && worlds.iter().all(|w| w["wrong"] == 0), "{document:#}");
+}
+
 #[test]
 fn a_failing_test_leaves_with_3_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
@@ -119,7 +143,7 @@ fn match_tells_which_playbook_would_start_and_why_not_the_others() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-001.body.json");
     let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 5, "{json:#}");
+    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 6, "{json:#}");
     assert!(json["alerts"][0]["playbooks"][0]["mode"] == "observe", "{json:#}");
     let resolved =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-002.body.json");

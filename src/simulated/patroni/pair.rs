@@ -1,4 +1,4 @@
-//! Two modelled clusters behind one port, each by the name of its target.
+//! Modelled clusters behind one port, each by the name of its target.
 
 use super::Cluster;
 use crate::kernel::domain::{Name, Span};
@@ -9,11 +9,12 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[derive(Default)]
 pub struct Pair(BTreeMap<Name, Arc<Cluster>>);
 
 impl Pair {
-    pub fn new(clusters: [(&str, Arc<Cluster>); 2]) -> Pair {
-        Pair(clusters.into_iter().map(|(name, cluster)| (Name::from(name), cluster)).collect())
+    pub fn new(clusters: impl IntoIterator<Item = (impl Into<Name>, Arc<Cluster>)>) -> Pair {
+        Pair(clusters.into_iter().map(|(name, cluster)| (name.into(), cluster)).collect())
     }
 
     fn of(&self, at: &Endpoint) -> &Cluster {

@@ -31,6 +31,7 @@ patroni = "shop"
 member = "b"
 "#;
 
+mod alone;
 mod clusters;
 
 struct Scene {

@@ -1,11 +1,14 @@
 //! What a playbook and its configuration name, as far as a world must hold it. Read once, when the world is built.
 
 use super::PairKind;
+use super::clusters::Clusters;
+use super::pair;
 use crate::config::Config;
 use crate::kernel::domain::{Form, Name, Resolved, Spec};
 use crate::provider::dns::{Question, RrSet, RrType, normal_name};
 use crate::provider::redis::Place;
 use crate::provider::resource;
+use crate::simulated::postgres;
 use crate::simulated::redis::World;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +25,19 @@ const OF_POSTGRES: [&str; 7] = [
     "postgres.standby",
     "sql.write_probe",
 ];
-const OF_REDIS: [&str; 8] = [
+const OF_PATRONI: [&str; 7] = [
+    "patroni.switchover",
+    "patroni.failover",
+    "patroni.promote_standby_cluster",
+    "patroni.demote_cluster",
+    "patroni.undemote_cluster",
+    "postgres.lag",
+    "sql.write_probe",
+];
+const OF_REDIS: [&str; 9] = [
     "redis.fence",
     "redis.promote",
+    "redis.failover",
     "redis.replicate",
     "redis.unreplicate",
     "redis.superseded",
@@ -67,11 +80,15 @@ pub struct Names {
     pub kind: PairKind,
     /// Where their replicas find the two, where they are of Redis.
     places: [Option<Place>; 2],
+    pub clusters: Option<Clusters>,
     pub old: Name,
     pub new: Name,
+    /// Servers that must take no write once another one does, and those that may then.
+    pub olds: Vec<Name>,
+    pub news: Vec<Name>,
     pub old_address: String,
-    /// The machine that the old primary runs on.
-    pub machine: Option<Name>,
+    /// Old servers, and the machine that each runs on.
+    pub machines: Vec<(Name, Name)>,
     pub apps: Vec<App>,
     /// Each set before, and as it is wanted; those of several for one name and type left out.
     pub zone: Vec<(RrSet, RrSet)>,
@@ -110,7 +127,11 @@ fn text(spec: &Spec, key: &str) -> Option<String> {
 
 /// Whatever has no model must not be reached for real.
 fn not_modelled(specs: &[&Spec], kind: PairKind) -> Result<(), Vec<String>> {
-    let servers: &[&str] = if kind == PairKind::Redis { &OF_REDIS } else { &OF_POSTGRES };
+    let servers: &[&str] = match kind {
+        PairKind::Postgres => &OF_POSTGRES,
+        PairKind::Redis => &OF_REDIS,
+        PairKind::Patroni => &OF_PATRONI,
+    };
     let unknown = |spec: &&&Spec| {
         let kind = spec.kind.as_str();
         let modelled = MODELLED.contains(&kind) || servers.contains(&kind);
@@ -142,34 +163,38 @@ impl Names {
         let of = |kind: &str| -> Vec<&Spec> {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
-        let (of_postgres, of_redis) = (of("postgres.promote"), of("redis.promote"));
-        let kind = if of_redis.is_empty() { PairKind::Postgres } else { PairKind::Redis };
+        let clusters = Clusters::of(config, &specs)?;
+        let of_postgres = of("postgres.promote");
+        let of_redis = [of("redis.promote"), of("redis.failover")].concat();
+        let kind = match (&clusters, of_redis.is_empty()) {
+            (Some(_), _) => PairKind::Patroni,
+            (None, false) => PairKind::Redis,
+            (None, true) => PairKind::Postgres,
+        };
         not_modelled(&specs, kind)?;
         let promotes = [of_postgres, of_redis].concat();
-        let promote = match promotes.as_slice() {
-            [] => None,
-            [one] => Some(*one),
-            many => return Err(vec![format!("{} promotions; at most one is simulated", many.len())]),
+        let ends = match (&clusters, promotes.as_slice()) {
+            (Some(clusters), _) => Some((clusters.old.server().clone(), clusters.new.server().clone())),
+            (None, []) => None,
+            (None, [one]) => Some((replaced(config, one)?, one.target.clone())),
+            (None, many) => return Err(vec![format!("{} promotions; at most one is simulated", many.len())]),
         };
-        let old = promote.map(|promote| {
-            let old = text(promote, "old").map(Name::from).ok_or("the promotion names no old primary")?;
-            let (address, host) = match kind {
-                PairKind::Postgres => config.postgres(&old).map(|conf| (&conf.address, &conf.host)),
-                PairKind::Redis => config.redis(&old).map(|conf| (&conf.address, &conf.host)),
-            }
-            .ok_or(format!("{old} is not a server that {} could take the place of", promote.target))?;
-            Ok::<_, String>((old, address.clone(), host.clone()))
-        });
-        let old = old.transpose().map_err(|why| vec![why])?;
-        let (old, old_address, machine) = old.unwrap_or(("no-primary".into(), "old.example".into(), None));
-        let new = promote.map_or_else(|| "no-standby".into(), |promote| promote.target.clone());
+        let pair = ends.is_some();
+        let (old, new) = ends.unwrap_or_else(|| ("no-primary".into(), "no-standby".into()));
+        let olds = clusters.as_ref().map_or_else(|| vec![old.clone()], Clusters::olds);
+        let news = clusters.as_ref().map_or_else(|| vec![new.clone()], Clusters::news);
+        let on = |server: &Name| Some((server.clone(), stands(config, server)?.1?));
         let mut names = Names {
-            pair: promote.is_some(),
+            pair,
             kind,
             places: [&old, &new].map(|name| place(config, name)),
+            old_address: stands(config, &old).map_or_else(|| "old.example".into(), |(address, _)| address),
+            machines: olds.iter().filter_map(on).collect(),
+            clusters,
+            old,
             new,
-            old_address,
-            machine,
+            olds,
+            news,
             apps: apps(&of("file.render"), &of("command.run")),
             zone: vec![],
             old_site: BTreeSet::new(),
@@ -179,7 +204,6 @@ impl Names {
             resolvers: vec![],
             primary_server: None,
             labels: of("still_firing").iter().map(|spec| labels(spec)).collect(),
-            old,
         };
         names.pins(config, &of("quorum"));
         for spec in specs.iter().filter(|spec| spec.sets_records()) {
@@ -194,6 +218,13 @@ impl Names {
             names.resolvers.extend(zone.iter().flat_map(|zone| &zone.resolvers));
         }
         Ok(names)
+    }
+
+    pub(super) fn postgres(&self) -> postgres::World {
+        match &self.clusters {
+            Some(clusters) => pair::servers(clusters),
+            None => postgres::World::pair(self.old.as_str(), self.new.as_str()),
+        }
     }
 
     /// The two as they stand while all is well.
@@ -246,6 +277,26 @@ impl Names {
         }
         Ok(())
     }
+}
+
+/// The server that a promotion takes the place of.
+fn replaced(config: &Config, promote: &Spec) -> Result<Name, Vec<String>> {
+    let old = text(promote, "old").map(Name::from);
+    let old = old.ok_or_else(|| vec!["the promotion names no old primary".to_owned()])?;
+    let same = match promote.kind.as_str() {
+        "redis.promote" | "redis.failover" => config.redis(&old).is_some(),
+        _ => config.postgres(&old).is_some(),
+    };
+    match same {
+        true => Ok(old),
+        false => Err(vec![format!("{old} is not a server that {} could take the place of", promote.target)]),
+    }
+}
+
+/// Where a server is found, and the machine that it runs on.
+fn stands(config: &Config, server: &Name) -> Option<(String, Option<Name>)> {
+    let of_redis = || config.redis(server).map(|conf| (conf.address.clone(), conf.host.clone()));
+    config.postgres(server).map(|conf| (conf.address.clone(), conf.host.clone())).or_else(of_redis)
 }
 
 fn place(config: &Config, name: &Name) -> Option<Place> {

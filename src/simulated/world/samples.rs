@@ -12,7 +12,8 @@ const BEFORE: u64 = 60;
 
 pub struct Sampled {
     ring: Ring,
-    pair: Arc<Pair>,
+    pair: Arc<dyn Pair>,
+    standby: Name,
     clock: SimWorld,
     last: Mutex<Time>,
 }
@@ -20,20 +21,20 @@ pub struct Sampled {
 impl Sampled {
     pub(super) fn new(sites: &TwoSites, clock: SimWorld, now: Time) -> Sampled {
         let ring = Ring::new(600);
-        let pair = sites.pair.clone();
+        let (pair, standby) = (sites.pair.clone(), sites.names.new.clone());
         for second in 0..BEFORE {
             let at = Time(now.0 - i64::try_from(Span::secs(BEFORE - second).0).unwrap_or(0));
             if let Some(healthy) = sites.healthy.get() {
-                ring.push(&pair.new, Sample { at, ..healthy.clone() });
+                ring.push(&standby, Sample { at, ..healthy.clone() });
             }
         }
-        let sampled = Sampled { ring, pair, clock, last: Mutex::new(now) };
+        let sampled = Sampled { ring, pair, standby, clock, last: Mutex::new(now) };
         sampled.sample(now);
         sampled
     }
 
     fn sample(&self, now: Time) {
-        self.ring.push(&self.pair.new, self.pair.sample(now));
+        self.ring.push(&self.standby, self.pair.sample(now));
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn of(sites: &TwoSites) -> View {
         let writers = sites.pair.writers();
-        let writable = |name: &Name| writers.contains(name);
+        let some_writes = |of: &[Name]| of.iter().any(|name| writers.contains(name));
         let works = |app: &super::App| {
             let machine = sites.hosts.see(app.host.clone());
             machine.running.get(&app.file).is_some_and(|text| app.works_with(text))
@@ -44,9 +44,9 @@ impl View {
         }
         View {
             up: sites.pair.up(),
-            old_app: !sites.start.app_dead && writable(&sites.names.old),
+            old_app: !sites.start.app_dead && some_writes(&sites.names.olds),
             new_writes: sites.names.apps.iter().all(works)
-                && (!sites.names.pair || writable(&sites.names.new)),
+                && (!sites.names.pair || some_writes(&sites.names.news)),
             addresses,
             firing: !sites.seen().resolved,
         }

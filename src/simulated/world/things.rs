@@ -15,8 +15,8 @@ use std::net::IpAddr;
 pub struct Things {
     /// By the model's key: fields and evidence.
     pub start: BTreeMap<String, (Fields, Value)>,
-    /// The machine that the old primary runs on, where switching it off is a way to fence.
-    pub machine: Option<Name>,
+    /// Machines that old servers run on, where switching them off is a way to fence.
+    pub machines: BTreeMap<Name, Name>,
     balancers: Vec<Balancer>,
     switches: Vec<Switch>,
 }
@@ -65,10 +65,12 @@ impl Things {
             things.start.entry(key(&bound)).or_insert_with(|| (table(fields), evidence));
         }
         let rungs = run.items.iter().flat_map(|item| &item.rungs);
-        things.machine = rungs.filter(|rung| fences(&rung.proves, &names.old)).find_map(|rung| {
+        let machines = rungs.filter_map(|rung| {
             let spec = rung.form.spec().filter(|spec| resource::is_one(spec))?;
-            Some(spec.target.clone())
+            let server = fenced(&rung.proves).filter(|server| names.olds.contains(server))?;
+            Some((spec.target.clone(), server.clone()))
         });
+        things.machines = machines.collect();
         Ok(things)
     }
 
@@ -186,8 +188,11 @@ fn is_off(spec: &Spec) -> bool {
     spec.with.get("enabled").is_some_and(off) || origins.is_some_and(|all| all.values().any(off))
 }
 
-fn fences(proves: &[Fact], old: &Name) -> bool {
-    proves.iter().any(|fact| matches!(fact, Fact::Fenced { target, .. } if target == old))
+fn fenced(proves: &[Fact]) -> Option<&Name> {
+    proves.iter().find_map(|fact| match fact {
+        Fact::Fenced { target, .. } => Some(target),
+        _ => None,
+    })
 }
 
 /// The host of the first page that is looked at by its name alone and is in none of our zones.

@@ -2,13 +2,14 @@
 
 use super::sights::{View, foreign};
 use super::{Hand, TwoSites};
-use crate::kernel::domain::Span;
+use crate::kernel::domain::{Name, Span};
 use crate::kernel::port::World as _;
 use crate::kernel::sim::{Fuse, SimWorld, Strike};
 use crate::provider::dns::RrSet;
 use crate::provider::hosted::Held;
 use crate::simulated::{Fault, Hook};
 use futures_util::future::{BoxFuture, FutureExt as _};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 /// Bytes that the application writes between two calls, and how seldom they are replicated.
@@ -32,8 +33,8 @@ pub struct Watch {
     /// A person accepted by name that the old primary is not fenced.
     accepted: bool,
     pub(super) resolved: bool,
-    /// The machine of the old primary is switched off.
-    cut: bool,
+    /// Machines of old servers that are switched off.
+    cut: BTreeSet<Name>,
     pub(super) now: View,
     pub(super) before: View,
     stale: bool,
@@ -107,26 +108,33 @@ impl TwoSites {
         if std::mem::take(&mut seen.stale) { seen.before.clone() } else { seen.now.clone() }
     }
 
-    /// A machine that was switched off at its provider takes the old primary with it.
-    fn follow_the_machine(&self) {
-        let machine = self.things.machine.as_ref().and_then(|name| self.resources.holds(name.as_str()));
-        let Some(power) = machine.as_ref().and_then(|fields| fields.get("power")) else { return };
-        let cut = std::mem::replace(&mut self.seen().cut, power == "off");
-        match (cut, power == "off") {
-            (false, true) => self.pair.stop_and_mask(),
-            (true, false) => {
-                self.pair.unmask();
-                if !self.start.primary_killed {
-                    self.pair.start();
+    /// A machine that was switched off at its provider takes its server with it.
+    fn follow_the_machines(&self) {
+        for (machine, server) in &self.things.machines {
+            let held = self.resources.holds(machine.as_str());
+            let Some(power) = held.as_ref().and_then(|fields| fields.get("power")) else { continue };
+            let off = power == "off";
+            let was_off = match off {
+                true => !self.seen().cut.insert(machine.clone()),
+                false => self.seen().cut.remove(machine),
+            };
+            match (was_off, off) {
+                (false, true) => self.pair.stop_and_mask(server),
+                (true, false) => {
+                    self.pair.unmask(server);
+                    if !self.start.primary_killed {
+                        self.pair.start(server);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
     }
 
     /// After everything that may have changed the world.
     fn notice(&self) {
-        self.follow_the_machine();
+        self.follow_the_machines();
+        self.pair.settle();
         let (view, fenced, lost) = (self.view(), self.pair.old_is_fenced(), self.lost());
         let (promoted, writers) = (self.pair.promoted(), self.pair.writers().len());
         let mut seen = self.seen();
@@ -163,9 +171,12 @@ impl TwoSites {
         self.pair.given_back() + self.hosts.effects().iter().map(started).sum::<u32>()
     }
 
-    /// Somebody pulls the plug of the old primary.
-    pub fn power_off_old(&self) {
-        self.pair.stop_and_mask();
+    /// Somebody pulls the plug of these, or of all that are old.
+    pub fn power_off(&self, servers: &[Name]) {
+        let servers = if servers.is_empty() { &self.names.olds } else { servers };
+        for server in servers {
+            self.pair.stop_and_mask(server);
+        }
         self.notice();
     }
 
@@ -189,7 +200,7 @@ impl TwoSites {
     fn lay_hand(&self, hand: Option<Hand>) {
         match hand {
             None => {}
-            Some(Hand::StartOld) => self.pair.start(),
+            Some(Hand::StartOld) => self.start_old(),
             Some(Hand::PromoteNew) => self.promote_by_hand(),
             Some(Hand::UnfenceOld) => self.unfence_by_hand(),
             Some(Hand::Resolve) => self.seen().resolved = true,
@@ -217,17 +228,27 @@ impl TwoSites {
         }
     }
 
+    fn start_old(&self) {
+        for server in &self.names.olds {
+            self.pair.start(server);
+        }
+    }
+
     fn promote_by_hand(&self) {
         let done = self.pair.promote();
         self.seen().promoted_by_hand += u32::from(done);
     }
 
     fn unfence_by_hand(&self) {
-        self.pair.unfence();
-        if let Some(machine) = &self.names.machine {
+        for server in &self.names.olds {
+            self.pair.unmask(server);
+        }
+        self.pair.allow_writes();
+        self.start_old();
+        for (_, machine) in &self.names.machines {
             self.hosts.touch(machine.clone(), |machine| machine.marks.clear());
         }
-        if let Some(machine) = &self.things.machine {
+        for machine in self.things.machines.keys() {
             let on = self.things.start.get(machine.as_str()).cloned().unwrap_or_default();
             self.resources.put(machine.as_str(), on.0, on.1);
         }

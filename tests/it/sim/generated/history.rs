@@ -146,7 +146,7 @@ pub fn tell(book: &Book, history: &History, mistake: Mistake) -> Result<Told, St
             break;
         }
         if *deed == Deed::PowerOff {
-            stage.sites.power_off_old();
+            stage.sites.power_off(&[]);
         }
         let Some(command) = command(*deed, &read()) else { continue };
         // What cannot be said now is refused, and nothing comes of it.
