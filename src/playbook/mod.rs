@@ -18,6 +18,7 @@ mod live;
 mod matching;
 mod model;
 mod order;
+mod owed;
 mod patroni;
 mod patroni_clusters;
 mod planned;

@@ -1,9 +1,10 @@
 //! What must be said of a step that moves the leader of a Patroni cluster: the fence of a lost one, the write that proves
 //! the new one, and that a pause is no fence. Called by `safety`.
 
-use super::actions::{LIVING, PROBES};
+use super::actions::LIVING;
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
+use super::owed;
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Name, RunKind, Spec};
@@ -63,14 +64,7 @@ pub(super) fn check(
     if let (Some(old), "patroni.failover") = (old, spec.kind.as_str()) {
         fenced(sink, playbook, items, (item, spec), old);
     }
-    let probes = |probe: &Spec| PROBES.contains(&probe.kind.as_str()) && Some(&probe.target) == new;
-    let written = items.iter().any(|other| {
-        let later = other.item.role == ItemRole::Verify || playbook.before(other.step).contains(&item.step);
-        later
-            && !other.item.optional
-            && other.item.rungs.iter().filter_map(|rung| rung.form.spec()).any(probes)
-    });
-    if !written {
+    if !owed::is_written(playbook, items, item.step, new.as_slice()) {
         let candidate = member("candidate");
         let says =
             format!("nothing writes to {candidate} after it came to lead: green would not mean served");
@@ -82,13 +76,7 @@ pub(super) fn check(
         );
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
-    for (server, site, word) in [(new, scene.to, "promoted"), (old, scene.from, "the old leader")] {
-        let stands = server.and_then(|name| config.targets.get(name)?.site.as_ref());
-        if let (Some(server), Some(stands)) = (server, stands.filter(|stands| *stands != site)) {
-            let says = format!("{server} is {word}, but it stands at {stands}, not at {site}");
-            sink.error(code::SITES, step.at.clone(), says);
-        }
-    }
+    owed::sites(sink, config, scene, &step.at, new, (old, "the old leader"));
 }
 
 /// Some step before it proves that the old leader is stopped, or off.

@@ -1,9 +1,9 @@
 //! What must be said of a step that changes the sides of two Patroni clusters: every member of the old one is fenced, or
 //! that cluster is demoted before; the new one is written to. Called by `safety` and `patroni`.
 
-use super::actions::PROBES;
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::Playbook;
+use super::owed;
 use crate::config::{Config, TargetKind};
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Name, OnFailure, RunKind, Spec};
@@ -57,14 +57,7 @@ pub(super) fn check(
         fenced(sink, playbook, items, (item, spec), &servers(config, &primary), &primary);
     }
     let ours = servers(config, &spec.target);
-    let probes = |probe: &Spec| PROBES.contains(&probe.kind.as_str()) && ours.contains(&&probe.target);
-    let written = items.iter().any(|other| {
-        let later = other.item.role == ItemRole::Verify || playbook.before(other.step).contains(&item.step);
-        later
-            && !other.item.optional
-            && other.item.rungs.iter().filter_map(|rung| rung.form.spec()).any(probes)
-    });
-    if !written {
+    if !owed::is_written(playbook, items, item.step, &ours) {
         let says =
             format!("nothing writes to {} after it came to lead: green would not mean served", spec.target);
         let hint = format!(
@@ -74,15 +67,7 @@ pub(super) fn check(
         );
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
-    for (cluster, site, word) in
-        [(&spec.target, scene.to, "promoted"), (&primary, scene.from, "the old primary")]
-    {
-        let stands = config.targets.get(cluster).and_then(|target| target.site.as_ref());
-        if let Some(stands) = stands.filter(|stands| *stands != site) {
-            let says = format!("{cluster} is {word}, but it stands at {stands}, not at {site}");
-            sink.error(code::SITES, step.at.clone(), says);
-        }
-    }
+    owed::sites(sink, config, scene, &step.at, Some(&spec.target), (Some(&primary), "the old primary"));
 }
 
 /// The members of a cluster, as far as they are targets of kind postgres.

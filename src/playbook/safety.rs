@@ -6,7 +6,7 @@
 use super::actions::{FENCES, HAND_OVER, PROBES, PROMOTES, promoted};
 use super::expand::{Expanded, Scene, fenced_by};
 use super::model::{Playbook, Step};
-use super::{patroni, patroni_clusters, planned};
+use super::{owed, patroni, patroni_clusters, planned};
 use crate::config::Config;
 use crate::document::{Sink, code};
 use crate::kernel::domain::{Fact, FenceRung, ItemRole, Mode, Name, RunKind, Spec};
@@ -252,29 +252,13 @@ fn promote(
     for fence in fences {
         rungs(sink, playbook, fence, least);
     }
-    let written = items.iter().any(|other| {
-        let later = other.item.role == ItemRole::Verify || playbook.before(other.step).contains(&item.step);
-        let writes = other
-            .item
-            .rungs
-            .iter()
-            .filter_map(|rung| rung.form.spec())
-            .any(|probe| PROBES.contains(&probe.kind.as_str()) && probe.target == new);
-        later && writes && !other.item.optional
-    });
-    if !written {
+    if !owed::is_written(playbook, items, item.step, &[&new]) {
         let says = format!("nothing writes to {new} after it was promoted: green would not mean served");
         let probe = PROBES[usize::from(kind != PROMOTES[0])];
         let hint = format!("add to verify: {{ action: {probe}, with: {{ target: …, as: app }} }}");
         sink.error_hint(code::NO_WRITE_VERIFIED, step.at.clone(), says, hint);
     }
-    for (target, site, word) in [(&new, scene.to, "promoted"), (&old, scene.from, "the old primary")] {
-        if let Some(stands) = config.targets.get(target).and_then(|t| t.site.as_ref()).filter(|s| *s != site)
-        {
-            let says = format!("{target} is {word}, but it stands at {stands}, not at {site}");
-            sink.error(code::SITES, step.at.clone(), says);
-        }
-    }
+    owed::sites(sink, config, scene, &step.at, Some(&new), (Some(&old), "the old primary"));
 }
 
 /// A living primary that is moved on purpose is held by the move itself.

@@ -17,7 +17,6 @@ mod zones;
 
 use clusters::Clusters;
 pub use names::{App, Names};
-pub use pair::PairKind;
 pub use samples::Sampled;
 pub use start::{Hand, Patroni, Standby, Start};
 pub use watch::Watch;
@@ -35,7 +34,8 @@ use crate::provider::hosted::Held;
 use crate::provider::http::ProbeMemory;
 use crate::provider::resource::Fields;
 use crate::provider::{Owner, Ports};
-use pair::{Clustered, OfPostgres, OfRedis, Pair};
+use names::Ends;
+use pair::{Clustered, OfPostgres, OfRedis, Pair, Together};
 use sights::{Sightseer, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,7 @@ pub struct TwoSites {
     patroni: Arc<patroni::Pair>,
     pair: Arc<dyn Pair>,
     /// The last look of the sampler while all was well.
-    healthy: OnceLock<Sample>,
+    healthy: OnceLock<Vec<(Name, Sample)>>,
     pub hosts: Arc<HostModel>,
     pub dns: Arc<DnsModel>,
     pub hosted: Arc<HostedModel>,
@@ -176,7 +176,7 @@ impl TwoSites {
         }
         self.dns.lag(self.names.primary_server, self.start.dns_lag);
         self.pair.furnish(&self.start);
-        self.healthy.get_or_init(|| self.pair.sample(now));
+        self.healthy.get_or_init(|| self.pair.samples(now));
         self.pair.strike(&self.start);
         for server in self.names.secondaries.iter().filter(|_| self.start.dns_silent) {
             self.dns.silence(*server, true);
@@ -236,11 +236,11 @@ impl TwoSites {
 
     /// How often each of *our* effects happened.
     pub fn effects(&self) -> BTreeMap<String, u32> {
-        let by_person = self.seen().promoted_by_hand;
+        let by_hand = self.seen().promoted_by_hand.clone();
         let mut effects = self.hosts.effects();
         for (name, what, count) in self.pair.effects() {
-            let person = if *name != self.names.old && what == "promoted" { by_person } else { 0 };
-            effects.insert(format!("{name} {what}"), count - person);
+            let theirs = by_hand.iter().filter(|promoted| *promoted == name && what == "promoted").count();
+            effects.insert(format!("{name} {what}"), count - u32::try_from(theirs).unwrap_or(u32::MAX));
         }
         effects.insert("zone updated".into(), self.dns.updates() + self.hosted.writes());
         effects.extend(self.resources.effects());
@@ -278,14 +278,15 @@ fn pair_of(
     names: &Names,
     (postgres, redis, clusters): (&Arc<Servers>, &Arc<RedisServers>, BTreeMap<Name, Arc<Cluster>>),
 ) -> Arc<dyn Pair> {
-    let (old, new) = (names.old.clone(), names.new.clone());
-    match (&names.clusters, names.kind) {
-        (Some(names), _) => {
-            Arc::new(Clustered { names: names.clone(), clusters, postgres: postgres.clone() })
-        }
-        (None, PairKind::Redis) => Arc::new(OfRedis { old, new, servers: redis.clone() }),
-        (None, PairKind::Postgres | PairKind::Patroni) => {
-            Arc::new(OfPostgres { old, new, servers: postgres.clone() })
-        }
+    let mut pairs: Vec<Arc<dyn Pair>> = vec![];
+    if let Some(names) = &names.clusters {
+        pairs.push(Arc::new(Clustered { names: names.clone(), clusters, postgres: postgres.clone() }));
     }
+    if let Some(Ends { old, new }) = names.postgres.clone() {
+        pairs.push(Arc::new(OfPostgres { old, new, servers: postgres.clone() }));
+    }
+    if let Some(Ends { old, new }) = names.redis.clone() {
+        pairs.push(Arc::new(OfRedis { old, new, servers: redis.clone() }));
+    }
+    Arc::new(Together(pairs))
 }

@@ -92,7 +92,7 @@ fn not_as_calm(story: &Story, calm: &Story, life: &Life) -> Option<String> {
         return Some(format!("{:?} bytes are lost, and it says {:?}", story.lost, story.rpo));
     }
     let drained = !story.effects.keys().any(|what| what.ends_with(" fence"));
-    if lost && drained && story.watch.promoted_by_hand == 0 {
+    if lost && drained && story.watch.promoted_by_hand.is_empty() {
         return Some(format!("{:?} bytes that were accepted before a lockout are lost", story.lost));
     }
     if life.hand.is_some() {

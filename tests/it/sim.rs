@@ -15,6 +15,7 @@ mod planned;
 pub mod plot;
 pub mod schedules;
 mod sessions;
+mod together;
 mod undo;
 
 use judge::{Verdict, judge};

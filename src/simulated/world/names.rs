@@ -1,6 +1,5 @@
 //! What a playbook and its configuration name, as far as a world must hold it. Read once, when the world is built.
 
-use super::PairKind;
 use super::clusters::Clusters;
 use super::pair;
 use crate::config::Config;
@@ -73,16 +72,33 @@ impl App {
     }
 }
 
+/// A server, and the one that takes its place.
 #[derive(Clone, Debug)]
-pub struct Names {
-    /// Whether there is a promotion. Without one the two names below stand for servers that nothing speaks of.
-    pub pair: bool,
-    pub kind: PairKind,
-    /// Where their replicas find the two, where they are of Redis.
-    places: [Option<Place>; 2],
-    pub clusters: Option<Clusters>,
+pub struct Ends {
     pub old: Name,
     pub new: Name,
+}
+
+impl Ends {
+    /// `None`: nothing is promoted with that.
+    fn of(config: &Config, promotes: &[&Spec]) -> Result<Option<Ends>, Vec<String>> {
+        match promotes {
+            [] => Ok(None),
+            [one] => Ok(Some(Ends { old: replaced(config, one)?, new: one.target.clone() })),
+            many => Err(vec![format!("{} times {}; at most one is simulated", many.len(), many[0].kind)]),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// Whether there is a promotion. Without one a pair of PostgreSQL stands for what nothing speaks of.
+    pub promotes: bool,
+    pub postgres: Option<Ends>,
+    pub redis: Option<Ends>,
+    /// Where replicas of Redis find the two.
+    places: [Option<Place>; 2],
+    pub clusters: Option<Clusters>,
     /// Servers that must take no write once another one does, and those that may then.
     pub olds: Vec<Name>,
     pub news: Vec<Name>,
@@ -126,15 +142,10 @@ fn text(spec: &Spec, key: &str) -> Option<String> {
 }
 
 /// Whatever has no model must not be reached for real.
-fn not_modelled(specs: &[&Spec], kind: PairKind) -> Result<(), Vec<String>> {
-    let servers: &[&str] = match kind {
-        PairKind::Postgres => &OF_POSTGRES,
-        PairKind::Redis => &OF_REDIS,
-        PairKind::Patroni => &OF_PATRONI,
-    };
+fn not_modelled(specs: &[&Spec], of_servers: &[&str]) -> Result<(), Vec<String>> {
     let unknown = |spec: &&&Spec| {
         let kind = spec.kind.as_str();
-        let modelled = MODELLED.contains(&kind) || servers.contains(&kind);
+        let modelled = MODELLED.contains(&kind) || of_servers.contains(&kind);
         !modelled && !spec.sets_records() && !resource::is_one(spec)
     };
     let mut strange: Vec<String> = specs.iter().filter(unknown).map(|s| s.kind.to_string()).collect();
@@ -164,35 +175,42 @@ impl Names {
             specs.iter().filter(|spec| spec.kind.as_str() == kind).copied().collect()
         };
         let clusters = Clusters::of(config, &specs)?;
-        let of_postgres = of("postgres.promote");
-        let of_redis = [of("redis.promote"), of("redis.failover")].concat();
-        let kind = match (&clusters, of_redis.is_empty()) {
-            (Some(_), _) => PairKind::Patroni,
-            (None, false) => PairKind::Redis,
-            (None, true) => PairKind::Postgres,
-        };
-        not_modelled(&specs, kind)?;
-        let promotes = [of_postgres, of_redis].concat();
-        let ends = match (&clusters, promotes.as_slice()) {
-            (Some(clusters), _) => Some((clusters.old.server().clone(), clusters.new.server().clone())),
-            (None, []) => None,
-            (None, [one]) => Some((replaced(config, one)?, one.target.clone())),
-            (None, many) => return Err(vec![format!("{} promotions; at most one is simulated", many.len())]),
-        };
-        let pair = ends.is_some();
-        let (old, new) = ends.unwrap_or_else(|| ("no-primary".into(), "no-standby".into()));
-        let olds = clusters.as_ref().map_or_else(|| vec![old.clone()], Clusters::olds);
-        let news = clusters.as_ref().map_or_else(|| vec![new.clone()], Clusters::news);
+        let (of_postgres, redis) = (
+            of("postgres.promote"),
+            Ends::of(config, &[of("redis.promote"), of("redis.failover")].concat())?,
+        );
+        if clusters.is_some() && !of_postgres.is_empty() {
+            return Err(vec!["postgres.promote beside a cluster of Patroni is not yet simulated".into()]);
+        }
+        let mut postgres = Ends::of(config, &of_postgres)?;
+        let promotes = clusters.is_some() || postgres.is_some() || redis.is_some();
+        if !promotes {
+            postgres = Some(Ends { old: "no-primary".into(), new: "no-standby".into() });
+        }
+        let groups: [(bool, &[&str]); 3] = [
+            (clusters.is_some(), &OF_PATRONI),
+            (postgres.is_some(), &OF_POSTGRES),
+            (redis.is_some(), &OF_REDIS),
+        ];
+        let known: Vec<&str> =
+            groups.iter().filter(|(there, _)| *there).flat_map(|(_, kinds)| *kinds).copied().collect();
+        not_modelled(&specs, &known)?;
+        let pairs = || [&postgres, &redis].into_iter().flatten();
+        let mut olds = clusters.as_ref().map(Clusters::olds).unwrap_or_default();
+        olds.extend(pairs().map(|ends| ends.old.clone()));
+        let mut news = clusters.as_ref().map(Clusters::news).unwrap_or_default();
+        news.extend(pairs().map(|ends| ends.new.clone()));
         let on = |server: &Name| Some((server.clone(), stands(config, server)?.1?));
+        let sides = redis.as_ref().map(|ends| [&ends.old, &ends.new]);
         let mut names = Names {
-            pair,
-            kind,
-            places: [&old, &new].map(|name| place(config, name)),
-            old_address: stands(config, &old).map_or_else(|| "old.example".into(), |(address, _)| address),
+            promotes,
+            places: sides.map_or([None, None], |sides| sides.map(|name| place(config, name))),
+            old_address: stands(config, &olds[0])
+                .map_or_else(|| "old.example".into(), |(address, _)| address),
             machines: olds.iter().filter_map(on).collect(),
             clusters,
-            old,
-            new,
+            postgres,
+            redis,
             olds,
             news,
             apps: apps(&of("file.render"), &of("command.run")),
@@ -221,16 +239,18 @@ impl Names {
     }
 
     pub(super) fn postgres(&self) -> postgres::World {
-        match &self.clusters {
-            Some(clusters) => pair::servers(clusters),
-            None => postgres::World::pair(self.old.as_str(), self.new.as_str()),
+        match (&self.clusters, &self.postgres) {
+            (Some(clusters), _) => pair::servers(clusters),
+            (None, Some(Ends { old, new })) => postgres::World::pair(old.as_str(), new.as_str()),
+            (None, None) => postgres::World { servers: BTreeMap::new() },
         }
     }
 
     /// The two as they stand while all is well.
     pub fn redis_pair(&self) -> World {
-        let mut world = World::pair(self.old.as_str(), self.new.as_str());
-        for (name, place) in [&self.old, &self.new].into_iter().zip(&self.places) {
+        let Some(Ends { old, new }) = &self.redis else { return World::default() };
+        let mut world = World::pair(old.as_str(), new.as_str());
+        for (name, place) in [old, new].into_iter().zip(&self.places) {
             if let Some(place) = place {
                 world.server(name.as_str()).place = place.clone();
             }

@@ -4,27 +4,23 @@
 mod patroni;
 mod postgres;
 mod redis;
+mod together;
 
 pub(super) use patroni::{Clustered, servers};
 pub(super) use postgres::OfPostgres;
 pub(super) use redis::OfRedis;
+pub(super) use together::Together;
 
 use super::Start;
 use crate::kernel::domain::{Name, Time};
 use crate::kernel::port::Sample;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which servers a playbook promotes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PairKind {
-    #[default]
-    Postgres,
-    Redis,
-    Patroni,
-}
-
 /// A server goes by the name of its target.
 pub(super) trait Pair: Send + Sync {
+    /// Whether this server is one of them.
+    fn has(&self, server: &Name) -> bool;
+
     /// As it was while all was well, but for what the standby lacks; the sampler saw it so.
     fn furnish(&self, start: &Start);
 
@@ -39,8 +35,8 @@ pub(super) trait Pair: Send + Sync {
     /// A fence by commands is taken away by somebody.
     fn allow_writes(&self);
 
-    /// Somebody promotes the new one; false where that is not possible.
-    fn promote(&self) -> bool;
+    /// Somebody promotes the new one. Gives the target that it was done to, where it was possible.
+    fn promote(&self) -> BTreeSet<Name>;
 
     /// The application writes to the old side; `stalled`: what it writes does not arrive for now.
     fn write(&self, bytes: u64, stalled: bool);
@@ -53,8 +49,18 @@ pub(super) trait Pair: Send + Sync {
     /// Those that answer.
     fn up(&self) -> BTreeSet<Name>;
 
-    /// Those that would take the application's writes: more than one is a split brain.
+    /// Those that would take the application's writes.
     fn writers(&self) -> Vec<Name>;
+
+    /// A split brain.
+    fn has_two_writers(&self) -> bool {
+        self.writers().len() > 1
+    }
+
+    /// Whether the application can write to what is on this side.
+    fn writes(&self, side: &[Name]) -> bool {
+        self.writers().iter().any(|writer| side.contains(writer))
+    }
 
     fn new_follows(&self) -> bool;
 
@@ -76,6 +82,6 @@ pub(super) trait Pair: Send + Sync {
     /// Bytes that the old one has accepted and the new one was promoted without.
     fn lost(&self) -> Option<u64>;
 
-    /// What the real sampler would get.
-    fn sample(&self, at: Time) -> Sample;
+    /// What the real sampler would get, by the server that it is kept for.
+    fn samples(&self, at: Time) -> Vec<(Name, Sample)>;
 }

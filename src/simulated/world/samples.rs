@@ -13,7 +13,6 @@ const BEFORE: u64 = 60;
 pub struct Sampled {
     ring: Ring,
     pair: Arc<dyn Pair>,
-    standby: Name,
     clock: SimWorld,
     last: Mutex<Time>,
 }
@@ -21,20 +20,22 @@ pub struct Sampled {
 impl Sampled {
     pub(super) fn new(sites: &TwoSites, clock: SimWorld, now: Time) -> Sampled {
         let ring = Ring::new(600);
-        let (pair, standby) = (sites.pair.clone(), sites.names.new.clone());
+        let pair = sites.pair.clone();
         for second in 0..BEFORE {
             let at = Time(now.0 - i64::try_from(Span::secs(BEFORE - second).0).unwrap_or(0));
-            if let Some(healthy) = sites.healthy.get() {
-                ring.push(&standby, Sample { at, ..healthy.clone() });
+            for (standby, healthy) in sites.healthy.get().into_iter().flatten() {
+                ring.push(standby, Sample { at, ..healthy.clone() });
             }
         }
-        let sampled = Sampled { ring, pair, standby, clock, last: Mutex::new(now) };
+        let sampled = Sampled { ring, pair, clock, last: Mutex::new(now) };
         sampled.sample(now);
         sampled
     }
 
     fn sample(&self, now: Time) {
-        self.ring.push(&self.standby, self.pair.sample(now));
+        for (standby, sample) in self.pair.samples(now) {
+            self.ring.push(&standby, sample);
+        }
     }
 }
 

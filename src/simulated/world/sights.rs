@@ -26,8 +26,6 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn of(sites: &TwoSites) -> View {
-        let writers = sites.pair.writers();
-        let some_writes = |of: &[Name]| of.iter().any(|name| writers.contains(name));
         let works = |app: &super::App| {
             let machine = sites.hosts.see(app.host.clone());
             machine.running.get(&app.file).is_some_and(|text| app.works_with(text))
@@ -44,9 +42,9 @@ impl View {
         }
         View {
             up: sites.pair.up(),
-            old_app: !sites.start.app_dead && some_writes(&sites.names.olds),
+            old_app: !sites.start.app_dead && sites.pair.writes(&sites.names.olds),
             new_writes: sites.names.apps.iter().all(works)
-                && (!sites.names.pair || some_writes(&sites.names.news)),
+                && (!sites.names.promotes || sites.pair.writes(&sites.names.news)),
             addresses,
             firing: !sites.seen().resolved,
         }

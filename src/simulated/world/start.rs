@@ -1,6 +1,6 @@
 //! How things stand when the alert comes, and what a person may do meanwhile.
 
-use super::{Names, PairKind};
+use super::Names;
 use crate::kernel::domain::Span;
 
 /// How things stand when the alert comes.
@@ -44,7 +44,7 @@ impl Start {
         let of_redis = matches!(self.standby, Standby::NeverSynced | Standby::Emptied);
         let one = names.clusters.as_ref().is_some_and(|clusters| !clusters.are_two());
         let why = match () {
-            () if of_redis && names.kind != PairKind::Redis => {
+            () if of_redis && names.redis.is_none() => {
                 "a standby that never synced, or was emptied, is of Redis alone"
             }
             () if self.patroni != Patroni::Runs && names.clusters.is_none() => {

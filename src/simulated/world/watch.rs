@@ -25,7 +25,8 @@ pub struct Watch {
     pub violations: Vec<(usize, String)>,
     /// The call before which somebody changed the world by hand.
     pub touched: Option<usize>,
-    pub promoted_by_hand: u32,
+    /// By somebody else.
+    pub promoted_by_hand: Vec<Name>,
     /// Bytes that the old primary had accepted and the new one had not, when *we* promoted it.
     pub lost: Option<u64>,
     /// A second writer may be somebody's own doing.
@@ -41,6 +42,10 @@ pub struct Watch {
     promotions: u32,
     /// Fences that we took back.
     unfenced: u32,
+}
+
+fn listed(names: &[Name]) -> String {
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) struct FusedCalls {
@@ -136,18 +141,19 @@ impl TwoSites {
         self.follow_the_machines();
         self.pair.settle();
         let (view, fenced, lost) = (self.view(), self.pair.old_is_fenced(), self.lost());
-        let (promoted, writers) = (self.pair.promoted(), self.pair.writers().len());
+        let (promoted, split) = (self.pair.promoted(), self.pair.has_two_writers());
         let mut seen = self.seen();
         let call = seen.calls.len().saturating_sub(1);
         if view != seen.now {
             seen.before = std::mem::replace(&mut seen.now, view);
         }
-        let ours = promoted.saturating_sub(seen.promoted_by_hand);
+        let ours = promoted.saturating_sub(u32::try_from(seen.promoted_by_hand.len()).unwrap_or(u32::MAX));
         if ours > seen.promotions {
             seen.promotions = ours;
             seen.lost = lost;
             if !fenced && !seen.accepted {
-                let says = format!("{} was promoted, and {} is not fenced", self.names.new, self.names.old);
+                let (new, old) = (listed(&self.names.news), listed(&self.names.olds));
+                let says = format!("{new} was promoted, and {old} is not fenced");
                 seen.violations.push((call, says));
             }
         }
@@ -155,13 +161,13 @@ impl TwoSites {
         if back > seen.unfenced {
             seen.unfenced = back;
             if !self.pair.new_follows() {
-                let says = format!("the fence was taken back, and {} is a primary", self.names.new);
+                let says = format!("the fence was taken back, and {} is a primary", listed(&self.names.news));
                 seen.violations.push((call, says));
             }
         }
         let own_doing =
             matches!(self.hand, Some(Hand::PromoteNew | Hand::UnfenceOld)) && seen.touched.is_some();
-        if writers > 1 && !own_doing && !seen.own_doing {
+        if split && !own_doing && !seen.own_doing {
             seen.violations.push((call, "two servers take writes".into()));
         }
     }
@@ -236,7 +242,7 @@ impl TwoSites {
 
     fn promote_by_hand(&self) {
         let done = self.pair.promote();
-        self.seen().promoted_by_hand += u32::from(done);
+        self.seen().promoted_by_hand.extend(done);
     }
 
     fn unfence_by_hand(&self) {

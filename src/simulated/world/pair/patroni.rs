@@ -118,6 +118,10 @@ impl Clustered {
 }
 
 impl Pair for Clustered {
+    fn has(&self, server: &Name) -> bool {
+        self.at(server).is_some()
+    }
+
     fn furnish(&self, start: &Start) {
         for cluster in self.clusters.values() {
             cluster.by_hand(|world| {
@@ -181,7 +185,7 @@ impl Pair for Clustered {
         self.settle();
     }
 
-    fn promote(&self) -> bool {
+    fn promote(&self) -> BTreeSet<Name> {
         let (old, new) = (&self.names.old, &self.names.new);
         let done = self.new_side().by_hand(|world| {
             if self.names.are_two() {
@@ -193,7 +197,8 @@ impl Pair for Clustered {
             lost.then(|| world.order(&new.leader, &order))
         });
         self.settle();
-        matches!(done, Some(Written::Done(_)))
+        let done = matches!(done, Some(Written::Done(_)));
+        done.then(|| new.target.clone()).into_iter().collect()
     }
 
     fn write(&self, bytes: u64, stalled: bool) {
@@ -285,7 +290,8 @@ impl Pair for Clustered {
         Some(theirs.max().unwrap_or(0).max(own).saturating_sub(had))
     }
 
-    fn sample(&self, at: Time) -> Sample {
-        sample(&self.postgres, (self.names.old.server(), self.names.new.server()), at)
+    fn samples(&self, at: Time) -> Vec<(Name, Sample)> {
+        let ends = (self.names.old.server(), self.names.new.server());
+        vec![(ends.1.clone(), sample(&self.postgres, ends, at))]
     }
 }

@@ -16,6 +16,10 @@ pub struct OfPostgres {
 }
 
 impl Pair for OfPostgres {
+    fn has(&self, server: &Name) -> bool {
+        [&self.old, &self.new].contains(&server)
+    }
+
     fn furnish(&self, start: &Start) {
         self.servers.by_hand(|world| {
             world.server(self.new.as_str()).promote_looks = start.promote_looks;
@@ -57,14 +61,14 @@ impl Pair for OfPostgres {
         });
     }
 
-    fn promote(&self) -> bool {
+    fn promote(&self) -> BTreeSet<Name> {
         let new = self.new.as_str();
         self.servers.by_hand(|world| {
             let possible = world.server(new).up && world.server(new).in_recovery;
             if possible {
                 world.promote_by_hand(new);
             }
-            possible
+            possible.then(|| self.new.clone()).into_iter().collect()
         })
     }
 
@@ -142,8 +146,8 @@ impl Pair for OfPostgres {
         })
     }
 
-    fn sample(&self, at: Time) -> Sample {
-        sample(&self.servers, (&self.old, &self.new), at)
+    fn samples(&self, at: Time) -> Vec<(Name, Sample)> {
+        vec![(self.new.clone(), sample(&self.servers, (&self.old, &self.new), at))]
     }
 }
 

@@ -15,6 +15,10 @@ pub struct OfRedis {
 }
 
 impl Pair for OfRedis {
+    fn has(&self, server: &Name) -> bool {
+        [&self.old, &self.new].contains(&server)
+    }
+
     fn furnish(&self, start: &Start) {
         self.servers.by_hand(|world| {
             for name in [&self.old, &self.new] {
@@ -59,11 +63,12 @@ impl Pair for OfRedis {
         self.servers.by_hand(|world| world.server(self.old.as_str()).unfence());
     }
 
-    fn promote(&self) -> bool {
+    fn promote(&self) -> BTreeSet<Name> {
         let new = self.new.as_str();
         self.servers.by_hand(|world| {
             let possible = world.server(new).up && world.server(new).follows.is_some();
-            possible && world.promote(&self.new).is_ok()
+            let done = possible && world.promote(&self.new).is_ok();
+            done.then(|| self.new.clone()).into_iter().collect()
         })
     }
 
@@ -141,8 +146,8 @@ impl Pair for OfRedis {
         })
     }
 
-    fn sample(&self, at: Time) -> Sample {
-        self.servers.look(|world| {
+    fn samples(&self, at: Time) -> Vec<(Name, Sample)> {
+        let sample = self.servers.look(|world| {
             let seen = |name| world.servers.get(name).filter(|one| one.up && one.reachable && !one.hung);
             let primary = seen(&self.old).filter(|server| server.follows.is_none());
             let standby = seen(&self.new).filter(|server| server.follows.is_some());
@@ -153,6 +158,7 @@ impl Pair for OfRedis {
                 timeline: None,
                 lineage: primary.or(standby).map(|server| server.replid.clone()),
             }
-        })
+        });
+        vec![(self.new.clone(), sample)]
     }
 }
