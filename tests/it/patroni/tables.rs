@@ -38,7 +38,10 @@ pub fn servers(patroni: &Patroni, members: &[Site], of: Option<&str>, hosts: &[S
     let one = |site: &Site| {
         let (at, name) = (patroni.postgres(*site), member(*site));
         let member = of.map(|of| format!("patroni = \"{of}\"\nmember = \"{name}\"\n")).unwrap_or_default();
-        let host = hosts.contains(site).then(|| format!("host = \"{}\"\n", host(*site))).unwrap_or_default();
+        let host = match hosts.contains(site) {
+            true => format!("host = \"{}\"\n", host(*site)),
+            false => String::new(),
+        };
         format!(
             "[targets.{name}]\nkind = \"postgres\"\nsite = \"{site}\"\naddress = \"{}\"\nport = {}\nuser = \"pointsman\"\n\
              tls = \"disable\"\napp_role = {{ user = \"shop\", database = \"shop\" }}\n{member}{host}",
