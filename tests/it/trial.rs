@@ -143,7 +143,7 @@ fn match_tells_which_playbook_would_start_and_why_not_the_others() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-001.body.json");
     let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 6, "{json:#}");
+    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 7, "{json:#}");
     assert!(json["alerts"][0]["playbooks"][0]["mode"] == "observe", "{json:#}");
     let resolved =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-002.body.json");
