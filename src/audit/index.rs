@@ -4,8 +4,10 @@
 
 mod fill;
 mod search;
+mod statement;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use search::{Found, Page};
 

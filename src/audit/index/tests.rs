@@ -117,7 +117,7 @@ fn walk(all: &[Stamped], filter: &Filter) -> Vec<Position> {
     all.iter().filter(fits).map(|s| s.position).collect()
 }
 
-const QUESTIONS: [&str; 34] = [
+const QUESTIONS: [&str; 39] = [
     "",
     "actor:ana",
     "actor:\"it's\"",
@@ -136,6 +136,10 @@ const QUESTIONS: [&str; 34] = [
     "action:thawed",
     "action:*ed -action:loaded -action:thawed",
     "via:cli",
+    "-action:thawed via:cli",
+    "-action:nothing -action:thaw* via:cli",
+    "actor:ana actor:b*",
+    "actor:nobody actor:an*",
     "object:am-1/3/1",
     "object:am-1/* source:am-1",
     "result:active hall",
@@ -149,6 +153,7 @@ const QUESTIONS: [&str; 34] = [
     "\"NEAR(power\"",
     "\"' OR 1=1 --\" action:acknowledged",
     "since:2m",
+    "since:6m until:5m",
     "since:6m until:5m action:loaded",
     "seq:7-90 actor:b*",
     "sitedown playbook:shop -rack-1 since:300s",
@@ -225,7 +230,7 @@ async fn every_statement_is_led_by_an_index() {
     for question in QUESTIONS {
         let filter = parse(question).unwrap();
         let Some(wanted) = scene.index.wanted(&filter).await.unwrap() else { continue };
-        let sql = search::explained(&filter, &wanted).unwrap();
+        let sql = statement::explained(&filter, &wanted).unwrap();
         let rows = sqlx::query_with(sqlx::AssertSqlSafe(sql.0), sql.1)
             .fetch_all(&scene.index.readers)
             .await

@@ -9,9 +9,11 @@ mod fact;
 mod finding;
 mod id;
 mod item;
+mod measured;
 mod outcome;
 mod plan;
 mod record;
+mod sealed;
 mod secret;
 mod source;
 mod time;
@@ -28,12 +30,13 @@ pub use item::{
     Afterwards, ApprovalRule, Cause, Form, Item, ItemRole, Limits, Mode, Objective, OnExpiry, OnFailure,
     Resolved, Retry, RunKind, Rung, Spec, UnfencedRule, Watched, Way,
 };
+pub use measured::{Phase, Rpo};
 pub use outcome::{CallEnd, CallResult, Outcome};
 pub use plan::{Change, Lingers, Observation, PlanLine, PlanSheet, Reason, Settle, StepPlan, Undo, Verdict};
 pub use record::{
-    Call, FenceWatchState, Phase, PlaybookVerdict, Record, Rpo, Sealed, SignIn, Stamped, Told, WhyObserved,
-    WindowState,
+    Call, FenceWatchState, PlaybookVerdict, Record, SignIn, Stamped, Told, WhyObserved, WindowState,
 };
+pub use sealed::Sealed;
 pub use secret::Secret;
 pub use source::{FOUND, SourceKind, TAGS_UNKNOWN, VALUES_APART, ZABBIX_SEVERITIES};
 pub use time::{Span, Time};

@@ -2,11 +2,11 @@
 
 use super::{
     Actor, Change, Delivered, Digest, Epoch, FenceRung, ItemId, Name, Observation, OccurrenceId, Outcome,
-    PlanSheet, Position, Reason, Resolved, Rule, RunId, Seq, SourceKind, Span, Spec, StepPlan, Stream, Time,
+    Phase, PlanSheet, Position, Reason, Resolved, Rpo, Rule, RunId, Sealed, Seq, SourceKind, Span, Spec,
+    StepPlan, Stream, Time,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// Why something was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,41 +61,6 @@ pub enum SignIn {
     Recovery,
 }
 
-/// The phases that recovery time is split into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    Detect,
-    Decide,
-    Fence,
-    Promote,
-    Config,
-    Verify,
-    Dns,
-}
-
-impl Phase {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Detect => "detect",
-            Phase::Decide => "decide",
-            Phase::Fence => "fence",
-            Phase::Promote => "promote",
-            Phase::Config => "config",
-            Phase::Verify => "verify",
-            Phase::Dns => "dns",
-        }
-    }
-}
-
-/// What may have been lost. `bytes` is a bound from samples; everything committed before `last_safe` is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rpo {
-    pub bytes: Option<u64>,
-    pub last_safe: Option<Time>,
-    pub says: String,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FenceWatchState {
@@ -130,37 +95,6 @@ pub struct PlaybookVerdict {
     pub playbook: Name,
     pub matched: bool,
     pub why: Reason,
-}
-
-/// The records in front of `before` go: the cut is decided by this record, and what a fold can no longer find is kept in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
-    /// The first record that stays.
-    pub before: Position,
-    /// Of the last record that goes: the chain goes on from it.
-    pub hash: Digest,
-    /// Of the very first record that there was: the journal's own name at targets, which must outlive that record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Digest>,
-    /// Who asked for it; nobody where Pointsman did, by the age in its configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Actor>,
-    /// The last sequence that goes, of every stream that is no run's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub streams: BTreeMap<Stream, Seq>,
-    /// The highest fencing number that goes, of every service.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub epochs: BTreeMap<Name, Epoch>,
-    /// The newest end of an occurrence that goes, of every source: an alert that began before may belong to it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ends: BTreeMap<Name, Time>,
-}
-
-impl Default for Sealed {
-    fn default() -> Self {
-        let (streams, epochs, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Sealed { before: 1, hash: Digest::ZERO, origin: None, by: None, streams, epochs, ends }
-    }
 }
 
 fn is_zero(level: &u32) -> bool {

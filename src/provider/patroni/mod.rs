@@ -47,12 +47,6 @@ pub struct Move {
     pub while_paused: bool,
 }
 
-/// This run itself has ordered this already, and nobody heard the end: it was allowed then, by guards that are looked at again
-/// before it is ordered anew. Without this word a living leader would only be refused, and the doubt never end.
-fn is_ours(target: &Name, given: &[Fact]) -> bool {
-    given.iter().any(|fact| matches!(fact, Fact::Ours { target: of, .. } if of == target))
-}
-
 /// A member as a target of kind postgres.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {

@@ -2,11 +2,11 @@
 
 use super::look::{Evidence, Member, State};
 use super::port::{Order, Verb};
-use super::{FENCE, Move, is_ours};
+use super::{FENCE, Move};
 use crate::kernel::domain::{
     Change, Effect, Fact, Name, Observation, Other, Reason, Settle, Span, StepPlan, Undo,
 };
-use crate::provider::postgres::{ALIVE, is_down, loss_bound};
+use crate::provider::postgres::{ALIVE, is_down, is_ours, loss_bound};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -90,6 +90,12 @@ pub fn is_down(site: Option<&Name>, given: &[Fact]) -> bool {
     site.is_some_and(|site| given.iter().any(|fact| matches!(fact, Fact::Down { site: s } if s == site)))
 }
 
+/// This run itself has ordered this already, and nobody heard the end: it was allowed then, by guards that are looked at again
+/// before it is ordered anew. Without this word a living server would only be refused, and the doubt never end (decision 0089).
+pub fn is_ours(target: &Name, given: &[Fact]) -> bool {
+    given.iter().any(|fact| matches!(fact, Fact::Ours { target: of, .. } if of == target))
+}
+
 /// Words for a refusal by life.
 pub fn alive(target: &Name, why: &str) -> String {
     format!(

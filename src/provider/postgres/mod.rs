@@ -24,7 +24,7 @@ mod wire;
 mod write_probe;
 
 pub use bind::bind_to;
-pub use look::{ALIVE, LOOK, alive, is_down, within};
+pub use look::{ALIVE, LOOK, alive, is_down, is_ours, within};
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
 pub(in crate::provider) use promote::loss_bound;

@@ -6,7 +6,7 @@ use super::{BadRecord, Base, Column};
 use crate::kernel::domain::{Digest, Position, Record, Seq, Stream, Time};
 use crate::kernel::journal::chain_hash;
 use crate::store::StoreError;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ pub(super) struct Chain {
 pub(super) fn walk(dir: &Path, base: Arc<Base>, from: Position, to: Position) -> Result<Chain, StoreError> {
     let conn = connect(dir)?;
     let mut chain = Chain::start(&conn, from, base)?;
+    let mut statement = statement(&conn)?;
     while chain.bad.is_none() && chain.next <= to {
-        chain.take_page(&conn, to)?;
+        chain.take_page(&conn, &mut statement, to)?;
     }
     Ok(chain)
 }
@@ -51,6 +52,17 @@ fn one<T>(
         Err(e) if damaged(&e) => Ok(Some(with(Err(broken(position, &e))))),
         Err(e) => Err(unreadable(&e)),
     }
+}
+
+/// A row beside the walk. Prepared once for each connection: such a question costs more to read than to answer.
+fn ask<T>(
+    conn: &Connection,
+    sql: &str,
+    with: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(|e| unreadable(&e))?;
+    statement.query_row(with, read).optional().map_err(|e| unreadable(&e))
 }
 
 fn broken(position: Position, e: &rusqlite::Error) -> BadRecord {
@@ -89,9 +101,13 @@ impl Chain {
         self.prev
     }
 
-    fn take_page(&mut self, conn: &Connection, to: Position) -> Result<(), StoreError> {
-        let mut statement = statement(conn)?;
-        let mut rows = read(&mut statement, self.next, to, PAGE)?;
+    fn take_page(
+        &mut self,
+        conn: &Connection,
+        statement: &mut Statement<'_>,
+        to: Position,
+    ) -> Result<(), StoreError> {
+        let mut rows = read(statement, self.next, to, PAGE)?;
         let before = self.next;
         while self.bad.is_none() {
             match rows.next() {
@@ -124,22 +140,26 @@ impl Chain {
             let bad = one(conn, row.position + 1, |next| pinned(next.ok().as_ref()))?;
             return Ok(Some(bad.unwrap_or_else(|| pinned(None))));
         }
-        let expected = self.expected_seq(conn, row)?;
+        let expected = match self.seqs.get_mut(row.stream) {
+            Some(last) => {
+                *last += 1;
+                *last
+            }
+            None => {
+                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
+                    return Ok(Some(row.bad(Column::Stream, why)));
+                }
+                let expected = self.first_seq(conn, row)?;
+                self.seqs.insert(row.stream.to_owned(), expected);
+                expected
+            }
+        };
         if row.seq != expected {
             let says = format!("its sequence is {}, but {expected} comes next in that stream", row.seq);
             return Ok(Some(row.bad(Column::Seq, says)));
         }
         if row.at < self.last {
             return Ok(Some(row.bad(Column::At, "it is older than the record before it")));
-        }
-        match self.seqs.get_mut(row.stream) {
-            Some(seq) => *seq = row.seq,
-            None => {
-                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
-                    return Ok(Some(row.bad(Column::Stream, why)));
-                }
-                self.seqs.insert(row.stream.to_owned(), row.seq);
-            }
         }
         if let Some(says) = self.content(conn, row)? {
             return Ok(Some(row.bad(Column::Content, says)));
@@ -149,20 +169,15 @@ impl Chain {
         Ok(None)
     }
 
-    /// By the index over streams and sequences alone: one step, however long the stream is. A gap gives another number
-    /// than the record's own, and so does a record that stands before its predecessor.
-    fn expected_seq(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
-        if let Some(last) = self.seqs.get(row.stream) {
-            return Ok(last + 1);
-        }
+    /// Of a stream that is new to this segment, by the index over streams and sequences alone: one step, however long the
+    /// stream is. A gap gives another number than the record's own, and so does a record that stands before its predecessor.
+    fn first_seq(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
         if row.seq == 1 {
             return self.seq_by_position(conn, row);
         }
         let sql = "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
-        let before: Option<(i64, i64)> = conn
-            .query_row(sql, (row.stream, row.seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
-            .map_err(|e| unreadable(&e))?;
+        let before: Option<(i64, i64)> =
+            ask(conn, sql, (row.stream, row.seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))?;
         let standing = before.filter(|(_, position)| position.cast_unsigned() < row.position);
         Ok(standing.map_or(self.base.seq(row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
     }
@@ -177,10 +192,8 @@ impl Chain {
             return Ok(gone + 1);
         }
         let sql = "SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1 AND position < ?2";
-        let last: i64 = conn
-            .query_row(sql, (row.stream, self.from.cast_signed()), |row| row.get(0))
-            .map_err(|e| unreadable(&e))?;
-        Ok(last.cast_unsigned().max(gone) + 1)
+        let last: Option<i64> = ask(conn, sql, (row.stream, self.from.cast_signed()), |row| row.get(0))?;
+        Ok(last.unwrap_or(0).cast_unsigned().max(gone) + 1)
     }
 
     /// Raw deliveries lie outside the chain; it holds their digest.
@@ -196,13 +209,10 @@ impl Chain {
             return Ok(None);
         }
         let sql = "SELECT bytes FROM content WHERE digest = ?1";
-        let is = conn
-            .query_row(sql, [wanted.0.as_slice()], |row| {
-                // Of another type it is not what was stored, either.
-                Ok(row.get_ref(0)?.as_bytes().is_ok_and(|bytes| Digest::of(bytes) == wanted))
-            })
-            .optional()
-            .map_err(|e| unreadable(&e))?;
+        let is = ask(conn, sql, [wanted.0.as_slice()], |row| {
+            // Of another type it is not what was stored, either.
+            Ok(row.get_ref(0)?.as_bytes().is_ok_and(|bytes| Digest::of(bytes) == wanted))
+        })?;
         Ok(match is {
             None => Some("the raw delivery that it names is missing".to_owned()),
             Some(false) => Some("the raw delivery that it names was changed".to_owned()),

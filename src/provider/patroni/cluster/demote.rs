@@ -1,11 +1,10 @@
 //! The verdict over a cluster that leads and shall follow. Pure.
 
-use super::super::is_ours;
 use super::plan::{nobody, too_far};
 use super::seen::{Both, Evidences, end_of, furthest};
 use super::{DEMOTED, Sides, Source};
 use crate::kernel::domain::{Fact, Name, Reason, Spec, StepPlan, Undo};
-use crate::provider::postgres::{ALIVE, is_down};
+use crate::provider::postgres::{ALIVE, is_down, is_ours};
 use serde_json::{Value, json};
 
 impl Sides {

@@ -1,14 +1,14 @@
 //! The verdict over what was seen of a primary that shall be fenced. Pure.
 //!
-//! A living primary refuses, unless its site is said to be down, another server has taken its place, or a person asked
-//! for a planned move and the playbook means this very fence by it (decision 0051).
+//! A living primary refuses, unless its site is said to be down, another server has taken its place, a person asked
+//! for a planned move and the playbook means this very fence by it (decision 0051), or this run has begun to fence it (0089).
 
 use super::{Evidence, Fence, State};
 use crate::kernel::domain::{
     Change, Fact, FenceRung, Observation, Reason, Settle, Span, Spec, StepPlan, Undo,
 };
 use crate::provider::postgres::hba;
-use crate::provider::postgres::look::{ALIVE, Witness, alive, managed, said_down};
+use crate::provider::postgres::look::{ALIVE, Witness, alive, is_ours, managed, said_down};
 use crate::provider::postgres::node::Seen;
 use serde::Deserialize;
 use serde_json::json;
@@ -61,7 +61,7 @@ impl Fence {
             return StepPlan::gives(vec![fact], says);
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
-        if !superseded && !planned && !said_down(&self.target, given) {
+        if !superseded && !planned && !said_down(&self.target, given) && !is_ours(target, given) {
             return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
         }
         if state.best < self.min_rung {
@@ -82,7 +82,7 @@ impl Fence {
     fn against_a_planned_move(&self, evidence: &Evidence, given: &[Fact]) -> Option<Reason> {
         let target = &self.target.name;
         match (&evidence.target, evidence.workers()) {
-            (Seen::Silent(silent), _) if !own_change(given) => {
+            (Seen::Silent(silent), _) if !is_ours(target, given) => {
                 let says = format!(
                     "{target} does not answer ({}: {}): a planned move needs a primary that lives. Nothing was changed. \
                     Find out what it has; if it is lost, run the failover's playbook.",
@@ -184,9 +184,4 @@ impl Fence {
             _ => vec![first, format!("{psql} -c 'alter system reset default_transaction_read_only'"), reload],
         }
     }
-}
-
-/// This run itself has begun to change the server: that it is silent now says nothing of what it was.
-fn own_change(given: &[Fact]) -> bool {
-    given.iter().any(|fact| matches!(fact, Fact::Ours { .. }))
 }
