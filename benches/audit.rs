@@ -24,7 +24,7 @@ const SINGLY: u64 = 500;
 const ROUNDS: usize = 200;
 const START: i64 = 1_795_000_000_000_000;
 
-/// Question, and the same by hand over `audit.db`. {since} and {until} are positions, as somebody would look them up first.
+/// Question, and the same by hand over `audit.db`; for times [`BY_TIMES`].
 const QUESTIONS: [(&str, &str); 11] = [
     ("service:shop-7", "FROM entry WHERE service = (SELECT id FROM term WHERE word = 2 AND text = 'shop-7')"),
     ("actor:ana-500", "FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-500')"),
@@ -42,7 +42,7 @@ const QUESTIONS: [(&str, &str); 11] = [
         "FROM entry WHERE via = (SELECT id FROM term WHERE word = 4 AND text = 'cli') \
          AND +action IS NOT (SELECT id FROM term WHERE word = 5 AND text = 'thawed')",
     ),
-    ("since:2h until:1h", "FROM entry WHERE position >= {since} AND position < {until}"),
+    (TIMES, ""),
     (
         "actor:ana-5*",
         "FROM entry WHERE +actor IN (SELECT id FROM term WHERE word = 3 AND text GLOB 'ana-5*')",
@@ -59,6 +59,13 @@ const QUESTIONS: [(&str, &str); 11] = [
     ),
     ("rack-77*", "FROM (SELECT rowid AS position FROM words WHERE words MATCH '\"rack 77\"*')"),
 ];
+
+const TIMES: &str = "since:2h until:1h";
+/// Over the journal alone, which has no index of times: they never go back, so halving finds them. {t} is a time.
+const HALF: &str = "(WITH RECURSIVE half (low, high) AS (\
+       SELECT (SELECT min(position) FROM record), (SELECT max(position) + 1 FROM record) UNION ALL \
+       SELECT iif(at < {t}, (low + high) / 2 + 1, low), iif(at < {t}, high, (low + high) / 2) \
+       FROM half JOIN record ON position = (low + high) / 2 WHERE low < high) SELECT max(low) FROM half)";
 
 fn record(n: u64) -> (Stream, Record) {
     let by = Actor {
@@ -175,11 +182,14 @@ async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> 
         |name: &str| sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join(name)).read_only(true);
     let mut by_hand = options("audit.db").disable_statement_logging().connect().await?;
     let mut journal = options("pointsman.db").disable_statement_logging().connect().await?;
-    let hour = 3_600_000_000 / 10_000;
-    let (since, until) = (records.saturating_sub(2 * hour) + 1, records.saturating_sub(hour) + 1);
+    let hour = 3_600_000_000;
+    let half = |time: Time| HALF.replace("{t}", &time.0.to_string());
+    let (since, until) = (half(Time(now.0 - 2 * hour)), half(Time(now.0 - hour)));
+    let by_times = format!(
+        "SELECT * FROM record WHERE position >= {since} AND position < {until} ORDER BY position DESC LIMIT 50"
+    );
     for (question, sql) in QUESTIONS {
         let filter = parse(question)?;
-        let sql = sql.replace("{since}", &since.to_string()).replace("{until}", &until.to_string());
         let sql = format!("SELECT position {sql} ORDER BY position DESC LIMIT 51");
         let (mut ours, mut theirs) = (Figures::default(), Figures::default());
         let mut count = 0;
@@ -189,20 +199,24 @@ async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> 
             count = black_box(store.records(&found.positions).await?).len();
             ours.add(began.elapsed().as_secs_f64() * 1e3);
             let began = Instant::now();
-            let rows = sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(&mut by_hand).await?;
-            let positions: Vec<i64> = rows.iter().take(50).map(|row| row.get(0)).collect();
-            let rows =
-                sqlx::query("SELECT * FROM record WHERE position IN (SELECT value FROM json_each(?1))")
-                    .bind(json!(positions).to_string())
-                    .fetch_all(&mut journal)
-                    .await?;
+            let rows = match question {
+                TIMES => sqlx::query(AssertSqlSafe(by_times.clone())).fetch_all(&mut journal).await?,
+                _ => {
+                    let rows = sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(&mut by_hand).await?;
+                    let positions: Vec<i64> = rows.iter().take(50).map(|row| row.get(0)).collect();
+                    let sql = "SELECT * FROM record WHERE position IN (SELECT value FROM json_each(?1)) \
+                               ORDER BY position DESC";
+                    sqlx::query(sql).bind(json!(positions).to_string()).fetch_all(&mut journal).await?
+                }
+            };
             // What is read has to be understood as well.
             let decode = |row: &sqlx::sqlite::SqliteRow| {
                 Record::decode(row.get::<&str, _>("kind"), 1, row.get::<&[u8], _>("body"))
             };
             black_box(rows.iter().map(decode).collect::<Result<Vec<_>, _>>()).map_err(anyhow::Error::msg)?;
             theirs.add(began.elapsed().as_secs_f64() * 1e3);
-            let theirs: Vec<u64> = positions.iter().rev().map(|position| position.cast_unsigned()).collect();
+            let theirs: Vec<u64> =
+                rows.iter().rev().map(|row| row.get::<i64, _>("position").cast_unsigned()).collect();
             anyhow::ensure!(theirs == found.positions, "{question}: by hand it is something else");
         }
         println!(

@@ -360,6 +360,7 @@ pages! {
     "PM5814" "The heartbeat of a source stays away"
     "PM5815" "A heartbeat's conditions hold for alerts that should start something"
     "PM5816" "What is done could not be written back to Zabbix"
+    "PM5817" "What Zabbix never told of would not be found"
 }
 
 pub fn find(code: &str) -> Option<&'static Code> {

@@ -63,6 +63,7 @@ pub struct App {
     pub ready: super::ready::Board,
     /// When each source's heartbeat was last heard.
     pub(super) pulses: super::watchdog::Pulses,
+    pub(super) reconciled: super::triage::Reconciled,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
     /// The last append failed; the next one that works clears it.
@@ -184,6 +185,7 @@ impl App {
             sealed_ends: Mutex::default(),
             ready: Default::default(),
             pulses,
+            reconciled: Default::default(),
             owner: parts.owner,
             store_failing: AtomicBool::new(false),
             frozen: Mutex::new(parts.frozen),

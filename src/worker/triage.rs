@@ -19,6 +19,7 @@ use crate::kernel::journal::{Batch, ReadError};
 use crate::playbook::{self, AlertView, Playbook};
 use crate::provider::http::zabbix::{Details, Listing, Trouble};
 use crate::worker::{CommandError, OpenError, Playbooks, Sick};
+pub use reconcile::Reconciled;
 use reconcile::Reconciling;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -136,7 +136,9 @@ async fn what_no_message_told_of_is_found_by_asking_and_starts_one_run() {
     let record = &found(&yard).await[0];
     assert!(record["says"].as_str().unwrap().contains("that no message told of"), "{record}");
     assert!(yard.metric("pointsman_source_found_total{source=\"zabbix\"} 1").await);
-    assert!(ready(&yard).contains("no message came: its webhook may not work"));
+    let says = ready(&yard);
+    assert!(says.contains("no message came: its webhook may not work"), "{says}");
+    assert!(says.contains("what no message told of would be found"), "{says}");
     // Told late after all, and again, and asked again: it is the same problem.
     tell(&yard, &event).await;
     tell(&yard, &event).await;
@@ -150,6 +152,8 @@ async fn what_no_message_told_of_is_found_by_asking_and_starts_one_run() {
     scene.gives(&scene.zabbix.blind_token().await.unwrap());
     scene.gate.closes(true);
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let says = ready(&yard);
+    assert!(says.contains("PM5817") && says.contains("what no message told of would not be found"), "{says}");
     scene.well().await;
     scene.gate.closes(false);
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -15,9 +15,61 @@ const SORTABLE: i64 = 20_000;
 /// Rows that are looked up in the words one by one; beyond it the words lead.
 const LOOKED_UP: i64 = 2_000;
 
+#[derive(Default)]
 pub(super) struct Sql {
     pub text: String,
     pub arguments: SqliteArguments,
+}
+
+/// What leads: one column's index, the words, or the positions themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Column(usize),
+    Words,
+    Positions,
+    /// One column's index where few records have its values, else the positions: SQLite decides when it knows.
+    Either(usize),
+}
+
+fn lead(filter: &Filter, wanted: &[Wanted<'_>]) -> Lead {
+    let included: Vec<(usize, &Wanted<'_>)> =
+        wanted.iter().enumerate().filter(|(_, w)| !w.excluded).collect();
+    let text = filter.texts.iter().any(|t| !t.excluded);
+    let counted = included.iter().filter_map(|(at, w)| Some((*at, w.found?)));
+    match (counted.min_by_key(|(_, found)| found.uses), included.first()) {
+        (Some((at, found)), _) if text && found.uses <= LOOKED_UP => Lead::Column(at),
+        _ if text => Lead::Words,
+        (Some((at, found)), _) if found.count == 1 || found.uses <= SORTABLE => Lead::Column(at),
+        (Some(_), _) | (None, None) => Lead::Positions,
+        // Not counted: it stands alone.
+        (None, Some((at, alone))) if alone.exactly().is_some() => Lead::Column(*at),
+        (None, Some((at, _))) => Lead::Either(*at),
+    }
+}
+
+pub(super) fn statement(
+    filter: &Filter,
+    wanted: &[Wanted<'_>],
+    range: (Position, Position),
+    page: Page,
+    max: u32,
+) -> Result<Sql, IndexError> {
+    let mut sql = Sql::default();
+    match lead(filter, wanted) {
+        Lead::Either(at) => {
+            sql.text.push_str("WITH fit AS MATERIALIZED (");
+            sql.values("id, uses", &wanted[at])?;
+            sql.text.push_str(") ");
+            sql.select(filter, wanted, range, Lead::Column(at), Some(at))?;
+            sql.text.push_str(" UNION ALL ");
+            sql.select(filter, wanted, range, Lead::Positions, Some(at))?;
+        }
+        lead => sql.select(filter, wanted, range, lead, None)?,
+    }
+    let order = if matches!(page, Page::Before(_)) { "DESC" } else { "" };
+    sql.text.push_str(&format!(" ORDER BY 1 {order} LIMIT +?"));
+    sql.bind(i64::from(max) + 1)?;
+    Ok(sql)
 }
 
 impl Sql {
@@ -28,6 +80,72 @@ impl Sql {
         self.arguments.add(value).map_err(|e| IndexError::Broken(e.to_string()))
     }
 
+    /// `fit`: the condition whose values are in the table of that name.
+    fn select(
+        &mut self,
+        filter: &Filter,
+        wanted: &[Wanted<'_>],
+        (first, last): (Position, Position),
+        lead: Lead,
+        fit: Option<usize>,
+    ) -> Result<(), IndexError> {
+        let position = match lead {
+            Lead::Words => "words.rowid",
+            Lead::Column(_) | Lead::Positions | Lead::Either(_) => "entry.position",
+        };
+        self.text.push_str(&format!("SELECT {position} FROM "));
+        let mut upper = "?".to_owned();
+        match lead {
+            Lead::Column(at) | Lead::Either(at) => {
+                let column = wanted[at].word.as_str();
+                self.text.push_str(&format!("entry INDEXED BY entry_{column} WHERE "));
+                match fit {
+                    Some(_) => self.text.push_str(&format!(
+                        "entry.{column} IN (SELECT id FROM fit WHERE (SELECT sum(uses) FROM fit) <= {SORTABLE})"
+                    )),
+                    None => self.is_one_of(&format!("entry.{column}"), &wanted[at])?,
+                }
+                // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
+                self.text.push_str(&format!(" AND entry.{column} IS NOT NULL AND "));
+            }
+            Lead::Words => {
+                // Where nothing else is asked, the words know all that there is.
+                let entry = "CROSS JOIN entry ON entry.position = words.rowid";
+                let entry = if wanted.is_empty() { "" } else { entry };
+                self.text.push_str(&format!("words {entry} WHERE words MATCH ? AND "));
+                self.bind(matching(&filter.texts))?;
+            }
+            Lead::Positions => {
+                self.text.push_str("entry NOT INDEXED WHERE ");
+                if fit.is_some() {
+                    upper = format!("iif((SELECT sum(uses) FROM fit) > {SORTABLE}, ?, 0)");
+                }
+            }
+        }
+        self.text.push_str(&format!("{position} BETWEEN ? AND {upper}"));
+        self.bind(signed(first))?;
+        self.bind(signed(last))?;
+        for (at, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Lead::Column(*at)) {
+            // A record without a value is none of those that are excluded.
+            let column = format!("ifnull(entry.{}, 0)", condition.word.as_str());
+            self.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
+            match fit == Some(at) {
+                true => self.text.push_str(&format!("{column} IN (SELECT id FROM fit)")),
+                false => self.is_one_of(&column, condition)?,
+            }
+        }
+        if lead != Lead::Words {
+            for text in &filter.texts {
+                let not = if text.excluded { "NOT " } else { "" };
+                let exists =
+                    "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = entry.position)";
+                self.text.push_str(&format!(" AND {not}{exists}"));
+                self.bind(phrase(text))?;
+            }
+        }
+        Ok(())
+    }
+
     /// `column` stands for the ids' column. One value is asked for by `=`, which needs no sorting behind an index.
     fn is_one_of(&mut self, column: &str, wanted: &Wanted<'_>) -> Result<(), IndexError> {
         if let Some(Values { id: Some(id), .. }) = wanted.found {
@@ -36,93 +154,23 @@ impl Sql {
         }
         let one = wanted.exactly().is_some() && !wanted.excluded;
         self.text.push_str(&format!("{column} {} (", if one { "=" } else { "IN" }));
+        self.values("id", wanted)?;
+        self.text.push(')');
+        Ok(())
+    }
+
+    /// The terms that one condition stands for.
+    fn values(&mut self, columns: &str, wanted: &Wanted<'_>) -> Result<(), IndexError> {
         for (at, pattern) in wanted.patterns.iter().enumerate() {
             let union = if at == 0 { "" } else { " UNION ALL " };
-            self.text.push_str(&format!("{union}SELECT id FROM term WHERE {}", fitting(pattern)));
+            self.text.push_str(&format!("{union}SELECT {columns} FROM term WHERE {}", fitting(pattern)));
             self.bind(wanted.word as i64)?;
             for text in bounds(pattern) {
                 self.bind(text)?;
             }
         }
-        self.text.push(')');
         Ok(())
     }
-}
-
-/// What leads: one column's index, the words, or the positions themselves.
-enum Lead {
-    Column(usize),
-    Words,
-    Positions,
-}
-
-fn lead(filter: &Filter, wanted: &[Wanted<'_>]) -> Lead {
-    let included = || wanted.iter().enumerate().filter(|(_, w)| !w.excluded);
-    // What was not counted is one value that stands alone.
-    let counted = |w: &Wanted<'_>| w.found.unwrap_or(Values { count: 1, uses: 0, id: None });
-    let fewest = included().map(|(at, w)| (at, counted(w))).min_by_key(|(_, found)| found.uses);
-    let text = filter.texts.iter().any(|t| !t.excluded);
-    match fewest {
-        Some((at, found)) if text && found.uses <= LOOKED_UP => Lead::Column(at),
-        _ if text => Lead::Words,
-        Some((at, found)) if found.count == 1 || found.uses <= SORTABLE => Lead::Column(at),
-        Some(_) | None => Lead::Positions,
-    }
-}
-
-pub(super) fn statement(
-    filter: &Filter,
-    wanted: &[Wanted<'_>],
-    (first, last): (Position, Position),
-    page: Page,
-    max: u32,
-) -> Result<Sql, IndexError> {
-    let lead = lead(filter, wanted);
-    let mut sql = Sql { text: "SELECT entry.position FROM ".into(), arguments: SqliteArguments::default() };
-    let position = match lead {
-        Lead::Column(at) => {
-            let column = wanted[at].word.as_str();
-            sql.text.push_str(&format!("entry INDEXED BY entry_{column} WHERE "));
-            sql.is_one_of(&format!("entry.{column}"), &wanted[at])?;
-            // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
-            sql.text.push_str(&format!(" AND entry.{column} IS NOT NULL AND "));
-            "entry.position"
-        }
-        Lead::Words => {
-            sql.text
-                .push_str("words CROSS JOIN entry ON entry.position = words.rowid WHERE words MATCH ? AND ");
-            sql.bind(matching(&filter.texts))?;
-            "words.rowid"
-        }
-        Lead::Positions => {
-            sql.text.push_str("entry NOT INDEXED WHERE ");
-            "entry.position"
-        }
-    };
-    sql.text.push_str(&format!("{position} BETWEEN ? AND ?"));
-    sql.bind(signed(first))?;
-    sql.bind(signed(last))?;
-    for (at, condition) in wanted.iter().enumerate() {
-        if matches!(lead, Lead::Column(leading) if leading == at) {
-            continue;
-        }
-        let column = condition.word.as_str();
-        sql.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
-        // A record without a value is none of those that are excluded.
-        sql.is_one_of(&format!("ifnull(entry.{column}, 0)"), condition)?;
-    }
-    if !matches!(lead, Lead::Words) {
-        for text in &filter.texts {
-            let not = if text.excluded { "NOT " } else { "" };
-            let exists = "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = entry.position)";
-            sql.text.push_str(&format!(" AND {not}{exists}"));
-            sql.bind(phrase(text))?;
-        }
-    }
-    let order = if matches!(page, Page::Before(_)) { "DESC" } else { "" };
-    sql.text.push_str(&format!(" ORDER BY {position} {order} LIMIT +?"));
-    sql.bind(i64::from(max) + 1)?;
-    Ok(sql)
 }
 
 fn signed(position: Position) -> i64 {

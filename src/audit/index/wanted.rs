@@ -54,14 +54,10 @@ fn gather(filter: &Filter) -> Vec<Wanted<'_>> {
     wanted
 }
 
-/// Where one value stands alone it leads, whatever its number; what is excluded never does.
+/// A condition that stands alone leads, and what is excluded never does.
 fn worth_counting(filter: &Filter, wanted: &[Wanted<'_>]) -> bool {
-    let mut included = wanted.iter().filter(|w| !w.excluded);
-    match (included.next(), included.next()) {
-        (None, _) => false,
-        (Some(only), None) => !filter.texts.is_empty() || only.exactly().is_none(),
-        (Some(_), Some(_)) => true,
-    }
+    let included = wanted.iter().filter(|w| !w.excluded).count();
+    included > 1 || (included == 1 && filter.texts.iter().any(|text| !text.excluded))
 }
 
 impl Index {

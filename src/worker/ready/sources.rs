@@ -30,6 +30,9 @@ pub async fn look(app: &App, playbook: &Playbook, spec: &Resolved) -> Vec<Found>
         all.push(found(app, name, heard(app, name).await));
         all.extend(app.heartbeat_finding(name).map(|finding| found(app, name, finding)));
         all.extend(swallowed(playbook, source).map(|finding| found(app, name, finding)));
+        if source.reconcile.is_some() {
+            all.push(found(app, name, reconciled(app, name)));
+        }
         if source.write_back {
             all.push(found(app, name, written_back(app, source).await));
         }
@@ -84,6 +87,19 @@ async fn heard(app: &App, name: &Name) -> Finding {
         }
     };
     Finding::of(Grade::Warn, "PM5808", says, "let it send an alert that starts nothing, once")
+}
+
+/// It keeps nothing from starting that is told of: what no message tells of would be missed.
+fn reconciled(app: &App, name: &Name) -> Finding {
+    let says = match app.reconciled.of(name) {
+        Some(Ok(())) => {
+            return Finding::ok("it was asked what stands there: what no message told of would be found");
+        }
+        Some(Err(why)) => format!("what no message told of would not be found: {why}"),
+        None => "it was not asked yet what stands there".to_owned(),
+    };
+    let fix = "see that its API answers from here, and that its token may call problem.get and event.get";
+    Finding::of(Grade::Warn, "PM5817", says, fix)
 }
 
 /// It keeps nothing from starting: only a comment would be missing.

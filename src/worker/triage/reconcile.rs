@@ -14,7 +14,7 @@ use crate::provider::http::zabbix::{Details, Listing, Trouble, details, open_pro
 use crate::worker::zabbix::{zabbix_of, zabbix_token};
 use crate::worker::{App, Playbooks};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// For all questions of one look.
@@ -37,7 +37,6 @@ pub(super) struct Reconciling {
 struct Asking {
     every: Span,
     due: Time,
-    failing: bool,
     /// Problems that no playbook waits for, with the severity that they had then.
     unwanted: HashMap<String, String>,
 }
@@ -46,7 +45,7 @@ impl Reconciling {
     pub(super) fn of(app: &App) -> Reconciling {
         let now = app.world.now();
         let asked = app.config.sources.iter().filter_map(|(name, source)| Some((name, source.reconcile?)));
-        let asking = |every: Span| Asking { every, due: now, failing: false, unwanted: HashMap::new() };
+        let asking = |every: Span| Asking { every, due: now, unwanted: HashMap::new() };
         let sources = asked.map(|(name, every)| (name.clone(), asking(every))).collect();
         Reconciling { sources, playbooks: None }
     }
@@ -63,18 +62,38 @@ impl Reconciling {
         }
     }
 
-    /// Whether it answered, which is told where it changed.
-    fn answered(&mut self, source: &Name, now: Time, failed: Option<&Trouble>) {
+    /// Where it was not reached, it is tried again soon.
+    fn answered(&mut self, source: &Name, now: Time, answered: bool) {
         let Some(asking) = self.sources.get_mut(source) else { return };
-        asking.due = now + if failed.is_some() { asking.every.min(AGAIN) } else { asking.every };
-        match failed {
-            Some(trouble) if !asking.failing => {
+        asking.due = now + if answered { asking.every } else { asking.every.min(AGAIN) };
+    }
+}
+
+/// How the last look at each source went: whether what it never told is found out. For `ready`.
+#[derive(Default)]
+pub struct Reconciled(Mutex<BTreeMap<Name, Result<(), String>>>);
+
+impl Reconciled {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Name, Result<(), String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: it was not looked at since the start.
+    pub fn of(&self, source: &Name) -> Option<Result<(), String>> {
+        self.all().get(source).cloned()
+    }
+
+    /// Told where it changed.
+    fn note(&self, source: &Name, failed: Option<&Trouble>) {
+        let before =
+            self.all().insert(source.clone(), failed.map_or(Ok(()), |trouble| Err(trouble.to_string())));
+        match (failed, before) {
+            (Some(trouble), None | Some(Ok(()))) => {
                 tracing::warn!(%source, %trouble, "what stands at the source cannot be asked; what it never told is not known");
             }
-            None if asking.failing => tracing::info!(%source, "the source can be asked again"),
-            _ => {}
+            (None, Some(Err(_))) => tracing::info!(%source, "the source can be asked again"),
+            (Some(_), Some(Err(_))) | (None, None | Some(Ok(()))) => {}
         }
-        asking.failing = failed.is_some();
     }
 }
 
@@ -97,7 +116,7 @@ impl Triage {
         let now = self.app.world.now();
         let listing = match listed {
             Ok(listing) => listing,
-            Err(trouble) => return self.reconciling.answered(&source, now, Some(&trouble)),
+            Err(trouble) => return self.looked(&source, now, Some(&trouble)),
         };
         if listing.cut {
             tracing::warn!(%source, "more problems stand there than are looked at");
@@ -120,13 +139,18 @@ impl Triage {
             events.extend(unheard.take(MOST).map(|problem| problem.eventid.clone()));
         }
         if events.is_empty() {
-            return self.reconciling.answered(&source, now, None);
+            return self.looked(&source, now, None);
         }
         let app = self.app.clone();
         self.looks.spawn(async move {
             let detailed = bounded(detail(&app, &source, &events)).await;
             Looked::Detailed(source, detailed)
         });
+    }
+
+    fn looked(&mut self, source: &Name, now: Time, failed: Option<&Trouble>) {
+        self.reconciling.answered(source, now, failed.is_none());
+        self.app.reconciled.note(source, failed);
     }
 
     /// Takes in what a playbook waits for, and what is over.
@@ -136,7 +160,7 @@ impl Triage {
         detailed: Result<Details, Trouble>,
     ) -> anyhow::Result<()> {
         let now = self.app.world.now();
-        self.reconciling.answered(&source, now, detailed.as_ref().err());
+        self.looked(&source, now, detailed.as_ref().err());
         let Ok(Details { standing, over }) = detailed else { return Ok(()) };
         let mut found = Found::default();
         for event in standing {
