@@ -92,6 +92,11 @@ impl Pattern {
         }
     }
 
+    /// It is a beginning and a star, so that a range of values says the same.
+    pub fn is_beginning(&self) -> bool {
+        matches!(self.0.as_slice(), [Piece::Exactly(_), Piece::Anything])
+    }
+
     /// For SQLite's GLOB; its own signs are taken as letters.
     pub fn as_glob(&self) -> String {
         let mut glob = String::new();

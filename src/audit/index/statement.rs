@@ -27,8 +27,6 @@ enum Lead {
     Column(usize),
     Words,
     Positions,
-    /// One column's index where few records have its values, else the positions: SQLite decides when it knows.
-    Either(usize),
 }
 
 fn lead(filter: &Filter, wanted: &[Wanted<'_>]) -> Lead {
@@ -41,9 +39,8 @@ fn lead(filter: &Filter, wanted: &[Wanted<'_>]) -> Lead {
         _ if text => Lead::Words,
         (Some((at, found)), _) if found.count == 1 || found.uses <= SORTABLE => Lead::Column(at),
         (Some(_), _) | (None, None) => Lead::Positions,
-        // Not counted: it stands alone.
-        (None, Some((at, alone))) if alone.exactly().is_some() => Lead::Column(*at),
-        (None, Some((at, _))) => Lead::Either(*at),
+        // Not counted: one value that stands alone.
+        (None, Some((at, _))) => Lead::Column(*at),
     }
 }
 
@@ -55,17 +52,12 @@ pub(super) fn statement(
     max: u32,
 ) -> Result<Sql, IndexError> {
     let mut sql = Sql::default();
-    match lead(filter, wanted) {
-        Lead::Either(at) => {
-            sql.text.push_str("WITH fit AS MATERIALIZED (");
-            sql.values("id, uses", &wanted[at])?;
-            sql.text.push_str(") ");
-            sql.select(filter, wanted, range, Lead::Column(at), Some(at))?;
-            sql.text.push_str(" UNION ALL ");
-            sql.select(filter, wanted, range, Lead::Positions, Some(at))?;
-        }
-        lead => sql.select(filter, wanted, range, lead, None)?,
-    }
+    let lead = lead(filter, wanted);
+    let position = sql.lead_by(lead, filter, wanted)?;
+    sql.text.push_str(&format!("{position} BETWEEN ? AND ?"));
+    sql.bind(signed(range.0))?;
+    sql.bind(signed(range.1))?;
+    sql.test(lead, filter, wanted)?;
     let order = if matches!(page, Page::Before(_)) { "DESC" } else { "" };
     sql.text.push_str(&format!(" ORDER BY 1 {order} LIMIT +?"));
     sql.bind(i64::from(max) + 1)?;
@@ -80,68 +72,51 @@ impl Sql {
         self.arguments.add(value).map_err(|e| IndexError::Broken(e.to_string()))
     }
 
-    /// `fit`: the condition whose values are in the table of that name.
-    fn select(
+    /// Up to its WHERE; the column that has the positions.
+    fn lead_by(
         &mut self,
+        lead: Lead,
         filter: &Filter,
         wanted: &[Wanted<'_>],
-        (first, last): (Position, Position),
-        lead: Lead,
-        fit: Option<usize>,
-    ) -> Result<(), IndexError> {
-        let position = match lead {
-            Lead::Words => "words.rowid",
-            Lead::Column(_) | Lead::Positions | Lead::Either(_) => "entry.position",
-        };
-        self.text.push_str(&format!("SELECT {position} FROM "));
-        let mut upper = "?".to_owned();
+    ) -> Result<&'static str, IndexError> {
         match lead {
-            Lead::Column(at) | Lead::Either(at) => {
+            Lead::Column(at) => {
                 let column = wanted[at].word.as_str();
-                self.text.push_str(&format!("entry INDEXED BY entry_{column} WHERE "));
-                match fit {
-                    Some(_) => self.text.push_str(&format!(
-                        "entry.{column} IN (SELECT id FROM fit WHERE (SELECT sum(uses) FROM fit) <= {SORTABLE})"
-                    )),
-                    None => self.is_one_of(&format!("entry.{column}"), &wanted[at])?,
-                }
+                let from = format!("SELECT entry.position FROM entry INDEXED BY entry_{column} WHERE ");
+                self.text.push_str(&from);
+                self.is_one_of(&format!("entry.{column}"), &wanted[at])?;
                 // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
                 self.text.push_str(&format!(" AND entry.{column} IS NOT NULL AND "));
+                Ok("entry.position")
             }
             Lead::Words => {
                 // Where nothing else is asked, the words know all that there is.
                 let entry = "CROSS JOIN entry ON entry.position = words.rowid";
                 let entry = if wanted.is_empty() { "" } else { entry };
-                self.text.push_str(&format!("words {entry} WHERE words MATCH ? AND "));
+                self.text
+                    .push_str(&format!("SELECT words.rowid FROM words {entry} WHERE words MATCH ? AND "));
                 self.bind(matching(&filter.texts))?;
+                Ok("words.rowid")
             }
             Lead::Positions => {
-                self.text.push_str("entry NOT INDEXED WHERE ");
-                if fit.is_some() {
-                    upper = format!("iif((SELECT sum(uses) FROM fit) > {SORTABLE}, ?, 0)");
-                }
+                self.text.push_str("SELECT entry.position FROM entry NOT INDEXED WHERE ");
+                Ok("entry.position")
             }
         }
-        self.text.push_str(&format!("{position} BETWEEN ? AND {upper}"));
-        self.bind(signed(first))?;
-        self.bind(signed(last))?;
-        for (at, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Lead::Column(*at)) {
-            // A record without a value is none of those that are excluded.
-            let column = format!("ifnull(entry.{}, 0)", condition.word.as_str());
+    }
+
+    /// Whatever does not lead.
+    fn test(&mut self, lead: Lead, filter: &Filter, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
+        for (_, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Lead::Column(*at)) {
             self.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
-            match fit == Some(at) {
-                true => self.text.push_str(&format!("{column} IN (SELECT id FROM fit)")),
-                false => self.is_one_of(&column, condition)?,
-            }
+            // A record without a value is none of those that are excluded.
+            self.is_one_of(&format!("ifnull(entry.{}, 0)", condition.word.as_str()), condition)?;
         }
-        if lead != Lead::Words {
-            for text in &filter.texts {
-                let not = if text.excluded { "NOT " } else { "" };
-                let exists =
-                    "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = entry.position)";
-                self.text.push_str(&format!(" AND {not}{exists}"));
-                self.bind(phrase(text))?;
-            }
+        for text in filter.texts.iter().filter(|_| lead != Lead::Words) {
+            let not = if text.excluded { "NOT " } else { "" };
+            let exists = "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = entry.position)";
+            self.text.push_str(&format!(" AND {not}{exists}"));
+            self.bind(phrase(text))?;
         }
         Ok(())
     }
@@ -154,21 +129,15 @@ impl Sql {
         }
         let one = wanted.exactly().is_some() && !wanted.excluded;
         self.text.push_str(&format!("{column} {} (", if one { "=" } else { "IN" }));
-        self.values("id", wanted)?;
-        self.text.push(')');
-        Ok(())
-    }
-
-    /// The terms that one condition stands for.
-    fn values(&mut self, columns: &str, wanted: &Wanted<'_>) -> Result<(), IndexError> {
         for (at, pattern) in wanted.patterns.iter().enumerate() {
             let union = if at == 0 { "" } else { " UNION ALL " };
-            self.text.push_str(&format!("{union}SELECT {columns} FROM term WHERE {}", fitting(pattern)));
+            self.text.push_str(&format!("{union}SELECT id FROM term WHERE {}", fitting(pattern)));
             self.bind(wanted.word as i64)?;
             for text in bounds(pattern) {
                 self.bind(text)?;
             }
         }
+        self.text.push(')');
         Ok(())
     }
 }

@@ -54,10 +54,14 @@ fn gather(filter: &Filter) -> Vec<Wanted<'_>> {
     wanted
 }
 
-/// A condition that stands alone leads, and what is excluded never does.
+/// Where one value stands alone it leads, whatever its number; what is excluded never does.
 fn worth_counting(filter: &Filter, wanted: &[Wanted<'_>]) -> bool {
-    let included = wanted.iter().filter(|w| !w.excluded).count();
-    included > 1 || (included == 1 && filter.texts.iter().any(|text| !text.excluded))
+    let mut included = wanted.iter().filter(|w| !w.excluded);
+    match (included.next(), included.next()) {
+        (None, _) => false,
+        (Some(only), None) => only.exactly().is_none() || filter.texts.iter().any(|text| !text.excluded),
+        (Some(_), Some(_)) => true,
+    }
 }
 
 impl Index {
@@ -112,16 +116,20 @@ impl Index {
 pub(super) fn fitting(pattern: &Pattern) -> &'static str {
     match pattern.exactly() {
         Some(_) => "word = ? AND text = ?",
+        // GLOB costs several times what the range does.
+        None if pattern.is_beginning() => "word = ? AND text >= ? AND text < ?",
         None => "word = ? AND text >= ? AND text < ? AND text GLOB ?",
     }
 }
 
 pub(super) fn bounds(pattern: &Pattern) -> Vec<String> {
-    match pattern.exactly() {
-        Some(text) => vec![text.to_owned()],
-        None => {
-            let beginning = pattern.beginning();
-            vec![beginning.to_owned(), format!("{beginning}\u{10FFFF}"), pattern.as_glob()]
-        }
+    if let Some(text) = pattern.exactly() {
+        return vec![text.to_owned()];
     }
+    let beginning = pattern.beginning();
+    let mut bounds = vec![beginning.to_owned(), format!("{beginning}\u{10FFFF}")];
+    if !pattern.is_beginning() {
+        bounds.push(pattern.as_glob());
+    }
+    bounds
 }
