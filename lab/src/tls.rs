@@ -1,5 +1,5 @@
-//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL is
-//! reached. Called once per lab, before PostgreSQL starts.
+//! A certificate authority of the lab and one server certificate for all addresses on which PostgreSQL and Redis are
+//! reached. Called before they start.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,9 @@ pub async fn make(dir: &Path) -> anyhow::Result<Tls> {
     let path = |name: &str| dir.join(name);
     let ca = format!("req -x509 {NEW_KEY} -subj /CN=lab-ca -out ca.crt -keyout ca.key");
     openssl(dir, &ca).await.context("making the lab's CA")?;
-    let addresses = [Site::Gra, Site::Sbg, Site::Par].map(|site| format!("IP:{}", site.postgres()));
+    let sites = [Site::Gra, Site::Sbg, Site::Par].into_iter();
+    let addresses = sites.flat_map(|site| [site.postgres(), site.redis()]).map(|ip| format!("IP:{ip}"));
+    let addresses: Vec<String> = addresses.collect();
     let names = format!("{EXTENSIONS}subjectAltName={},IP:127.0.0.1,DNS:localhost\n", addresses.join(","));
     std::fs::write(path("server.ext"), names)?;
     let request = format!("req -new {NEW_KEY} -subj /CN=lab-postgres -out server.csr -keyout server.key");

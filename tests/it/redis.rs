@@ -1,6 +1,7 @@
 //! Fencing, promotion and the write probe on a real primary of Redis and its real replica.
 
 mod battery;
+mod guarded;
 mod moves;
 pub mod rig;
 mod rules;

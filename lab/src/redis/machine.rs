@@ -59,6 +59,11 @@ impl RedisMachine {
         self.signal(Signal::STOP);
     }
 
+    /// One that was stopped goes on.
+    pub fn sigcont(&self) {
+        self.signal(Signal::CONT);
+    }
+
     pub fn runs(&self) -> bool {
         !processes_in(&self.work_dir).is_empty()
     }

@@ -1,6 +1,7 @@
 //! A real Redis pair: primary in gra, replica in sbg, each with its own file and users, and a proxy between them that a
 //! test can stall or cut. Stands for itself, beside the lab; [`Sentinels`] can be set over it.
 
+mod guarded;
 mod machine;
 mod sentinels;
 mod talk;
@@ -21,8 +22,11 @@ use crate::files::temp_dir;
 use crate::net::{PortBlock, on_lab, wait_until};
 use crate::proxy::Proxy;
 use crate::site::{Site, at};
+use guarded::Guarded;
 
 const READY: Duration = Duration::from_secs(10);
+/// The spare port on which guarded servers speak TLS.
+const TLS: u16 = 5;
 
 /// Who connects. The passwords are the lab's own and open no other door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub struct RedisOptions {
     pub persistent: bool,
     /// Sentinels follow the addresses that they are told, so that replication then goes straight.
     pub straight: bool,
+    /// TLS on every road but the harness's own, and Sentinels with a password and users. It replicates straight.
+    pub guarded: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +101,7 @@ pub struct RedisPair {
     pub replication: Arc<Proxy>,
     port: u16,
     options: RedisOptions,
+    guarded: Option<Guarded>,
     ports: PortBlock,
     dir: tempfile::TempDir,
 }
@@ -107,7 +114,11 @@ impl RedisPair {
         let replication = Proxy::start(at(Site::Par.redis(), ports.spare(1)), primary).await?;
         let node = |site: Site| Node { dir: dir.path().join(site.name()), child: Mutex::new(None) };
         let (gra, sbg) = (node(Site::Gra), node(Site::Sbg));
-        let pair = RedisPair { gra, sbg, replication, port, options, ports, dir };
+        let guarded = match options.guarded {
+            true => Some(Guarded::new(&dir.path().join("tls"), ports.spare(TLS)).await?),
+            false => None,
+        };
+        let pair = RedisPair { gra, sbg, replication, port, options, guarded, ports, dir };
         for site in [Site::Gra, Site::Sbg] {
             std::fs::create_dir(&pair.node(site).dir)?;
             std::fs::write(pair.file(site), pair.config(site))?;
@@ -131,6 +142,16 @@ impl RedisPair {
 
     pub fn address(&self, site: Site) -> SocketAddr {
         at(site.redis(), self.port)
+    }
+
+    /// Where replicas, Sentinels and the responder reach it: by TLS where the pair is guarded.
+    pub fn place(&self, site: Site) -> SocketAddr {
+        at(site.redis(), self.guarded.as_ref().map_or(self.port, |guarded| guarded.port))
+    }
+
+    /// The authority to trust in a guarded pair.
+    pub fn ca(&self) -> Option<&Path> {
+        self.guarded.as_ref().map(|guarded| guarded.tls.ca.as_path())
     }
 
     /// The n-th port that nobody beside the pair and its Sentinels uses.
@@ -157,9 +178,12 @@ impl RedisPair {
             self.node(site).dir.display()
         );
         if site == Site::Sbg {
-            let primary =
-                if self.options.straight { self.address(Site::Gra) } else { self.replication.addr() };
+            let straight = self.options.straight || self.options.guarded;
+            let primary = if straight { self.place(Site::Gra) } else { self.replication.addr() };
             text.push_str(&format!("replicaof {} {}\n", primary.ip(), primary.port()));
+        }
+        if let Some(guarded) = &self.guarded {
+            text.push_str(&guarded.settings(guarded.port));
         }
         if !self.options.open {
             let repl = RedisUser::Replication;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{RedisPair, RedisUser, talk};
+use super::{RedisPair, RedisUser, guarded, talk};
 use crate::children::{Child, Signal, Spec};
 use crate::net::{on_lab, wait_until};
 use crate::site::{Site, at};
@@ -14,24 +14,34 @@ use crate::site::{Site, at};
 /// The name under which they watch the pair.
 pub const MASTER: &str = "shop";
 const QUORUM: usize = 2;
+/// The first of the ports on which guarded ones speak with the harness alone.
+const DOORS: u16 = 12;
 
 #[derive(Debug)]
 pub struct Sentinels {
     pub all: Vec<SocketAddr>,
+    /// Where the harness asks.
+    doors: Vec<SocketAddr>,
+    password: Option<&'static str>,
     children: Vec<Mutex<Child>>,
 }
 
 impl Sentinels {
     /// The pair must replicate straight. `down_after`: how long a primary may be silent.
     pub async fn start(pair: &RedisPair, down_after: Duration) -> anyhow::Result<Sentinels> {
-        let (mut all, mut children): (Vec<SocketAddr>, Vec<Mutex<Child>>) = (vec![], vec![]);
-        let primary = pair.address(Site::Gra);
+        let (mut all, mut doors, mut children) = (vec![], vec![], vec![]);
+        let primary = pair.place(Site::Gra);
         for n in 0..3_u16 {
             let address = at(Site::Par.redis(), pair.ports.spare(2 + n));
             let dir = pair.dir().join(format!("sentinel-{n}"));
             std::fs::create_dir(&dir)?;
             let file = dir.join("sentinel.conf");
-            let replica = pair.address(Site::Sbg);
+            let replica = pair.place(Site::Sbg);
+            let door = if pair.guarded.is_some() {
+                at(Site::Par.redis(), pair.ports.spare(DOORS + n))
+            } else {
+                address
+            };
             let mut text = format!(
                 "bind {0}\nsentinel announce-ip {0}\nport {1}\ndir {2}\nprotected-mode no\n\
                  sentinel monitor {MASTER} {3} {4} {QUORUM}\n\
@@ -39,7 +49,7 @@ impl Sentinels {
                  sentinel down-after-milliseconds {MASTER} {5}\n\
                  sentinel failover-timeout {MASTER} 4000\n",
                 address.ip(),
-                address.port(),
+                door.port(),
                 dir.display(),
                 primary.ip(),
                 primary.port(),
@@ -55,12 +65,18 @@ impl Sentinels {
                     user.password()
                 ));
             }
+            if let Some(guarded) = &pair.guarded {
+                text.push_str(&guarded.settings(address.port()));
+                text.push_str(&guarded::sentinel_logins());
+            }
             std::fs::write(&file, text)?;
             let argv = ["redis-sentinel".to_owned(), file.display().to_string()];
             children.push(Mutex::new(Child::spawn(Spec::new("sentinel", argv, dir.join("log")))?));
             all.push(address);
+            doors.push(door);
         }
-        let sentinels = Sentinels { all, children };
+        let password = pair.guarded.is_some().then(|| RedisUser::Admin.password());
+        let sentinels = Sentinels { all, doors, password, children };
         sentinels.wait_ready().await?;
         Ok(sentinels)
     }
@@ -82,7 +98,7 @@ impl Sentinels {
 
     /// Every one has the server of this site as the primary, and none carries a failover out.
     pub async fn lead(&self, pair: &RedisPair, site: Site) -> anyhow::Result<bool> {
-        let at = pair.address(site);
+        let at = pair.place(site);
         for n in 0..self.all.len() {
             let said = self.ask(n, &format!("SENTINEL MASTER {MASTER}")).await?;
             let value =
@@ -94,6 +110,24 @@ impl Sentinels {
             }
         }
         Ok(true)
+    }
+
+    /// How many failovers there were, as this one knows.
+    pub async fn epoch(&self, n: usize) -> anyhow::Result<u64> {
+        let said = self.ask(n, &format!("SENTINEL MASTER {MASTER}")).await?;
+        let (_, rest) = said.split_once("\nconfig-epoch\n").context("it tells no epoch")?;
+        Ok(rest.lines().next().unwrap_or_default().parse()?)
+    }
+
+    /// One of them carries a failover out, or knows of one.
+    pub async fn has_begun(&self) -> anyhow::Result<bool> {
+        for n in 0..self.all.len() {
+            let said = self.ask(n, &format!("SENTINEL MASTER {MASTER}")).await?;
+            if said.contains("failover_in_progress") || self.epoch(n).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Who leads, once all agree and the other follows with everything.
@@ -131,10 +165,11 @@ impl Sentinels {
     }
 
     pub async fn ask(&self, n: usize, command: &str) -> anyhow::Result<String> {
-        let (address, command) = (*self.all.get(n).context("there are three")?, command.to_owned());
+        let (address, command) = (*self.doors.get(n).context("there are three")?, command.to_owned());
+        let login = self.password.map(|password| ("default", password));
         let asked = command.clone();
         let reply = on_lab(async move {
-            tokio::time::timeout(Duration::from_secs(2), talk::say(address, None, &asked)).await?
+            tokio::time::timeout(Duration::from_secs(2), talk::say(address, login, &asked)).await?
         });
         reply.await?.text().with_context(|| format!("{command} on Sentinel {n}"))
     }

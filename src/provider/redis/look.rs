@@ -4,7 +4,7 @@ use super::node::{Layer, Node, Peer, Seen, Silent};
 use super::port::{Endpoint, Port, Reply, Trouble};
 use crate::kernel::domain::{CallEnd, Fact, Name, Span, Time};
 use crate::kernel::port::{Ctx, ProviderError};
-pub use crate::provider::postgres::{ALIVE, LOOK, alive, within};
+pub use crate::provider::postgres::{ALIVE, LOOK, alive, is_ours, within};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use super::rig::{sentinels, targets};
 use super::sentinel::orders;
 use crate::failover::crashes::{is_call, kill_at};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use lab::net::wait_until;
 use lab::pointsman::Record;
 use lab::{Pointsman, RedisOptions, RedisPair, Sentinels, Site};
@@ -116,9 +116,8 @@ impl Stage {
         }
         if let Some(trio) = &self.trio {
             ensure!(trio.settled(&self.pair).await? == Site::Sbg, "the Sentinels have another primary");
-            let said = trio.ask(1, "SENTINEL MASTER shop").await?;
-            let epoch = said.split_once("config-epoch\n").context("no epoch")?.1.lines().next();
-            ensure!(epoch == Some("1"), "moved more than once: epoch {epoch:?}");
+            let epoch = trio.epoch(1).await?;
+            ensure!(epoch == 1, "moved more than once: epoch {epoch}");
         }
         ensure!(self.pointsman.verify().await?.contains("verified"), "the journal does not verify");
         Ok(())

@@ -8,58 +8,78 @@ use lab::{RedisOptions, RedisPair, RedisUser, Sentinels, Site};
 use pointsman::kernel::domain::*;
 use pointsman::kernel::port::Bound;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
-struct Trio {
-    pair: Arc<RedisPair>,
-    sentinels: Sentinels,
-    remote: Remote,
-    _secrets: tempfile::TempDir,
+pub struct Trio {
+    pub pair: Arc<RedisPair>,
+    pub sentinels: Sentinels,
+    pub remote: Remote,
+    pub secrets: tempfile::TempDir,
 }
 
 impl Trio {
     async fn new(down_after: Duration) -> Trio {
         let options = RedisOptions { straight: true, persistent: true, ..RedisOptions::default() };
+        Trio::of(options, down_after, |text, _| text).await
+    }
+
+    /// `edit`: makes of the plain configuration what such a pair needs.
+    pub async fn of(
+        options: RedisOptions,
+        down_after: Duration,
+        edit: impl FnOnce(String, &RedisPair) -> String,
+    ) -> Trio {
         let pair = Arc::new(RedisPair::start(options).await.expect("a pair"));
         assert_eq!(pair.ask(Site::Gra, "SET first 1").await.unwrap(), "OK");
-        let sentinels_ = Sentinels::start(&pair, down_after).await.expect("a trio");
+        let sentinels = Sentinels::start(&pair, down_after).await.expect("a trio");
         let secrets = tempfile::tempdir().unwrap();
-        let places = [("redis-gra", Site::Gra), ("redis-sbg", Site::Sbg)];
-        let places = places.map(|(name, site)| (name, site, pair.address(site)));
-        let text = targets(&places, secrets.path(), true) + &sentinels("watch", &sentinels_.all);
-        Trio { pair, sentinels: sentinels_, remote: Remote::new(&text), _secrets: secrets }
+        let text = edit(Trio::text(&pair, &sentinels.all, &secrets), &pair);
+        Trio { pair, sentinels, remote: Remote::new(&text), secrets }
     }
 
-    fn bind(&self, old: Site, new: Site) -> Bound {
-        let with = json!({ "old": format!("redis-{old}"), "new": format!("redis-{new}") });
-        self.remote.bind("sentinel.failover", "watch", with)
+    /// The configuration of the pair and of Sentinels at these places.
+    pub fn text(pair: &RedisPair, places: &[SocketAddr], secrets: &tempfile::TempDir) -> String {
+        let servers = [("redis-gra", Site::Gra), ("redis-sbg", Site::Sbg)];
+        let servers = servers.map(|(name, site)| (name, site, pair.place(site)));
+        targets(&servers, secrets.path(), true) + &sentinels("watch", places)
     }
 
-    async fn plan(&self, bound: &Bound) -> StepPlan {
+    pub fn bind(&self, old: Site, new: Site) -> Bound {
+        bind(&self.remote, old, new)
+    }
+
+    pub async fn plan(&self, bound: &Bound) -> StepPlan {
         self.remote.plan_given(bound, &[planned()]).await
     }
 
-    async fn change(&self, bound: &Bound) -> Change {
+    pub async fn change(&self, bound: &Bound) -> Change {
         match self.plan(bound).await {
             StepPlan::Change(change) => *change,
             other => panic!("no change but {other:?}"),
         }
     }
 
-    async fn min_replicas(&self, site: Site) -> String {
+    pub async fn min_replicas(&self, site: Site) -> String {
         let told = self.pair.ask(site, "CONFIG GET min-replicas-to-write").await.unwrap();
         told.lines().last().unwrap_or_default().to_owned()
     }
 
-    async fn epoch(&self, n: usize) -> u64 {
-        let said = self.sentinels.ask(n, "SENTINEL MASTER shop").await.unwrap();
-        said.split_once("config-epoch\n").unwrap().1.lines().next().unwrap().parse().unwrap()
+    pub async fn epoch(&self, n: usize) -> u64 {
+        self.sentinels.epoch(n).await.unwrap()
     }
 }
 
-fn planned() -> Fact {
+pub fn bind(remote: &Remote, old: Site, new: Site) -> Bound {
+    let with = json!({ "old": format!("redis-{old}"), "new": format!("redis-{new}") });
+    remote.bind("sentinel.failover", "watch", with)
+}
+
+pub fn planned() -> Fact {
     Fact::Planned { service: "sessions".into() }
 }
 
@@ -80,7 +100,7 @@ pub async fn orders(pair: Arc<RedisPair>, site: Site, stop: Arc<AtomicBool>) -> 
     taken
 }
 
-const CALM: Duration = Duration::from_secs(60);
+pub const CALM: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_living_primary_is_moved_by_its_sentinels_and_no_write_is_lost() {
@@ -251,5 +271,92 @@ async fn what_they_would_not_promote_is_not_asked_of_them() {
         json!({ "old": "redis-gra", "new": "redis-sbg", "may_be_empty": true }),
     );
     assert_eq!(code(&trio.plan(&stranger).await), Some("PM3527"));
+    // They would say the same themselves.
+    let said = trio.sentinels.ask(0, "SENTINEL FAILOVER shop").await.unwrap_err();
+    assert!(format!("{said:#}").contains("NOGOODSLAVE"), "{said:#}");
     assert!(trio.pair.is_primary(Site::Gra).await.unwrap());
+}
+
+/// Between Pointsman and a Sentinel: right before an order is passed on, that Sentinel forgets every replica.
+async fn forgetful(listener: TcpListener, sentinel: SocketAddr) -> std::io::Result<()> {
+    loop {
+        let (mut client, _) = listener.accept().await?;
+        let mut server = TcpStream::connect(sentinel).await?;
+        let (mut asked, mut told) = ([0; 4096], [0; 65_536]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut asked) => match read {
+                    Ok(length) if length > 0 => {
+                        if String::from_utf8_lossy(&asked[..length]).contains("FAILOVER") {
+                            let mut beside = TcpStream::connect(sentinel).await?;
+                            beside.write_all(b"SENTINEL RESET shop\r\n").await?;
+                            let length = beside.read(&mut told).await?;
+                            assert_eq!(&told[..length], b":1\r\n", "it did not forget");
+                        }
+                        server.write_all(&asked[..length]).await?;
+                    }
+                    _ => break,
+                },
+                read = server.read(&mut told) => match read {
+                    Ok(length) if length > 0 => client.write_all(&told[..length]).await?,
+                    _ => break,
+                },
+            }
+        }
+    }
+}
+
+/// Fit at the last look, and unknown to whoever is told: the answer is a refusal, and what was held is let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_that_has_nobody_to_promote_refuses_and_nothing_is_changed() {
+    let trio = Trio::new(CALM).await;
+    let listener = TcpListener::bind((Site::Par.redis(), trio.pair.spare_port(1))).await.unwrap();
+    let mut places = trio.sentinels.all.clone();
+    places[0] = listener.local_addr().unwrap();
+    let between = tokio::spawn(forgetful(listener, trio.sentinels.all[0]));
+    let remote = Remote::new(&Trio::text(&trio.pair, &places, &trio.secrets));
+    let bound = bind(&remote, Site::Gra, Site::Sbg);
+    let StepPlan::Change(change) = remote.plan_given(&bound, &[planned()]).await else { panic!("a change") };
+    let end = remote.apply(&bound, *change, 40).await;
+    between.abort();
+    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    let says = end.detail.to_string();
+    assert!(
+        says.contains("PM3530") && says.contains("NOGOODSLAVE") && says.contains("nothing was moved"),
+        "{says}"
+    );
+    assert!(trio.pair.is_primary(Site::Gra).await.unwrap());
+    assert_eq!(trio.min_replicas(Site::Gra).await, "0", "it is let go");
+    let said = trio.pair.say(Site::Gra, RedisUser::Shop, "SET order:later 1").await.unwrap();
+    assert_eq!(said.text().unwrap(), "OK");
+    for n in 0..3 {
+        assert_eq!(trio.epoch(n).await, 0, "a failover came of it");
+    }
+}
+
+/// It sleeps while it is replaced. Without this setting it takes writes for ten seconds, which are lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_wants_a_replica_takes_no_write_when_it_wakes() {
+    let trio = Trio::new(Duration::from_millis(1500)).await;
+    trio.pair.ask(Site::Gra, "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 10").await.unwrap();
+    trio.pair.sigstop(Site::Gra).unwrap();
+    wait_until("the Sentinels to replace it", Duration::from_secs(15), || {
+        trio.sentinels.lead(&trio.pair, Site::Sbg)
+    })
+    .await
+    .unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> =
+        (0..8).map(|_| tokio::spawn(orders(trio.pair.clone(), Site::Gra, stop.clone()))).collect();
+    // Some of them wait in its queue when it wakes.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    trio.pair.sigcont(Site::Gra).unwrap();
+    let refused = trio.pair.say(Site::Gra, RedisUser::Shop, "SET order:first 1").await.unwrap();
+    assert!(refused.is_error("NOREPLICAS"), "{refused:?}");
+    assert!(trio.pair.is_primary(Site::Gra).await.unwrap(), "it is a second primary, which writes nothing");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stop.store(true, Ordering::SeqCst);
+    for writer in writers {
+        assert_eq!(writer.await.unwrap(), Vec::<String>::new(), "acknowledged by the old primary");
+    }
 }

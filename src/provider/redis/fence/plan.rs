@@ -1,6 +1,6 @@
 //! The verdict over what was seen of a primary that shall be fenced. Pure.
 
-use super::super::look::{ALIVE, alive, managed};
+use super::super::look::{ALIVE, alive, is_ours, managed};
 use super::super::node::{MinReplicas, Seen};
 use super::{Evidence, Fence, State};
 use crate::kernel::domain::{Change, Fact, FenceRung, Observation, Settle, Span, Spec, StepPlan, Undo};
@@ -43,7 +43,7 @@ impl Fence {
             return StepPlan::gives(vec![fact], says);
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
-        if !superseded && !self.down(given) {
+        if !superseded && !self.down(given) && !is_ours(target, given) {
             return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
         }
         if state.best < self.min_rung {

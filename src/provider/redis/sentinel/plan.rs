@@ -1,6 +1,6 @@
 //! The verdict over a primary that its Sentinels shall replace. Pure.
 
-use super::super::look::{ALIVE, said_down};
+use super::super::look::{ALIVE, is_ours, said_down};
 use super::super::node::{MinReplicas, Seen};
 use super::look::{Evidence, Leader, State};
 use super::{Move, Place};
@@ -202,6 +202,7 @@ impl Move {
         if let Some(how) = lives
             && !planned
             && !said_down(&self.old, given)
+            && !is_ours(&self.at.name, given)
             && !(state.old_role == "unreachable" && self.is_fenced(given))
         {
             let says = format!(

@@ -20,6 +20,14 @@ async fn a_living_primary_refuses_until_its_site_is_said_to_be_down() {
     assert!(change.undo_by_hand.join(" ").contains("min-replicas-to-write 0"), "{:?}", change.undo_by_hand);
     let superseded = Fact::Superseded { target: "a".into(), by: "b".into() };
     assert!(matches!(scene.plan(&bound, &[superseded]).await, StepPlan::Change(_)));
+    // In doubt after a death nobody has looked at the guards yet: what this run has ordered itself is no refusal.
+    let ours = |target: &str| [Fact::Ours { target: target.into(), to: change.to.clone() }];
+    assert!(scene.change(&bound, &ours("a")).await.within(&change));
+    assert_eq!(
+        codes(&scene.plan(&bound, &ours("b")).await),
+        [ALIVE],
+        "another server's order is no word on this one"
+    );
 }
 
 #[tokio::test]

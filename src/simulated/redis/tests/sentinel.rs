@@ -72,6 +72,10 @@ async fn what_lives_is_moved_when_that_is_meant_or_its_site_is_down() {
     assert_eq!(word(|_| {}, &[]).await, "no PM3101");
     assert_eq!(word(|_| {}, &[down()]).await, "change");
     assert_eq!(word(|_| {}, &[Fact::Down { site: "west".into() }]).await, "no PM3101");
+    // In doubt after a death nobody has looked at the guards yet: what this run has ordered itself is no refusal.
+    let ours = |target: &str| [Fact::Ours { target: target.into(), to: json!({}) }];
+    assert_eq!(word(|_| {}, &ours("watch")).await, "change");
+    assert_eq!(word(|_| {}, &ours("other")).await, "no PM3101", "told to other Sentinels");
     // Silent to us and heard by every Sentinel: it lives.
     let cut = |world: &mut World| world.server("a").reachable = false;
     assert_eq!(word(cut, &[]).await, "no PM3101");
