@@ -144,6 +144,9 @@ async fn judge(app: &App, run: &Run, line: &WatchLine, sight: Sight) -> anyhow::
     let mut seen = app.board.seen(id, &line.target).unwrap_or_default();
     seen.at = app.world.now();
     match sight {
+        Sight::Standby(what) if !refence::call_off(app, &seen).await? => {
+            seen.says = format!("seen as {what}; the run that fences it is still at work");
+        }
         Sight::Standby(what) => {
             let says = format!("seen as {what}; the watch is over");
             tracing::info!(run = %id, target = %line.target, "{says}");

@@ -86,6 +86,21 @@ pub async fn follow(app: &App, run: &Run, line: &WatchLine, seen: &mut Seen) -> 
     Ok(())
 }
 
+/// What was to be fenced is a standby by now, whoever made it one: a run that still waits for a way to it would hold the service
+/// for nothing. Whether none is left.
+pub async fn call_off(app: &App, seen: &Seen) -> anyhow::Result<bool> {
+    let Some(refence) = &seen.refence else { return Ok(true) };
+    if app.run(refence).await?.is_none_or(|run| run.finished.is_some()) {
+        return Ok(true);
+    }
+    match app.command(refence, &Command::Close, &Actor::internal(), "it is a standby by now").await {
+        Ok(_) => Ok(true),
+        // A call of it is on its way.
+        Err(CommandError::Refused(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn proven(run: &Run, target: &Name) -> Option<FenceRung> {
     let gives = run.items.iter().filter_map(|item| match &item.phase {
         ItemPhase::Done { gives } => Some(gives),
@@ -183,10 +198,12 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
 fn fence_of(run: &Run, target: &Name) -> Option<&'static str> {
     let specs = run.spec.items.iter().flat_map(|item| &item.rungs).filter_map(|rung| rung.form.spec());
     let promotes = |spec: &&Spec| spec.with.get("old").and_then(|old| old.as_str()) == Some(target.as_str());
-    match specs.filter(promotes).find_map(|spec| spec.kind.as_str().strip_suffix(".promote"))? {
-        "redis" => Some("redis"),
-        _ => Some("postgres"),
-    }
+    let room = |spec: &Spec| match spec.kind.as_str() {
+        // They would make it a replica ten seconds later, and what it acknowledged until then would be lost.
+        "redis.promote" | "sentinel.failover" => Some("redis"),
+        kind => kind.ends_with(".promote").then_some("postgres"),
+    };
+    specs.filter(promotes).find_map(room)
 }
 
 fn room_of_fence(spec: &Spec) -> Option<&str> {

@@ -84,6 +84,8 @@ async fn is_served_as_told(stage: &Stage, end: &Value, since: i64) -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_primary_is_replaced_once_however_often_it_is_told() {
     play(plot(PATIENT, Duration::from_secs(1)), async |stage| {
+        // As it does every now and then: started again, it knows its history.
+        stage.pair.ask(Site::Gra, "SAVE").await?;
         let killed = now_micros();
         stage.machine.kill9();
         stage.fire().await?;
@@ -92,9 +94,29 @@ async fn a_killed_primary_is_replaced_once_however_often_it_is_told() {
         stage.is_told_again().await?;
         ensure!(is_moved_once(stage).await? == 1, "told to fail over more than once");
         ensure!(!stage.machine.runs(), "the old primary runs");
-        Ok(())
+        comes_back(stage).await
     })
     .await;
+}
+
+/// Somebody takes the mask away, and it starts as the primary that it was. It is put down again, sooner than Sentinels make it a
+/// replica.
+async fn comes_back(stage: &Stage) -> Result<()> {
+    let back = now_micros();
+    stage.machine.hosts.ssh(MACHINE, "unfence").await?;
+    let told = stage.watched("seen_writable").await?;
+    ensure!(told.says.contains("PM5501"), "{}", told.says);
+    let again =
+        |record: &Record| record.kind == "fence_watch" && record.says.contains("fenced again (stopped)");
+    let fenced = |records: &[Record]| records.iter().any(again);
+    stage.pointsman.wait_for("it to be fenced again", Duration::from_secs(20), fenced).await?;
+    ensure!(!stage.machine.runs(), "it is not put down");
+    let late: Vec<i64> =
+        stage.taken_at(Site::Gra).into_iter().map(|(_, at)| at).filter(|at| *at > back).collect();
+    let lasted = late.last().zip(late.first()).map_or(0, |(last, first)| last - first);
+    eprintln!("{} writes by two primaries, for {} ms", late.len(), lasted / 1000);
+    ensure!(lasted < 8_000_000, "the Sentinels would have been as fast: {lasted} us");
+    is_moved_once(stage).await.map(drop)
 }
 
 /// It accepts connections and answers nothing, and would go on writing when it wakes.
@@ -235,6 +257,10 @@ async fn an_unfenced_primary_that_wakes_is_told_of_and_becomes_a_replica() {
             "{lost} of {} lost: then this story is another",
             late.len()
         );
+        let count =
+            |records: &[Record], kind: &str| records.iter().filter(|record| record.kind == kind).count();
+        let over = |records: &[Record]| count(records, "opened") == count(records, "finished");
+        stage.pointsman.wait_for("no run to be left open", Duration::from_secs(20), over).await?;
         is_moved_once(stage).await.map(drop)
     })
     .await;
