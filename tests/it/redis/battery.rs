@@ -11,7 +11,6 @@ use lab::pointsman::Record;
 use lab::redis::MACHINE;
 use lab::{RedisUser, Site};
 use stage::{Plot, SELDOM, play};
-use std::io::Write as _;
 use std::time::Duration;
 
 const PLAYBOOK: &str = r#"
@@ -112,18 +111,17 @@ async fn a_living_primary_is_fenced_and_drained_without_loss() {
 async fn killed_after_the_intent_to_fence_a_living_primary() {
     play(plot(SELDOM), async |stage| {
         stage.cut_off();
-        // The fence begins with a file that can be written. This one is never read to its end, so that the order hangs there.
-        let file = stage.pair.file(Site::Gra);
+        // The fence begins by writing the file. Nobody writes into this pipe, so that the server hangs when it opens it.
+        let (file, pipe) = (stage.pair.file(Site::Gra), stage.pair.dir().join("pipe"));
         let whole = std::fs::read(&file)?;
+        ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success(), "no pipe");
         std::fs::remove_file(&file)?;
-        ensure!(std::process::Command::new("mkfifo").arg(&file).status()?.success(), "no pipe");
-        let mut pipe = std::fs::OpenOptions::new().read(true).write(true).open(&file)?;
+        std::fs::hard_link(&pipe, &file)?;
         stage.fire().await?;
         kill_at(&mut stage.pointsman, |record| is_call(record, "intended", "fence old primary")).await?;
         std::fs::remove_file(&file)?;
         std::fs::write(&file, &whole)?;
-        pipe.write_all(&whole)?;
-        drop(pipe);
+        drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe)?);
         stage.pointsman.start_again().await?;
         let end = stage.succeeded().await?;
         ensure!(end["rpo"]["bytes"] == 0, "{end}");
