@@ -18,7 +18,7 @@ mod zones;
 use clusters::Clusters;
 pub use names::{App, Names};
 pub use samples::Sampled;
-pub use start::{Hand, Patroni, Standby, Start};
+pub use start::{Hand, Patroni, Sentinels, Standby, Start};
 pub use watch::Watch;
 
 use super::patroni::{self, Cluster};
@@ -50,6 +50,8 @@ pub struct Standing {
     /// How often each began a life of its own: timelines, or promotions.
     pub terms: BTreeMap<Name, u32>,
     pub old_is_fenced: bool,
+    /// Servers that a move holds still.
+    pub held: Vec<Name>,
     pub files: BTreeMap<Name, String>,
     pub running: BTreeMap<Name, String>,
     pub zone: Vec<RrSet>,
@@ -259,6 +261,7 @@ impl TwoSites {
             writers: self.pair.writers(),
             terms: self.pair.terms(),
             old_is_fenced: self.pair.old_is_fenced(),
+            held: self.pair.held(),
             files: of(&file),
             running: of(&running),
             zone: self.names.zone.iter().map(|(set, _)| self.dns.holds(&set.question())).collect(),
@@ -286,7 +289,8 @@ fn pair_of(
         pairs.push(Arc::new(OfPostgres { old, new, servers: postgres.clone() }));
     }
     if let Some(Ends { old, new }) = names.redis.clone() {
-        pairs.push(Arc::new(OfRedis { old, new, servers: redis.clone() }));
+        let sentinels = names.sentinels.as_ref().map(|(target, _)| target.clone());
+        pairs.push(Arc::new(OfRedis { old, new, sentinels, servers: redis.clone() }));
     }
     Arc::new(Together(pairs))
 }

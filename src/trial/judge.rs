@@ -76,6 +76,7 @@ pub fn in_the_window_of(watch: &Watch, violation: usize) -> bool {
         ("postgres.signal_promote", "postgres.node"),
         ("redis.promote", "redis.node"),
         ("redis.hand_over", "redis.node"),
+        ("redis.sentinel_failover", "redis.node"),
         ("patroni.follow", "patroni.look"),
         ("patroni.order", "patroni.look"),
     ]

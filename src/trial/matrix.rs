@@ -7,7 +7,7 @@ use super::space::{Life, Space};
 use super::stage::Stage;
 use crate::kernel::domain::{RunKind, Span};
 use crate::kernel::sim::End;
-use crate::simulated::world::{Patroni, Standby, Start};
+use crate::simulated::world::{Patroni, Sentinels, Standby, Start};
 use std::sync::Mutex;
 
 /// Bad lives that are told; all are counted.
@@ -39,6 +39,7 @@ pub struct Matrix {
 
 const KILLED: Start = Start {
     primary_killed: true,
+    primary_hangs: false,
     app_dead: true,
     ssh_cut: false,
     orders: false,
@@ -46,6 +47,7 @@ const KILLED: Start = Start {
     behind: 0,
     standby: Standby::Follows,
     patroni: Patroni::Runs,
+    sentinels: Sentinels::Agree,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,

@@ -3,10 +3,12 @@
 use super::model::{
     Case, Deed, Expect, Fault, FaultKind, Incoming, Named, Person, Says, TestFile, Word, WorldDeed,
 };
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, SAYS, STANDBYS, STEPS};
+use super::words::{
+    self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, PRIMARY, SAYS, SENTINELS, STANDBYS, STEPS,
+};
 use crate::document::{Node, Problem, Sink, Table, code, has_errors};
 use crate::kernel::domain::{Mode, Role, SourceKind, Span};
-use crate::simulated::world::{Patroni, Standby, Start};
+use crate::simulated::world::{Patroni, Sentinels, Standby, Start};
 use crate::units;
 use std::collections::BTreeMap;
 
@@ -134,6 +136,7 @@ fn incoming(sink: &Sink, node: &Node) -> Option<Incoming> {
 /// What is not said: everything lives, and each call takes a moment.
 const LIVELY: Start = Start {
     primary_killed: false,
+    primary_hangs: false,
     app_dead: false,
     ssh_cut: false,
     orders: false,
@@ -141,6 +144,7 @@ const LIVELY: Start = Start {
     behind: 0,
     standby: Standby::Follows,
     patroni: Patroni::Runs,
+    sentinels: Sentinels::Agree,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,
@@ -158,8 +162,10 @@ fn world(table: Table<'_>) -> Start {
         let bytes = units::parse_bytes(text);
         bytes.map_err(|why| table.sink.error(code::BAD_VALUE, node.at.clone(), why)).ok()
     });
+    let primary = table.word("primary", &PRIMARY);
     let start = Start {
-        primary_killed: is("primary", ["alive", "killed"]),
+        primary_killed: primary == Some(PRIMARY[1]),
+        primary_hangs: primary == Some(PRIMARY[2]),
         app_dead: is("app", ["alive", "dead"]),
         ssh_cut: is("machine", ["answers", "cut off"]),
         orders: table.boolean("orders").unwrap_or(false),
@@ -172,6 +178,10 @@ fn world(table: Table<'_>) -> Start {
         patroni: table
             .word("patroni", &words::names(&PATRONI))
             .and_then(|word| words::of(&PATRONI, word))
+            .unwrap_or_default(),
+        sentinels: table
+            .word("sentinels", &words::names(&SENTINELS))
+            .and_then(|word| words::of(&SENTINELS, word))
             .unwrap_or_default(),
         new_app_dead: is("new_app", ["alive", "dead"]),
         source_silent: is("source", ["answers", "silent"]),

@@ -1,6 +1,8 @@
 //! The JSON Schema of test files, for editors: made of the same words as the reader knows.
 
-use super::words::{self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, SAYS, STANDBYS, STEPS};
+use super::words::{
+    self, BY_HAND, ENDINGS, FAULTS, HANDS, PATRONI, POWER_OFF, PRIMARY, SAYS, SENTINELS, STANDBYS, STEPS,
+};
 use crate::kernel::domain::SourceKind;
 use crate::playbook::schema_parts::{list, object, words as any_of};
 use serde_json::{Value, json};
@@ -66,7 +68,7 @@ fn world() -> Value {
     object(
         &[],
         [
-            ("primary", any_of(&["alive", "killed"])),
+            ("primary", any_of(&PRIMARY)),
             ("app", any_of(&["alive", "dead"])),
             ("machine", any_of(&["answers", "cut off"])),
             ("orders", json!({ "type": "boolean" })),
@@ -74,6 +76,7 @@ fn world() -> Value {
             ("behind", json!({ "type": "string", "description": "64MiB" })),
             ("standby", any_of(&words::names(&STANDBYS))),
             ("patroni", any_of(&words::names(&PATRONI))),
+            ("sentinels", any_of(&words::names(&SENTINELS))),
             ("new_app", any_of(&["alive", "dead"])),
             ("source", any_of(&["answers", "silent"])),
             ("second_name_server", any_of(&["answers", "silent"])),

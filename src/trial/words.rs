@@ -3,7 +3,7 @@
 
 use super::model::{FaultKind, Says};
 use crate::kernel::domain::Outcome;
-use crate::simulated::world::{Hand, Patroni, Standby};
+use crate::simulated::world::{Hand, Patroni, Sentinels, Standby};
 
 pub const HANDS: [(&str, Hand); 7] = [
     ("start the old primary", Hand::StartOld),
@@ -24,12 +24,28 @@ pub const STANDBYS: [(&str, Standby); 5] = [
     ("other data", Standby::OtherData),
 ];
 
+/// How the old primary stands.
+pub const PRIMARY: [&str; 3] = ["alive", "killed", "hangs"];
+
 /// How Patroni goes about it.
 pub const PATRONI: [(&str, Patroni); 4] = [
     ("runs", Patroni::Runs),
     ("paused", Patroni::Paused),
     ("hangs", Patroni::Hangs),
     ("elects", Patroni::Elects),
+];
+
+/// How the Sentinels go about it.
+pub const SENTINELS: [(&str, Sentinels); 9] = [
+    ("agree", Sentinels::Agree),
+    ("one silent", Sentinels::OneSilent),
+    ("silent", Sentinels::Silent),
+    ("no quorum", Sentinels::NoQuorum),
+    ("elect", Sentinels::Elect),
+    ("elect another", Sentinels::ElectAnother),
+    ("may take another", Sentinels::MayTakeAnother),
+    ("take another", Sentinels::TakeAnother),
+    ("give up", Sentinels::GiveUp),
 ];
 
 pub const POWER_OFF: &str = "power off the old primary";

@@ -14,6 +14,7 @@ mod pair;
 mod planned;
 pub mod plot;
 pub mod schedules;
+mod sentinels;
 mod sessions;
 mod together;
 mod undo;
@@ -23,7 +24,7 @@ use plot::{Answer, Plot, Staged as _, Story};
 use pointsman::kernel::domain::{Outcome, Span};
 use pointsman::kernel::drive::Mistake;
 use pointsman::kernel::sim::End;
-use pointsman::simulated::world::{Hand, Patroni, Standby, Start};
+use pointsman::simulated::world::{Hand, Patroni, Sentinels, Standby, Start};
 use schedules::{Life, Space};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -31,6 +32,7 @@ use std::time::Instant;
 /// The primary was killed; SQL reaches nobody, so the fence stops and masks it over SSH.
 pub const KILLED: Start = Start {
     primary_killed: true,
+    primary_hangs: false,
     cut_replication: false,
     app_dead: false,
     ssh_cut: false,
@@ -38,6 +40,7 @@ pub const KILLED: Start = Start {
     behind: 0,
     standby: Standby::Follows,
     patroni: Patroni::Runs,
+    sentinels: Sentinels::Agree,
     new_app_dead: false,
     source_silent: false,
     dns_silent: false,

@@ -45,10 +45,11 @@ fn what_stands_at_providers_is_simulated() {
     assert_eq!(out.status.code(), Some(0), "{told}");
 }
 
-/// The leader moves within a cluster of Patroni, or two clusters change sides; a primary of Redis hands over.
+/// The leader moves within a cluster of Patroni, or two clusters change sides; a primary of Redis hands over, or its Sentinels
+/// replace it.
 #[test]
 fn what_moves_by_its_own_means_is_simulated() {
-    for folder in ["patroni", "redis"] {
+    for folder in ["patroni", "redis", "sentinel"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks").join(folder);
         let out = pointsman(&["test", folder.to_str().unwrap(), "--no-matrix"]);
         let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
@@ -59,7 +60,16 @@ fn what_moves_by_its_own_means_is_simulated() {
 /// With no test written: at no moment two writers, and nothing that was accepted is lost by a planned move.
 #[test]
 fn the_matrix_of_a_move_that_patroni_makes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/patroni");
+    matrix_of_a_switchover("patroni");
+}
+
+#[test]
+fn the_matrix_of_a_move_that_sentinels_make() {
+    matrix_of_a_switchover("sentinel");
+}
+
+fn matrix_of_a_switchover(folder: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks").join(folder);
     let (playbook, config) = (folder.join("switchover.yaml"), folder.join("pointsman.toml"));
     let out =
         pointsman(&["test", playbook.to_str().unwrap(), "--config", config.to_str().unwrap(), "-o", "json"]);
@@ -143,7 +153,7 @@ fn match_tells_which_playbook_would_start_and_why_not_the_others() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-001.body.json");
     let out = ask(&[payload.to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
-    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 7, "{json:#}");
+    assert_eq!(json["alerts"][0]["playbooks"].as_array().unwrap().len(), 8, "{json:#}");
     assert!(json["alerts"][0]["playbooks"][0]["mode"] == "observe", "{json:#}");
     let resolved =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/alertmanager-0.25/single-002.body.json");

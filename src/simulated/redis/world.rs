@@ -100,6 +100,11 @@ impl Server {
         }
     }
 
+    /// It answers.
+    pub fn is_alive(&self) -> bool {
+        self.up && !self.hung
+    }
+
     pub fn replica_of(primary: &Name, like: &Server) -> Server {
         let follows = Some(primary.clone());
         Server { filed: (STANDING, follows.clone()), follows, place: place("10.0.0.2"), ..like.clone() }

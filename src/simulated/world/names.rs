@@ -2,13 +2,13 @@
 
 use super::clusters::Clusters;
 use super::pair;
-use crate::config::Config;
+use crate::config::{Config, TargetKind};
 use crate::kernel::domain::{Form, Name, Resolved, Spec};
 use crate::provider::dns::{Question, RrSet, RrType, normal_name};
 use crate::provider::redis::Place;
 use crate::provider::resource;
 use crate::simulated::postgres;
-use crate::simulated::redis::World;
+use crate::simulated::redis::{Trio, World};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +33,8 @@ const OF_PATRONI: [&str; 7] = [
     "postgres.lag",
     "sql.write_probe",
 ];
-const OF_REDIS: [&str; 9] = [
+const OF_REDIS: [&str; 10] = [
+    SENTINEL,
     "redis.fence",
     "redis.promote",
     "redis.failover",
@@ -44,6 +45,9 @@ const OF_REDIS: [&str; 9] = [
     "redis.replica",
     "redis.write_probe",
 ];
+
+/// It moves a primary of Redis, and names those who are told to.
+const SENTINEL: &str = "sentinel.failover";
 
 /// TTL of the records as they stand at the beginning: another than the playbook's.
 const OLD_TTL: u32 = 300;
@@ -84,7 +88,10 @@ impl Ends {
     fn of(config: &Config, promotes: &[&Spec]) -> Result<Option<Ends>, Vec<String>> {
         match promotes {
             [] => Ok(None),
-            [one] => Ok(Some(Ends { old: replaced(config, one)?, new: one.target.clone() })),
+            [one] => {
+                let (old, new) = (replaced(config, one)?, text(one, "new").map(Name::from));
+                Ok(Some(Ends { old, new: new.unwrap_or_else(|| one.target.clone()) }))
+            }
             many => Err(vec![format!("{} times {}; at most one is simulated", many.len(), many[0].kind)]),
         }
     }
@@ -96,6 +103,8 @@ pub struct Names {
     pub promotes: bool,
     pub postgres: Option<Ends>,
     pub redis: Option<Ends>,
+    /// Their Sentinels, and how many those are.
+    pub sentinels: Option<(Name, usize)>,
     /// Where replicas of Redis find the two.
     places: [Option<Place>; 2],
     pub clusters: Option<Clusters>,
@@ -177,8 +186,9 @@ impl Names {
         let clusters = Clusters::of(config, &specs)?;
         let (of_postgres, redis) = (
             of("postgres.promote"),
-            Ends::of(config, &[of("redis.promote"), of("redis.failover")].concat())?,
+            Ends::of(config, &[of("redis.promote"), of("redis.failover"), of(SENTINEL)].concat())?,
         );
+        let sentinels = of(SENTINEL).first().map(|spec| watching(config, &spec.target)).transpose()?;
         if clusters.is_some() && !of_postgres.is_empty() {
             return Err(vec!["postgres.promote beside a cluster of Patroni is not yet simulated".into()]);
         }
@@ -211,6 +221,7 @@ impl Names {
             clusters,
             postgres,
             redis,
+            sentinels,
             olds,
             news,
             apps: apps(&of("file.render"), &of("command.run")),
@@ -255,6 +266,7 @@ impl Names {
                 world.server(name.as_str()).place = place.clone();
             }
         }
+        world.trio = self.sentinels.as_ref().map(|(_, count)| Trio::of(old.as_str(), *count));
         world
     }
 
@@ -304,12 +316,19 @@ fn replaced(config: &Config, promote: &Spec) -> Result<Name, Vec<String>> {
     let old = text(promote, "old").map(Name::from);
     let old = old.ok_or_else(|| vec!["the promotion names no old primary".to_owned()])?;
     let same = match promote.kind.as_str() {
-        "redis.promote" | "redis.failover" => config.redis(&old).is_some(),
+        "redis.promote" | "redis.failover" | SENTINEL => config.redis(&old).is_some(),
         _ => config.postgres(&old).is_some(),
     };
     match same {
         true => Ok(old),
         false => Err(vec![format!("{old} is not a server that {} could take the place of", promote.target)]),
+    }
+}
+
+fn watching(config: &Config, target: &Name) -> Result<(Name, usize), Vec<String>> {
+    match config.target(target).map(|target| &target.kind) {
+        Some(TargetKind::Sentinel(conf)) => Ok((target.clone(), conf.servers.len())),
+        _ => Err(vec![format!("{target} is not a target of kind sentinel")]),
     }
 }
 

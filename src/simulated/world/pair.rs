@@ -79,6 +79,11 @@ pub(super) trait Pair: Send + Sync {
     /// The old one can take no write, and nothing but a person brings that back.
     fn old_is_fenced(&self) -> bool;
 
+    /// Those that refuse writes since a move held them and did not let them go.
+    fn held(&self) -> Vec<Name> {
+        vec![]
+    }
+
     /// Bytes that the old one has accepted and the new one was promoted without.
     fn lost(&self) -> Option<u64>;
 

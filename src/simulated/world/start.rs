@@ -8,6 +8,8 @@ use crate::kernel::domain::Span;
 pub struct Start {
     /// The old primary was killed; a supervisor may bring it back.
     pub primary_killed: bool,
+    /// Of Redis: it takes connections and answers nothing.
+    pub primary_hangs: bool,
     /// The old site's application answers nothing, whatever its database does.
     pub app_dead: bool,
     /// The old primary's machine cannot be reached over SSH.
@@ -22,6 +24,8 @@ pub struct Start {
     pub standby: Standby,
     /// What Patroni does, where it is what runs the servers.
     pub patroni: Patroni,
+    /// What the Sentinels do, where they run the servers.
+    pub sentinels: Sentinels,
     /// The new site's application answers nothing.
     pub new_app_dead: bool,
     /// Nobody can be asked whether the alert still fires.
@@ -46,6 +50,10 @@ impl Start {
         let why = match () {
             () if of_redis && names.redis.is_none() => {
                 "a standby that never synced, or was emptied, is of Redis alone"
+            }
+            () if self.primary_hangs && names.redis.is_none() => "a primary that hangs is of Redis alone",
+            () if self.sentinels != Sentinels::Agree && names.sentinels.is_none() => {
+                "how the Sentinels go about it is said, and no step of this playbook is of Sentinels"
             }
             () if self.patroni != Patroni::Runs && names.clusters.is_none() => {
                 "how Patroni goes about it is said, and no step of this playbook is of Patroni"
@@ -85,6 +93,28 @@ pub enum Patroni {
     Hangs,
     /// Only the leader is lost, and the cluster elects another by itself.
     Elects,
+}
+
+/// How the Sentinels go about it. While the primary is gone they have agreed on that for long, and elect nobody unless it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sentinels {
+    #[default]
+    Agree,
+    /// The first of them does not answer.
+    OneSilent,
+    /// A majority does not.
+    Silent,
+    NoQuorum,
+    /// They elect the new one as soon as the primary is gone.
+    Elect,
+    /// So they do, and it is another replica.
+    ElectAnother,
+    /// There is another replica, which they may promote as well.
+    MayTakeAnother,
+    /// There is another replica, and they promote it against their own order.
+    TakeAnother,
+    /// They begin what they are told, and give it up.
+    GiveUp,
 }
 
 /// What a person, or a supervisor, does meanwhile.

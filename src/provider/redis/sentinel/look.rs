@@ -71,7 +71,7 @@ pub(super) struct Evidence {
     pub new: Seen,
     /// Bytes of the stream that the new one does not have.
     pub behind: Option<u64>,
-    /// Where the old one cannot be held and drained, or is not primary any more.
+    /// Of a move that cannot hold and drain the old one, or that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rpo: Option<Rpo>,
 }
@@ -254,13 +254,11 @@ fn foreign(evidence: &Evidence) -> Option<String> {
     })
 }
 
-/// A living primary is held and drained, so that its loss is none.
+/// What would be lost if it died now; a living primary is held and drained, unless a step before stops it.
 fn risk(state: &State, evidence: &Evidence, samples: &[Sample]) -> Option<Rpo> {
     let node = evidence.new.node()?;
     match state.leader {
-        Some(Leader::Old) if evidence.old.primary().is_none() => {
-            Some(loss(samples, state.replid.as_deref(), node.offset, None))
-        }
+        Some(Leader::Old) => Some(loss(samples, state.replid.as_deref(), node.offset, None)),
         Some(Leader::New) if !node.replica => {
             Some(loss(samples, state.replid2.as_deref(), node.forked(), None))
         }

@@ -63,8 +63,9 @@ impl Move {
         if let Some(why) = &state.few {
             return Some(StepPlan::unknown("PM3520", format!("{name}: only {why}")));
         }
-        // Whoever was told may be the one that is silent.
-        let asked = given.iter().any(|fact| matches!(fact, Fact::Ours { .. }));
+        // Whoever was told may be the one that is silent, and begin it yet, unless it is done.
+        let done = state.leader == Some(Leader::New);
+        let asked = !done && given.iter().any(|fact| matches!(fact, Fact::Ours { .. }));
         if let Some((place, why)) = evidence.silent.iter().next().filter(|_| asked) {
             let says = format!("{place} does not answer ({why}), and may be the one that was told");
             return Some(StepPlan::unknown("PM3520", says));
@@ -264,7 +265,8 @@ impl Move {
         given: &[Fact],
     ) -> StepPlan {
         let (old, new) = (&self.old.name, &self.new.name);
-        let lives = state.old_role == "primary";
+        // What a step before this one stops is silent by then: what is shown is what is done then.
+        let lives = state.old_role == "primary" && !self.is_fenced(given);
         let mut change = Change::new(
             json!({ "primary": old, "epoch": state.epoch, "replid": replid, "held": state.held.is_some() }),
             json!({ "primary": new, "from": replid, "held": false }),
@@ -312,7 +314,11 @@ impl Move {
         } else {
             let risk = evidence.rpo.as_ref().map_or("unknown", |rpo| rpo.says.as_str());
             warnings.push(format!("data at risk: {risk}"));
-            if !self.is_fenced(given) {
+            if state.old_role == "primary" {
+                warnings.push(format!(
+                    "plus everything {old} takes until it is stopped, which is a step of its own"
+                ));
+            } else if !self.is_fenced(given) {
                 warnings.push(format!(
                     "plus everything {old} has accepted since then, if it still runs: it does not answer, and Sentinels \
                      prove no fence"

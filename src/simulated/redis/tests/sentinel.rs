@@ -107,6 +107,26 @@ async fn a_silent_primary_needs_a_fence_that_sentinels_never_prove() {
     assert_eq!(scene.hand(|world| world.trio().moved), 0);
 }
 
+/// What was shown before the stop and what is planned after it are one plan.
+#[tokio::test]
+async fn a_living_primary_that_a_step_before_stops_is_planned_as_stopped() {
+    let (scene, bound) = scene(|_| {});
+    scene.sample().await;
+    let given = [down(), fenced(FenceRung::Stopped, None)];
+    let shown = scene.change(&bound, &given).await;
+    assert_eq!((shown.needs.len(), shown.bounds["data_loss_bytes"]), (1, 1 << 20));
+    assert!(shown.warnings.iter().any(|text| text.contains("until it is stopped")), "{:?}", shown.warnings);
+    // Nobody stopped it, whatever was promised.
+    let end = scene.carry_out(&bound, shown.clone()).await;
+    assert_eq!(end.result, CallResult::Rejected { retry: false }, "{end:?}");
+    assert_eq!(scene.hand(|world| (world.trio().moved, world.server("a").fenced)), (0, 0));
+    scene.hand(|world| world.stop_and_mask("a"));
+    let change = scene.change(&bound, &given).await;
+    assert!(change.within(&shown), "{change:?}\n{shown:?}");
+    let end = scene.carry_out(&bound, change).await;
+    assert_eq!((end.result, scene.hand(|world| world.writers())), (CallResult::Applied, 1));
+}
+
 #[tokio::test]
 async fn silence_and_disagreement_of_sentinels_are_no_answers() {
     assert_eq!(code(|world| world.trio().watchers[0].answers = false).await, "change");
@@ -131,6 +151,12 @@ async fn silence_and_disagreement_of_sentinels_are_no_answers() {
     let ours = Fact::Ours { target: "watch".into(), to: json!({}) };
     let silent = |world: &mut World| world.trio().watchers[0].answers = false;
     assert_eq!(word(silent, &[planned(), ours.clone()]).await, "? PM3520");
+    // What it would begin yet is done: the others lost one with the site, and the run ends.
+    let done = move |world: &mut World| {
+        silent(world);
+        world.elect("b");
+    };
+    assert_eq!(word(done, &[planned(), ours.clone()]).await, "nothing");
     assert_eq!(word(|_| {}, &[planned(), ours]).await, "change");
 }
 
@@ -165,7 +191,7 @@ async fn their_own_failover_is_not_interfered_with() {
     assert!(says.contains("10.0.0.3:6379 leads"), "{says}");
     // Elected, and the old one is not made a replica yet.
     let both = |world: &mut World| {
-        world.trio().demotes = false;
+        world.trio().demotes_in = u32::MAX;
         world.elect("b");
     };
     assert_eq!(word(both, &[]).await, "? PM3529");
@@ -299,7 +325,7 @@ async fn a_held_server_is_found_and_let_go_after_a_death() {
 /// The Sentinels would do it ten seconds later.
 #[tokio::test]
 async fn a_held_primary_is_made_a_replica_of_whom_they_promoted() {
-    let (scene, bound) = scene(|world| world.trio().demotes = false);
+    let (scene, bound) = scene(|world| world.trio().demotes_in = u32::MAX);
     let end = scene.apply(&bound, &[planned()]).await;
     assert_eq!(end.result, CallResult::Applied, "{end:?}");
     let old = scene.hand(|world| world.server("a").clone());

@@ -1,17 +1,60 @@
-//! A primary of Redis and its replica.
+//! A primary of Redis and its replica, and the Sentinels that run them where they do. Those count by what they were told, and
+//! go by the name of their target, as every effect does that is asked of one and lands on another.
 
 use super::Pair;
 use crate::kernel::domain::{Lsn, Name, Time};
 use crate::kernel::port::Sample;
-use crate::simulated::redis::Servers;
-use crate::simulated::world::{Standby, Start};
+use crate::simulated::redis::{Server, Servers, World};
+use crate::simulated::world::{Sentinels, Standby, Start};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// A replica that the playbook does not name.
+const ANOTHER: &str = "another-replica";
+/// In how many looks at all of them Sentinels make a living old primary a replica.
+const DEMOTES_IN: u32 = 4;
+/// For how long they have agreed that the primary is gone: longer than an election takes.
+const AGREED_MS: u64 = 90_000;
 
 pub struct OfRedis {
     pub old: Name,
     pub new: Name,
+    /// The target by which the Sentinels go.
+    pub sentinels: Option<Name>,
     pub servers: Arc<Servers>,
+}
+
+impl OfRedis {
+    fn place_sentinels(&self, world: &mut World, start: &Start) {
+        let Some(trio) = world.trio.as_mut() else { return };
+        let count = trio.watchers.len();
+        let all = u32::try_from(count).unwrap_or(1);
+        (trio.looks, trio.demotes_in) = (start.promote_looks * all, DEMOTES_IN * all);
+        trio.agreed_down_ms = Some(AGREED_MS);
+        let silent = match start.sentinels {
+            Sentinels::OneSilent => 1,
+            Sentinels::Silent => count / 2 + 1,
+            _ => 0,
+        };
+        for (n, watcher) in trio.watchers.iter_mut().enumerate() {
+            watcher.answers = n >= silent;
+            watcher.quorum = start.sentinels != Sentinels::NoQuorum;
+        }
+        trio.gives_up = start.sentinels == Sentinels::GiveUp;
+        trio.elects = matches!(start.sentinels, Sentinels::Elect | Sentinels::ElectAnother);
+        let instead = matches!(start.sentinels, Sentinels::ElectAnother | Sentinels::TakeAnother);
+        trio.elects_instead = instead.then(|| ANOTHER.into());
+        if instead || start.sentinels == Sentinels::MayTakeAnother {
+            let last = if start.sentinels == Sentinels::TakeAnother { 200 } else { 100 };
+            trio.priorities.insert(ANOTHER.into(), last);
+            let leads = world.server(self.old.as_str()).clone();
+            let mut another = Server::replica_of(&self.old, &leads);
+            another.place.host = ANOTHER.to_owned();
+            world.servers.insert(ANOTHER.into(), another);
+        }
+        let count = u64::from(all);
+        world.servers.values_mut().for_each(|server| server.sentinels = count);
+    }
 }
 
 impl Pair for OfRedis {
@@ -24,6 +67,7 @@ impl Pair for OfRedis {
             for name in [&self.old, &self.new] {
                 world.server(name.as_str()).persistent = true;
             }
+            self.place_sentinels(world, start);
             world.server(self.new.as_str()).stalled |= start.behind > 0;
             world.server(self.old.as_str()).offset += start.behind;
         });
@@ -41,6 +85,7 @@ impl Pair for OfRedis {
             if start.primary_killed {
                 world.crash(old);
             }
+            world.server(old).hung = start.primary_hangs;
             if start.standby == Standby::Down {
                 world.crash(new);
             }
@@ -52,7 +97,13 @@ impl Pair for OfRedis {
     }
 
     fn start(&self, server: &Name) {
-        self.servers.by_hand(|world| world.start(server.as_str()));
+        self.servers.by_hand(|world| {
+            world.start(server.as_str());
+            world.server(server.as_str()).hung = false;
+            if world.trio.is_some() {
+                world.make_follow(server);
+            }
+        });
     }
 
     fn unmask(&self, server: &Name) {
@@ -64,6 +115,13 @@ impl Pair for OfRedis {
     }
 
     fn promote(&self) -> BTreeSet<Name> {
+        if let Some(sentinels) = &self.sentinels {
+            let told = self.servers.by_hand(|world| {
+                let answers = world.trio().watchers.iter().position(|watcher| watcher.answers);
+                world.trio().leader == self.old && answers.is_some_and(|n| world.order_failover(n).is_ok())
+            });
+            return told.then(|| sentinels.clone()).into_iter().collect();
+        }
         let new = self.new.as_str();
         self.servers.by_hand(|world| {
             let possible = world.server(new).up && world.server(new).follows.is_some();
@@ -98,15 +156,25 @@ impl Pair for OfRedis {
         self.servers.look(|world| world.servers.get(&self.new).is_some_and(|server| server.follows.is_some()))
     }
 
+    /// An election of their own is nobody's doing.
     fn promoted(&self) -> u32 {
-        self.servers.look(|world| world.servers.get(&self.new).map_or(0, |server| server.promoted))
+        let by_port = |world: &World| world.servers.get(&self.new).map_or(0, |server| server.promoted);
+        self.servers.look(|world| world.trio.as_ref().map_or_else(|| by_port(world), |trio| trio.told))
     }
 
+    /// Who was held for a move is let go when it is over: that is no fence taken back.
     fn given_back(&self) -> u32 {
+        if self.sentinels.is_some() {
+            return 0;
+        }
         self.servers.look(|world| world.servers.values().map(|server| server.unfenced).sum())
     }
 
     fn effects(&self) -> Vec<(&Name, &'static str, u32)> {
+        if let Some(sentinels) = &self.sentinels {
+            let marked = self.servers.look(|world| world.servers.get(&self.new).map_or(0, |new| new.marked));
+            return vec![(sentinels, "promoted", self.promoted()), (&self.new, "marker key", marked)];
+        }
         let of = |name| {
             self.servers.look(|world| {
                 let server = world.servers.get(name)?;
@@ -142,7 +210,17 @@ impl Pair for OfRedis {
         self.servers.look(|world| {
             let (old, new) = (world.servers.get(&self.old)?, world.servers.get(&self.new)?);
             let forked = new.second_offset.filter(|_| new.follows.is_none())?.saturating_sub(1);
-            Some(old.offset.saturating_sub(forked))
+            let left_behind = || world.trio.as_ref().map(|trio| trio.left_behind);
+            // One that follows has what it follows, and no more.
+            let followed = old.follows.as_ref().and_then(|_| left_behind());
+            Some(followed.unwrap_or(old.offset.saturating_sub(forked)))
+        })
+    }
+
+    fn held(&self) -> Vec<Name> {
+        self.servers.look(|world| {
+            let held = world.servers.iter().filter(|(_, server)| server.min_replicas.before_hold().is_some());
+            held.map(|(name, _)| name.clone()).collect()
         })
     }
 

@@ -110,6 +110,10 @@ impl Pair for Together {
         }
     }
 
+    fn held(&self) -> Vec<Name> {
+        self.0.iter().flat_map(|pair| pair.held()).collect()
+    }
+
     fn lost(&self) -> Option<u64> {
         let lost: Vec<u64> = self.0.iter().filter_map(|pair| pair.lost()).collect();
         (!lost.is_empty()).then(|| lost.iter().sum())
