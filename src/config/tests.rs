@@ -16,7 +16,7 @@ fn the_example_is_read_whole() {
     assert_eq!(problems, []);
     let config = config.unwrap();
     assert_eq!(config.site, Some("par".into()));
-    assert_eq!(config.targets.len(), 24);
+    assert_eq!(config.targets.len(), 29);
     let pg = config.postgres(&"pg-gra".into()).unwrap();
     assert_eq!((pg.port, pg.tls, pg.database.as_str()), (5432, TlsMode::VerifyFull, "postgres"));
     assert_eq!(pg.password, Some(SecretRef::File("/run/credentials/pg".into())));

@@ -38,14 +38,21 @@ pub(super) fn outline(sink: &Sink, playbook: &Playbook, asks_down: impl Fn(&Step
 }
 
 /// The old leader that a failover leaves behind, and the one that leads then, where both are targets of kind postgres. A switchover
-/// leaves nobody behind: Patroni itself has made the old leader follow. Of two clusters each may begin a timeline of the same
-/// number, by which nobody can tell them apart.
-pub(super) fn left_behind(config: &Config, spec: &Spec) -> Option<(Name, Name)> {
+/// leaves nobody behind: Patroni itself has made the old leader follow. Of two clusters each member of the old one is left
+/// behind, since each may be elected there when it comes back, and the whole cluster leads that was promoted.
+pub(super) fn left_behind(config: &Config, spec: &Spec) -> Vec<(Name, Name)> {
+    if spec.kind.as_str() == super::patroni_clusters::PROMOTE {
+        let old = spec.with.get("primary").and_then(Value::as_str).map(Name::from);
+        let of = |server: &Name| Some(config.postgres(server)?.patroni.as_ref()?.cluster.clone());
+        let members = config.targets.keys().filter(|server| old.is_some() && of(server) == old);
+        return members.map(|server| (server.clone(), spec.target.clone())).collect();
+    }
     let server = |key: &str| {
         let member = Name::from(spec.with.get(key)?.as_str()?);
         config.patroni_member(&spec.target, &member).map(|(name, _)| name.clone())
     };
-    (spec.kind.as_str() == "patroni.failover").then(|| server("leader").zip(server("candidate")))?
+    let moves = spec.kind.as_str() == "patroni.failover";
+    moves.then(|| server("leader").zip(server("candidate"))).flatten().into_iter().collect()
 }
 
 /// One move, with its values.

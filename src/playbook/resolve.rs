@@ -93,12 +93,12 @@ fn afterwards(playbook: &Playbook, config: &Config, items: &[Item]) -> Afterward
             Form::Act(spec) if PROMOTES.contains(&spec.kind.as_str()) => Some(spec),
             _ => None,
         })?;
-        let (target, promoted) = match spec.with.get("old").and_then(|old| old.as_str()) {
-            Some(old) => (Name::from(old), promoted(spec)),
-            None => patroni::left_behind(config, spec)?,
+        let left = match spec.with.get("old").and_then(|old| old.as_str()) {
+            Some(old) => vec![(Name::from(old), promoted(spec))],
+            None => patroni::left_behind(config, spec),
         };
-        Some(Watched { target, promoted, item: id })
+        Some(left.into_iter().map(move |(target, promoted)| Watched { target, promoted, item: id }))
     });
-    let fence_watch = if playbook.fence_watch { promotions.collect() } else { vec![] };
+    let fence_watch = if playbook.fence_watch { promotions.flatten().collect() } else { vec![] };
     Afterwards { fence_watch, commit_window: playbook.commit_window }
 }

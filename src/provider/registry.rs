@@ -90,6 +90,7 @@ impl Registry for ProviderRegistry {
             | "patroni.failover"
             | "patroni.promote_standby_cluster"
             | "patroni.demote_cluster"
+            | "patroni.superseded"
             | "patroni.undemote_cluster" => patroni::bind(spec, &self.config, &self.ports),
             "redis.fence" | "redis.promote" | "redis.failover" | "redis.replicate" | "redis.unreplicate"
             | "redis.unfence" | "redis.replica" | "redis.superseded" | "redis.write_probe"

@@ -129,6 +129,7 @@ impl Made<'_> {
                     drop(world.insert("standby", "down".into()))
                 }
                 "patroni.promote_standby_cluster" => world.extend(clusters(&seen.state)),
+                "sentinel.failover" => world.extend(sentinels(&seen.state)),
                 "redis.promote" => world.extend(replica(&seen.state).map(|is| ("standby", is.to_owned()))),
                 "command.run" if fences && seen.state.get("layer").is_some() => {
                     world.insert("machine", "cut off".into());
@@ -139,6 +140,7 @@ impl Made<'_> {
                 _ => {}
             }
         }
+        world.extend(self.by_themselves().map(|word| ("sentinels", word.to_owned())));
         // What a living primary is ahead by arrives; what a dead one was ahead by does not.
         if close && !world.contains_key("primary") {
             world.remove("behind");
@@ -147,6 +149,30 @@ impl Made<'_> {
             world.insert("app", "dead".into());
         }
         world.into_iter().collect()
+    }
+
+    /// What Sentinels did beside what they were told, as later looks and ends of calls have it.
+    fn by_themselves(&self) -> Option<&'static str> {
+        let of = |item: ItemId| {
+            self.run.form(item).spec().is_some_and(|spec| spec.kind.as_str() == "sentinel.failover")
+        };
+        let mut told = false;
+        self.records.iter().find_map(|stamped| match &stamped.record {
+            Record::Intended { call, .. } => {
+                told |= of(call.item);
+                None
+            }
+            Record::Ended { call, end } if of(call.item) => gave_up(&end.detail).then_some("give up"),
+            Record::Observed { item, seen: Ok(seen), .. } if of(*item) => {
+                let leader = &seen.state["leader"];
+                match (leader.get("other").is_some(), told) {
+                    (true, true) => Some("take another"),
+                    (true, false) => Some("elect another"),
+                    (false, _) => (leader == "new" && !told).then_some("elect"),
+                }
+            }
+            _ => None,
+        })
     }
 
     /// What became of each call that did not simply work.
@@ -169,6 +195,8 @@ impl Made<'_> {
             let happened = || happened(after, call.item);
             let kind = match (end, gone) {
                 (Some(CallResult::Applied), _) | (None, None) => continue,
+                // The world does it.
+                (Some(CallResult::Indeterminate), _) if self.by_themselves() == Some("give up") => continue,
                 (Some(CallResult::Rejected { retry: true }), _) => FaultKind::Fail,
                 (Some(CallResult::Rejected { retry: false }), _) => FaultKind::Refuse,
                 (Some(CallResult::Indeterminate), _) if happened() => FaultKind::TimeoutAfterApplied,
@@ -317,6 +345,32 @@ fn replica(state: &Value) -> Option<&'static str> {
     }
 }
 
+/// By the words of the action, since the record is all that there is.
+fn gave_up(detail: &Value) -> bool {
+    detail.as_str().is_some_and(|says| says.starts_with("PM3532") && says.contains("gave it up"))
+}
+
+/// Sentinels and both servers as the first look saw them.
+fn sentinels(state: &Value) -> Vec<(&'static str, String)> {
+    let is_silent = |role: &str| state[role] == "unreachable";
+    let mut world = vec![];
+    if is_silent("old_role") {
+        world.push(("primary", "killed".to_owned()));
+    }
+    if is_silent("new_role") {
+        world.push(("standby", "down".to_owned()));
+    }
+    let word = match () {
+        () if state["few"].is_string() => "silent",
+        () if state["under_way"] == true || state["electing"] == true || state["leader"] == "new" => "elect",
+        () if state["no_quorum"].is_string() => "no quorum",
+        () if state["rival"].is_string() => "may take another",
+        () => return world,
+    };
+    world.push(("sentinels", word.to_owned()));
+    world
+}
+
 /// Two clusters of Patroni as the first look saw them: the one that shall lead, and the one that did.
 fn clusters(state: &Value) -> Vec<(&'static str, String)> {
     let side = |side: &str| state[side]["state"].clone();
@@ -373,4 +427,26 @@ fn list<T>(key: &str, all: Vec<T>, show: impl Fn(&T) -> String) -> Vec<String> {
     }
     let head = format!("    {key}:");
     std::iter::once(head).chain(all.iter().map(|one| format!("      - {}", show(one)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentinels_of_a_run_are_those_of_its_test() {
+        let told = |state: Value| flow(sentinels(&state));
+        let lost = |more: &str, value: Value| {
+            let mut state = json!({ "old_role": "unreachable", "new_role": "replica", "leader": "old" });
+            state[more] = value;
+            told(state)
+        };
+        assert_eq!(told(json!({ "old_role": "primary", "new_role": "replica" })), "{  }");
+        assert_eq!(lost("few", json!("1 of 3")), "{ primary: killed, sentinels: silent }");
+        assert_eq!(lost("no_quorum", json!("no")), "{ primary: killed, sentinels: no quorum }");
+        assert_eq!(lost("electing", json!(true)), "{ primary: killed, sentinels: elect }");
+        assert_eq!(lost("leader", json!("new")), "{ primary: killed, sentinels: elect }");
+        assert_eq!(lost("rival", json!("another")), "{ primary: killed, sentinels: may take another }");
+        assert_eq!(lost("new_role", json!("unreachable")), "{ primary: killed, standby: down }");
+    }
 }

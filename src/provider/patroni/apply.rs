@@ -4,7 +4,7 @@ use super::Move;
 use super::look::State;
 use super::plan::Detail;
 use super::port::Verb;
-use crate::kernel::domain::{CallEnd, Span};
+use crate::kernel::domain::{CallEnd, Rpo, Span};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::Ctx;
 use crate::provider::hosted::Written;
@@ -25,29 +25,36 @@ impl Move {
             );
         };
         let looked = ctx.now();
-        let (state, _) = self.look(ctx).await;
+        let (state, evidence) = self.look(ctx).await;
         if let Some((retry, why)) = self.is_other(&state, &detail) {
             return CallEnd::rejected(retry, format!("{}: nothing was sent: {why}", CODES.not_sent));
         }
         let window = ctx.now().since(looked);
         let within = Span::secs(detail.patience + MORE).min(ctx.left());
         let written = self.port.order(&self.at, &detail.via, &detail.order, within).await;
-        match CODES.end(self.promoted(written), Some(window)) {
+        match CODES.end(self.promoted(written, evidence.rpo), Some(window)) {
             Ok(end) => end,
             Err((_, says)) => CallEnd::rejected(true, format!("{}: {says}", CODES.limited)),
         }
     }
 
-    /// A member that says who leads now does not always name the one that was meant.
-    fn promoted(&self, written: Written) -> Written {
-        match written {
-            Written::Done(mut detail) if detail["promoted"].as_str() != Some(self.candidate.as_str()) => {
-                detail["instead_of"] = json!(self.candidate);
-                detail["code"] = json!("PM3607");
-                Written::Done(detail)
-            }
-            other => other,
+    /// A member that says who leads now does not always name the one that was meant; what that one had is not known.
+    fn promoted(&self, written: Written, loss: Option<Rpo>) -> Written {
+        let Written::Done(mut detail) = written else { return written };
+        let meant = detail["promoted"].as_str() == Some(self.candidate.as_str());
+        if !meant {
+            detail["instead_of"] = json!(self.candidate);
+            detail["code"] = json!("PM3607");
         }
+        let unknown = || Rpo {
+            bytes: None,
+            last_safe: None,
+            says: format!("unknown: another member than {} came to lead", self.candidate),
+        };
+        if let Some(loss) = loss.map(|loss| if meant { loss } else { unknown() }) {
+            detail["rpo"] = json!(loss);
+        }
+        Written::Done(detail)
     }
 
     /// Why this is not the cluster that was planned for any more, and whether a later look may find it again. Between this

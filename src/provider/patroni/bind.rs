@@ -14,6 +14,9 @@ pub fn bind(spec: &Spec, config: &Config, ports: &Ports) -> Result<Bound, Vec<St
     if spec.kind.as_str().ends_with("_cluster") {
         return super::cluster::bind(spec, config, ports);
     }
+    if spec.kind.as_str() == "patroni.superseded" {
+        return super::cluster::bind_superseded(spec, config, ports);
+    }
     let mut params = Params::new(spec);
     let verb = if spec.kind.as_str() == "patroni.failover" { Verb::Failover } else { Verb::Switchover };
     let at = Endpoint::of(config, &spec.target);

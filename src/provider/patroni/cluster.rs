@@ -1,6 +1,6 @@
 //! Two Patroni clusters of the same data, of which one follows the other: the one that follows comes to lead
 //! (`patroni.promote_standby_cluster`), the one that leads comes to follow (`patroni.demote_cluster`), and that is taken back
-//! (`patroni.undemote_cluster`, only ever made as an undo). Bound by `bind`.
+//! (`patroni.undemote_cluster`, only ever made as an undo). Bound by `bind`. `superseded` is for the watch of what came back.
 //!
 //! Each is one key of a cluster's configuration. Patroni compares nothing of ours when it writes it, so that both clusters
 //! are looked at once more right before, their whole configurations among what must be as it was planned.
@@ -11,9 +11,11 @@ mod demote;
 mod plan;
 mod promote;
 mod seen;
+mod superseded;
 mod undemote;
 
 pub(super) use bind::bind;
+pub(super) use superseded::bind as bind_superseded;
 
 use super::Server;
 use super::member::Source;

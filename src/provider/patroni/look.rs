@@ -3,9 +3,10 @@
 
 use super::member::{Answer, Settings};
 use super::port::{Endpoint, Port};
-use crate::kernel::domain::{Name, Span};
-use crate::kernel::port::Ctx;
+use crate::kernel::domain::{Lsn, Name, Rpo, Span};
+use crate::kernel::port::{Ctx, Sample};
 use crate::provider::dns::NoAnswer;
+use crate::provider::postgres::known_loss;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,22 @@ pub struct Evidence {
     pub silent: BTreeMap<Name, String>,
     /// Of the candidate, in bytes, as the store has it.
     pub lag: Option<u64>,
+    /// What would be lost if the candidate came to lead now, while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Rpo>,
+}
+
+/// By samples of the leader that is lost, on the timeline and of the data that `state` knows. What is not known is not zero.
+pub fn loss(samples: &[Sample], state: &State, had: Option<u64>) -> Rpo {
+    let same = |sample: &Sample| {
+        sample.timeline.is_some() && sample.timeline == state.timeline && sample.lineage == state.system
+    };
+    had.and_then(|had| known_loss(samples, &same, Lsn(had))).unwrap_or_else(|| Rpo {
+        bytes: None,
+        last_safe: None,
+        says: "unknown: no position of the old leader was sampled on this timeline (a guard postgres.lag has it sampled)"
+            .into(),
+    })
 }
 
 impl Evidence {

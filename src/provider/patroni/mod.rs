@@ -19,7 +19,7 @@ pub use member::{Answer, Node, Row, Settings, Source};
 pub use port::{Endpoint, Order, Port, Verb};
 pub use wire::Wire;
 
-use crate::kernel::domain::{CallEnd, Fact, FenceRung, Name, Observation, StepPlan, Time};
+use crate::kernel::domain::{CallEnd, Fact, FenceRung, Name, Observation, Rpo, StepPlan, Time};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Action, Check, Ctx, ProviderError};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -66,7 +66,19 @@ impl Move {
     }
 
     async fn look(&self, ctx: &Ctx) -> (State, Evidence) {
-        look::look(self.port.as_ref(), &self.at, &self.candidate, ctx).await
+        let (state, mut evidence) = look::look(self.port.as_ref(), &self.at, &self.candidate, ctx).await;
+        evidence.rpo = self.loss(&state, &evidence, ctx);
+        (state, evidence)
+    }
+
+    /// Of a switchover Patroni itself waits for the candidate, and tells nobody how far it came.
+    fn loss(&self, state: &State, evidence: &Evidence, ctx: &Ctx) -> Option<Rpo> {
+        let node = &evidence.answers.get(&self.candidate)?.node;
+        if self.verb == Verb::Switchover || node.writes() == Some(true) {
+            return None;
+        }
+        let samples = self.new.as_ref().map(|server| ctx.samples.recent(&server.name)).unwrap_or_default();
+        Some(look::loss(&samples, state, node.position))
     }
 }
 

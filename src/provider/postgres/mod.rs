@@ -24,12 +24,12 @@ mod wire;
 mod write_probe;
 
 pub use bind::bind_to;
-pub use look::{ALIVE, LOOK, alive, is_down, is_ours, within};
+pub use look::{ALIVE, LOOK, alive, is_down, is_ours, seen, within};
 pub use node::{Connected, Hba, HbaRule, Layer, Node, Peer, Progress, Receiver, Seen, Silent};
 pub use port::{Attempt, Endpoint, Marker, Port, Reply, Trouble};
 pub(in crate::provider) use promote::loss_bound;
 pub use rpo::known as known_loss;
-pub use superseded::{Standing, standing};
+pub use superseded::{Standing, is_superseded, said, standing};
 pub use tls::client as tls_client;
 pub use wire::Wire;
 

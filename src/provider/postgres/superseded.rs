@@ -7,7 +7,7 @@
 use super::look::look;
 use super::node::{Node, Seen};
 use super::port::{Endpoint, Port};
-use crate::kernel::domain::{Fact, Observation, StepPlan, Time};
+use crate::kernel::domain::{Fact, Name, Observation, StepPlan, Time};
 use crate::kernel::port::{Check, Ctx, ProviderError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
@@ -65,7 +65,7 @@ pub fn standing(old: &Seen, promoted: &Seen) -> Standing {
     }
 }
 
-fn said(timeline: Option<u32>) -> String {
+pub fn said(timeline: Option<u32>) -> String {
     timeline.map_or("unknown".to_owned(), |timeline| timeline.to_string())
 }
 
@@ -88,20 +88,24 @@ impl Check for Superseded {
     }
 
     fn plan(&self, seen: &Observation, _given: &[Fact], _now: Time) -> StepPlan {
-        let (target, by) = (&self.target.name, &self.by.name);
-        match Standing::deserialize(&seen.state) {
-            Ok(Standing::Stale { timeline, newer }) => StepPlan::gives(
-                vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
-                format!("{target} is a primary of timeline {timeline}, and {by} of timeline {newer}"),
-            ),
-            Ok(Standing::Silent(why) | Standing::Standby(why) | Standing::Primary(why)) => {
-                StepPlan::unknown("PM3107", format!("it is not proven that {by} supersedes {target}: {why}"))
-            }
-            Ok(Standing::Follows { .. }) => {
-                StepPlan::refuse("PM3107", format!("{target} follows {by} as a standby: nothing to fence"))
-            }
-            Err(_) => StepPlan::unknown("PM3109", "the observation cannot be read; look again"),
+        is_superseded(seen, &self.target.name, &self.by.name)
+    }
+}
+
+/// The verdict over a [`Standing`] that was observed; of a server, or of a member of a cluster beside another one.
+pub fn is_superseded(seen: &Observation, target: &Name, by: &Name) -> StepPlan {
+    match Standing::deserialize(&seen.state) {
+        Ok(Standing::Stale { timeline, newer }) => StepPlan::gives(
+            vec![Fact::Superseded { target: target.clone(), by: by.clone() }],
+            format!("{target} is a primary of timeline {timeline}, and {by} of timeline {newer}"),
+        ),
+        Ok(Standing::Silent(why) | Standing::Standby(why) | Standing::Primary(why)) => {
+            StepPlan::unknown("PM3107", format!("it is not proven that {by} supersedes {target}: {why}"))
         }
+        Ok(Standing::Follows { .. }) => {
+            StepPlan::refuse("PM3107", format!("{target} follows {by} as a standby: nothing to fence"))
+        }
+        Err(_) => StepPlan::unknown("PM3109", "the observation cannot be read; look again"),
     }
 }
 

@@ -33,6 +33,7 @@ member = "b"
 
 mod alone;
 mod clusters;
+mod superseded;
 
 struct Scene {
     cluster: Arc<Cluster>,

@@ -188,7 +188,6 @@ impl Names {
             of("postgres.promote"),
             Ends::of(config, &[of("redis.promote"), of("redis.failover"), of(SENTINEL)].concat())?,
         );
-        let sentinels = of(SENTINEL).first().map(|spec| watching(config, &spec.target)).transpose()?;
         if clusters.is_some() && !of_postgres.is_empty() {
             return Err(vec!["postgres.promote beside a cluster of Patroni is not yet simulated".into()]);
         }
@@ -221,7 +220,7 @@ impl Names {
             clusters,
             postgres,
             redis,
-            sentinels,
+            sentinels: of(SENTINEL).first().map(|spec| watching(config, &spec.target)).transpose()?,
             olds,
             news,
             apps: apps(&of("file.render"), &of("command.run")),

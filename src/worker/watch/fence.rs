@@ -3,10 +3,12 @@
 use super::{Seen, refence, write};
 use crate::kernel::domain::{FenceRung, FenceWatchState, Name, Record, RunId, Span};
 use crate::kernel::engine::{Run, Summary, WatchLine};
+use crate::kernel::port::Registry as _;
 use crate::provider::postgres::{Attempt, Endpoint, Port, Seen as Node, Silent, Standing, Trouble, standing};
-use crate::provider::redis;
+use crate::provider::{patroni, redis};
 use crate::worker::App;
 use futures_util::future::join;
+use serde::Deserialize as _;
 
 const LOOK: Span = Span::secs(2);
 /// A look that cannot tell whether a primary takes writes is taken for a yes when it is repeated.
@@ -36,7 +38,7 @@ pub async fn look_after(app: &App, id: &RunId) -> anyhow::Result<bool> {
             write(app, id, record(&line, FenceWatchState::Closed, says)).await?;
             continue;
         }
-        let sight = look(app, &line).await;
+        let sight = look(app, &run, &line).await;
         judge(app, &run, &line, sight).await?;
     }
     let run = app.run(id).await?;
@@ -46,13 +48,18 @@ pub async fn look_after(app: &App, id: &RunId) -> anyhow::Result<bool> {
 /// A later run has made it the primary: then it is no old primary any more.
 async fn promoted_again(app: &App, run: &Run, line: &WatchLine) -> anyhow::Result<Option<RunId>> {
     let newer = app.summaries(super::NEWEST).await?;
+    let config = &app.registry.config;
+    let member = config.postgres(&line.target).and_then(|conf| conf.patroni.as_ref());
+    let is = |promoted: &Name| {
+        *promoted == line.target || member.is_some_and(|member| member.cluster == *promoted)
+    };
     let promoted = |summary: &&Summary| {
-        summary.opened > run.opened && summary.watches.iter().any(|w| w.promoted == line.target)
+        summary.opened > run.opened && summary.watches.iter().any(|watch| is(&watch.promoted))
     };
     Ok(newer.iter().find(promoted).map(|summary| summary.run.clone()))
 }
 
-async fn look(app: &App, line: &WatchLine) -> Sight {
+async fn look(app: &App, run: &Run, line: &WatchLine) -> Sight {
     let config = &app.registry.config;
     if let (Some(old), Some(new)) =
         (redis::Endpoint::of(config, &line.target), redis::Endpoint::of(config, &line.promoted))
@@ -60,23 +67,44 @@ async fn look(app: &App, line: &WatchLine) -> Sight {
         return look_at_redis(app.registry.ports.redis.as_ref(), &old, &new).await;
     }
     let port = app.registry.ports.postgres.as_ref();
-    let (Some(old), Some(new)) = (Endpoint::of(config, &line.target), Endpoint::of(config, &line.promoted))
-    else {
-        return Sight::Quiet(format!("{} or {} is not configured any more", line.target, line.promoted));
+    let promoted = &line.promoted;
+    let Some(old) = Endpoint::of(config, &line.target) else {
+        return Sight::Quiet(format!("{} is not configured any more", line.target));
     };
-    let (seen, promoted) = join(node(port, &old), node(port, &new)).await;
-    match standing(&seen, &promoted) {
+    let found = match patroni::Endpoint::of(config, promoted) {
+        Some(_) => look_at_clusters(app, run, line).await,
+        None => look_at_servers(port, &old, Endpoint::of(config, promoted)).await,
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(why) => return Sight::Quiet(format!("how it stands to {promoted} is not known: {why}")),
+    };
+    match found {
         Standing::Follows { timeline } => {
-            Sight::Standby(format!("a standby of {} on timeline {timeline}", new.name))
+            Sight::Standby(format!("a standby of {promoted} on timeline {timeline}"))
         }
         Standing::Silent(why) => Sight::Quiet(format!("it does not answer ({why})")),
         Standing::Standby(why) => Sight::Quiet(format!("a standby, but {why}")),
         Standing::Stale { timeline, newer } => {
-            let says = format!("a primary of timeline {timeline}, beside {} of timeline {newer}", new.name);
+            let says = format!("a primary of timeline {timeline}, beside {promoted} of timeline {newer}");
             attempt(port, &old, true, says).await
         }
         Standing::Primary(why) => attempt(port, &old, false, format!("a primary, and {why}")).await,
     }
+}
+
+async fn look_at_servers(port: &dyn Port, old: &Endpoint, new: Option<Endpoint>) -> Result<Standing, String> {
+    let new = new.ok_or("that one is not configured any more")?;
+    let (seen, promoted) = join(node(port, old), node(port, &new)).await;
+    Ok(standing(&seen, &promoted))
+}
+
+/// A member of the cluster that led, beside the cluster that was promoted: by the guard that a fence of it would stand behind.
+async fn look_at_clusters(app: &App, run: &Run, line: &WatchLine) -> Result<Standing, String> {
+    let bound = app.registry.bind(&refence::superseded("patroni", line)).map_err(|why| why.join("; "))?;
+    let ctx = app.ctx(run.id(), &run.spec.service, run.epoch, LOOK);
+    let seen = bound.check().observe(&ctx).await.map_err(|error| error.to_string())?;
+    Standing::deserialize(&seen.state).map_err(|error| error.to_string())
 }
 
 async fn node(port: &dyn Port, at: &Endpoint) -> Node {

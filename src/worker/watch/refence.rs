@@ -136,14 +136,19 @@ async fn give_up(app: &App, id: &RunId, line: &WatchLine, why: &str, seen: &mut 
     Ok(())
 }
 
-/// The fence of the run that promoted, behind a guard that proves that the target is the stale one of the two.
-fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
-    let room = fence_of(run, &line.target)?;
-    let guard = Spec {
+/// The guard that proves which of the two is the stale one.
+pub fn superseded(room: &str, line: &WatchLine) -> Spec {
+    Spec {
         kind: format!("{room}.superseded").as_str().into(),
         target: line.target.clone(),
         with: json!({ "by": line.promoted }),
-    };
+    }
+}
+
+/// The fence of the run that promoted, behind a guard that proves that the target is the stale one of the two.
+fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
+    let room = fence_of(run, &line.target)?;
+    let guard = superseded(room, line);
     let mut items = vec![Item {
         name: Name::from(format!("{} is the stale one of two primaries", line.target)),
         role: ItemRole::Guard,
@@ -194,8 +199,14 @@ fn spec(run: &Run, line: &WatchLine, id: RunId) -> Option<Resolved> {
     })
 }
 
-/// `postgres` or `redis`: whoever promoted the other server knows what this one is.
+/// `postgres`, `redis` or `patroni`: whoever promoted the other one knows what this one is.
 fn fence_of(run: &Run, target: &Name) -> Option<&'static str> {
+    let watched = run.spec.afterwards.fence_watch.iter().find(|watched| watched.target == *target)?;
+    let of_item = run.spec.items.get(usize::from(watched.item)).into_iter().flat_map(|item| &item.rungs);
+    let mut kinds = of_item.filter_map(|rung| rung.form.spec()).map(|spec| spec.kind.as_str());
+    if kinds.any(|kind| kind == "patroni.promote_standby_cluster") {
+        return Some("patroni");
+    }
     let specs = run.spec.items.iter().flat_map(|item| &item.rungs).filter_map(|rung| rung.form.spec());
     let promotes = |spec: &&Spec| spec.with.get("old").and_then(|old| old.as_str()) == Some(target.as_str());
     let room = |spec: &Spec| match spec.kind.as_str() {

@@ -23,6 +23,8 @@ fn patroni_one_fault() {
             assert_eq!(calm.effects.get(fence), Some(&1), "{world}: {:?}", calm.effects);
         }
         assert_eq!(calm.standing.writers, ["pg-orders-sbg-1".into()]);
+        let rpo = calm.rpo.as_ref().expect("what is lost is told by samples");
+        assert!(rpo.bytes == Some(0) && rpo.says.starts_with("nothing known is lost"), "{world}: {rpo:?}");
         let lives: Vec<_> = Space::of(&calm).single_faults().into_iter().step_by(5).collect();
         assert!(lives.len() > 60, "{world}: {} places", lives.len());
         let told = matrix(&format!("Patroni, {world}, one fault"), &plot, &lives);

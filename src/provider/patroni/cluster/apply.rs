@@ -4,7 +4,7 @@
 use super::plan::Detail;
 use super::seen::Both;
 use super::{Sides, Turn};
-use crate::kernel::domain::{CallEnd, Change, Fact, Observation, Span, StepPlan};
+use crate::kernel::domain::{CallEnd, CallResult, Change, Fact, Observation, Span, StepPlan};
 use crate::kernel::journal::Permit;
 use crate::kernel::port::{Check as _, Ctx};
 use crate::provider::hosted::end::Codes;
@@ -37,7 +37,12 @@ impl Sides {
         };
         let written = self.port.follow(&self.at, &detail.via, source, CALL.min(ctx.left())).await;
         match CODES.end(written, Some(window)) {
-            Ok(end) => end,
+            Ok(mut end) => {
+                if let (CallResult::Applied, Some(rpo)) = (end.result, seen.evidence.get("rpo")) {
+                    end.detail["rpo"] = rpo.clone();
+                }
+                end
+            }
             Err((_, says)) => CallEnd::rejected(true, format!("{}: {says}", CODES.limited)),
         }
     }

@@ -126,7 +126,7 @@ impl Sides {
                 "data at risk: {behind} bytes when {other} was last seen, and what it wrote after that"
             ));
             change.warnings.push(format!(
-                "{other} is not watched afterwards: before a member of it is started again, its cluster has to follow {name}"
+                "before a member of {other} is started again, its cluster has to follow {name}"
             ));
         }
         if here.source.as_ref().is_some_and(|source| source.host.is_empty()) {

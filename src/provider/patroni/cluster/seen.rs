@@ -4,10 +4,9 @@
 use super::super::look::{self, Evidence, State};
 use super::super::member::Source;
 use super::super::port::{Endpoint, Port};
-use super::Sides;
-use crate::kernel::domain::{Lsn, Name};
-use crate::kernel::port::{Ctx, Sample};
-use crate::provider::postgres::known_loss;
+use super::{Sides, Turn};
+use crate::kernel::domain::{Name, Rpo};
+use crate::kernel::port::Ctx;
 use futures_util::future::join;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +36,9 @@ pub(super) struct Evidences {
     pub there: Evidence,
     /// Bytes that the one that follows is known to lack of a leader that is silent, by samples of before.
     pub sampled: Option<u64>,
+    /// What would be lost if the cluster that follows came to lead now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Rpo>,
 }
 
 impl Side {
@@ -96,14 +98,27 @@ impl Side {
 }
 
 pub(super) async fn look(sides: &Sides, ctx: &Ctx) -> (Both, Evidences) {
-    let port = sides.port.as_ref();
+    let (port, at) = (sides.port.as_ref(), ctx.now());
     let ((here, seen_here), (there, seen_there)) =
         join(side(port, &sides.at, ctx), side(port, &sides.other, ctx)).await;
-    let sampled = sampled(sides, &here, &seen_here, ctx);
-    (Both { here, there }, Evidences { here: seen_here, there: seen_there, sampled })
+    let had = here.state.leader.as_ref().and_then(|leader| end_of(&seen_here, leader));
+    let lost = lost(sides, &here, had, ctx);
+    let sampled = lost.bytes;
+    let all = had.zip(furthest(&seen_there)).is_some_and(|(own, theirs)| own >= theirs);
+    let rpo = match sides.turn {
+        Turn::Promote { demoted: true } if all && there.not_demoted().is_none() => Some(Rpo {
+            bytes: Some(0),
+            last_safe: Some(at),
+            says: format!("nothing is lost: {} had all that {} wrote", sides.at.name, sides.other.name),
+        }),
+        Turn::Promote { .. } => Some(lost),
+        Turn::Demote { .. } | Turn::Undemote { .. } => None,
+    };
+    let rpo = rpo.filter(|_| here.state.standby_cluster);
+    (Both { here, there }, Evidences { here: seen_here, there: seen_there, sampled, rpo })
 }
 
-async fn side(port: &dyn Port, at: &Endpoint, ctx: &Ctx) -> (Side, Evidence) {
+pub(super) async fn side(port: &dyn Port, at: &Endpoint, ctx: &Ctx) -> (Side, Evidence) {
     let evidence = look::gather(port, at, ctx).await;
     let answers = &evidence.answers;
     let leader = answers.values().find_map(look::leader).cloned().unwrap_or_else(|| Name::from(""));
@@ -130,17 +145,13 @@ pub(super) fn furthest(evidence: &Evidence) -> Option<u64> {
     evidence.answers.values().filter_map(|answer| answer.node.position).max()
 }
 
-/// What the sampler saw of a leader that is silent by now, where a playbook guards the lag of one of our servers.
-fn sampled(sides: &Sides, here: &Side, evidence: &Evidence, ctx: &Ctx) -> Option<u64> {
-    let leader = here.state.leader.as_ref()?;
-    let had = Lsn(end_of(evidence, leader)?);
-    let (timeline, system) = (here.state.timeline, here.state.system.as_ref());
-    let same = |sample: &Sample| {
-        sample.timeline.is_some() && sample.timeline == timeline && sample.lineage.as_ref() == system
-    };
+/// What the sampler saw of a leader that is silent by now, where a playbook guards the lag of one of our servers. The worst of them.
+fn lost(sides: &Sides, here: &Side, had: Option<u64>, ctx: &Ctx) -> Rpo {
     let of = |member: &Name| {
-        let server = sides.servers.get(&(sides.at.name.clone(), member.clone()))?;
-        known_loss(&ctx.samples.recent(&server.name), &same, had)?.bytes
+        let server = sides.servers.get(&(sides.at.name.clone(), member.clone()));
+        let samples = server.map(|server| ctx.samples.recent(&server.name)).unwrap_or_default();
+        look::loss(&samples, &here.state, had)
     };
-    sides.at.conf.members.keys().filter_map(of).max()
+    let each = sides.at.conf.members.keys().map(of);
+    each.max_by_key(|rpo| rpo.bytes).unwrap_or_else(|| look::loss(&[], &here.state, had))
 }

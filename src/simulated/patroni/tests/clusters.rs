@@ -10,7 +10,7 @@ use crate::simulated::patroni::{Cluster, Pair, World};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const CONFIG: &str = r#"
+pub(super) const CONFIG: &str = r#"
 [targets.east]
 kind = "patroni"
 site = "east"
@@ -123,7 +123,7 @@ fn dead(east: &mut World) {
     }
 }
 
-fn demoted(east: &mut World) {
+pub(super) fn demoted(east: &mut World) {
     east.follow(Some(&crate::provider::patroni::Source { host: "10.1.0.1".into(), port: 5432, slot: None }));
 }
 

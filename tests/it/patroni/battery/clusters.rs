@@ -5,10 +5,14 @@ use crate::failover::crashes::{is_call, kill_at};
 use crate::failover::scene::now_micros;
 use anyhow::{Context as _, Result, ensure};
 use lab::net::wait_until;
+use lab::patroni::host;
 use lab::pointsman::Record;
 use lab::{PatroniOptions, Site};
 use serde_json::Value;
 use std::time::Duration;
+
+/// A cluster that came back is seen, and stopped, within this; in microseconds.
+const DETECTED: i64 = 10_000_000;
 
 /// Every member of the old cluster is stopped and masked; how much of its log the other one lacks is known by samples.
 const LOST: &str = r#"
@@ -62,7 +66,11 @@ async fn survives(deaths: &[fn(&Record) -> bool]) {
             kill_at(&mut stage.pointsman, *at).await?;
             stage.pointsman.start_again().await?;
         }
-        stage.succeeded(1).await?;
+        let end = stage.succeeded(1).await?;
+        ensure!(
+            end["rpo"]["bytes"].is_u64() && end["rpo"]["says"].is_string(),
+            "what is lost is not told: {end}"
+        );
         let taken = stage.pointsman.records("taken").await?.len();
         ensure!(taken == deaths.len(), "taken over {taken} times: was it finished before the kill?");
         let lost = stage.is_served_after(killed).await?;
@@ -70,7 +78,8 @@ async fn survives(deaths: &[fn(&Record) -> bool]) {
         eprintln!("served {served} ms after the kill; lost {lost:?}");
         loss_was_told(stage, &lost, deaths.len()).await?;
         ensure!(stage.timeline(Site::Sbg).await? == 2, "promoted more than once");
-        stays_away(stage).await
+        stays_away(stage).await?;
+        comes_back(stage).await
     })
     .await;
 }
@@ -95,6 +104,26 @@ async fn stays_away(stage: &Stage) -> Result<()> {
     let refused = || async { Ok(stage.patroni.supervisor_log(Site::Gra)?.contains("refused: masked")) };
     wait_until("the supervisor to refuse it", Duration::from_secs(10), refused).await?;
     ensure!(!stage.patroni.runs(Site::Gra), "it runs, and would elect a leader beside the new one");
+    Ok(())
+}
+
+/// Somebody takes the mask away. The old cluster elects its leader again, on a timeline of the number that the new one began:
+/// it is seen, and stopped by the fence that its playbook has for it.
+async fn comes_back(stage: &Stage) -> Result<()> {
+    let before = stage.taken_at(Site::Gra).len();
+    stage.patroni.hosts().ssh(&host(Site::Gra), "unfence").await?;
+    stage.watched("seen_writable", 1).await?;
+    stage.watched("watching", 2).await?;
+    let told = stage.pointsman.records("fence_watch").await?;
+    let last = told.last().context("the watch says nothing")?;
+    ensure!(last.says.contains("fenced again (stopped) by run"), "{}", last.says);
+    ensure!(!stage.patroni.runs(Site::Gra), "it runs beside the new leader");
+    let both: Vec<i64> = stage.taken_at(Site::Gra)[before..].iter().map(|(_, at)| *at).collect();
+    if let (Some(first), Some(last)) = (both.first(), both.last()) {
+        eprintln!("both took orders for {} ms", (last - first) / 1000);
+        ensure!(last - first < DETECTED, "both took orders for {} ms", (last - first) / 1000);
+    }
+    ensure!(stage.timeline(Site::Sbg).await? == 2, "the new leader was touched");
     Ok(())
 }
 
