@@ -130,7 +130,9 @@ impl Made<'_> {
                 }
                 "patroni.promote_standby_cluster" => world.extend(clusters(&seen.state)),
                 "sentinel.failover" => world.extend(sentinels(&seen.state)),
-                "redis.promote" => world.extend(replica(&seen.state).map(|is| ("standby", is.to_owned()))),
+                "redis.promote" => {
+                    world.extend(replica(&seen.state, "role").map(|is| ("standby", is.to_owned())))
+                }
                 "command.run" if fences && seen.state.get("layer").is_some() => {
                     world.insert("machine", "cut off".into());
                 }
@@ -335,9 +337,9 @@ fn silent(seen: &Observation) -> bool {
 }
 
 /// What is wrong with the copy that a replica of Redis holds.
-fn replica(state: &Value) -> Option<&'static str> {
+fn replica(state: &Value, role: &str) -> Option<&'static str> {
     let strange = state["lineage"].is_string() && state["lineage"] != state["replid"];
-    match (state["role"] == "replica", &state["whole"], strange, &state["empty"]) {
+    match (state[role] == "replica", &state["whole"], strange, &state["empty"]) {
         (true, Value::Bool(false), ..) => Some("never synced"),
         (true, _, true, Value::Bool(true)) => Some("emptied"),
         (true, _, true, _) => Some("other data"),
@@ -353,7 +355,8 @@ fn gave_up(detail: &Value) -> bool {
 /// Sentinels and both servers as the first look saw them.
 fn sentinels(state: &Value) -> Vec<(&'static str, String)> {
     let is_silent = |role: &str| state[role] == "unreachable";
-    let mut world = vec![];
+    let copy = replica(state, "new_role").map(|is| ("standby", is.to_owned()));
+    let mut world: Vec<(&str, String)> = copy.into_iter().collect();
     if is_silent("old_role") {
         world.push(("primary", "killed".to_owned()));
     }

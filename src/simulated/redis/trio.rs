@@ -219,6 +219,16 @@ impl World {
         Ok(())
     }
 
+    /// Somebody tells one of them, and waits for the end. Whether it came to anything.
+    pub(in crate::simulated) fn fail_over(&mut self, n: usize) -> bool {
+        let before = self.trio().told;
+        let begun = self.order_failover(n).is_ok();
+        while begun && self.trio().moving.is_some() {
+            self.go_on();
+        }
+        self.trio().told > before
+    }
+
     /// They elect by themselves, and this one it is.
     pub fn elect(&mut self, to: &str) {
         self.trio().moving = Some(Moving { to: to.into(), looks: 0, told: false });

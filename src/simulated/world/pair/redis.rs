@@ -118,7 +118,7 @@ impl Pair for OfRedis {
         if let Some(sentinels) = &self.sentinels {
             let told = self.servers.by_hand(|world| {
                 let answers = world.trio().watchers.iter().position(|watcher| watcher.answers);
-                world.trio().leader == self.old && answers.is_some_and(|n| world.order_failover(n).is_ok())
+                world.trio().leader == self.old && answers.is_some_and(|n| world.fail_over(n))
             });
             return told.then(|| sentinels.clone()).into_iter().collect();
         }
