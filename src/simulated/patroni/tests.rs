@@ -189,6 +189,12 @@ async fn a_lost_leader_is_replaced_once_it_is_fenced_or_kept_down_by_its_own_pat
         Effect::Records { .. } => None,
     };
     assert_eq!(told(&lost.effects[0]), Some(("pg-a".to_owned(), None)));
+    // No sample tells what it wrote last, and that is not nothing.
+    let sampled_by_nobody = scene(FAIL, json!({}), |world| world.lose("a"));
+    let change = sampled_by_nobody.change().await;
+    let end = apply(sampled_by_nobody.action.as_ref(), change).await;
+    let says = end.detail["rpo"]["says"].as_str().unwrap_or_default();
+    assert!(end.detail["rpo"]["bytes"].is_null() && says.starts_with("unknown: no position"), "{end:?}");
     // Its PostgreSQL is down, and its Patroni is there to keep it so.
     let stopped = |world: &mut World| world.member("a").state = "stopped".into();
     let kept = scene(FAIL, json!({}), stopped).change().await;

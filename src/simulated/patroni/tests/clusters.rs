@@ -164,6 +164,7 @@ async fn a_planned_move_demotes_then_promotes_and_proves_both() {
     assert_ne!(now.detail, ahead.detail);
     let end = apply(promote.as_ref(), now).await;
     assert_eq!(end.result, CallResult::Applied, "{end:?}");
+    assert_eq!(end.detail["rpo"]["says"], "nothing is lost: west had all that east wrote", "{end:?}");
     let plan = plan_given(promote.as_ref(), &[planned()]).await;
     let StepPlan::Nothing { gives, says, .. } = plan else { panic!("it leads: {plan:?}") };
     assert!(says.contains("timeline 2"), "{says}");
@@ -173,7 +174,11 @@ async fn a_planned_move_demotes_then_promotes_and_proves_both() {
 #[tokio::test]
 async fn a_lost_cluster_is_fenced_member_by_member() {
     assert_eq!(code(PROMOTE, json!({}), |_, _| {}).await, "no PM3101", "it lives");
-    let lost = scene(PROMOTE, json!({}), |east, _| dead(east)).change().await;
+    let scene_of_lost = scene(PROMOTE, json!({}), |east, _| dead(east));
+    let lost = scene_of_lost.change().await;
+    let end = apply(scene_of_lost.action.as_ref(), lost.clone()).await;
+    let says = end.detail["rpo"]["says"].as_str().unwrap_or_default();
+    assert!(end.detail["rpo"]["bytes"].is_null() && says.starts_with("unknown: no position"), "{end:?}");
     let stopped = |name: &str| Fact::Fenced { target: name.into(), rung: FenceRung::Stopped, position: None };
     assert_eq!(lost.needs, [stopped("pg-a"), stopped("pg-b")]);
     let Effect::Writer { target, others } = &lost.effects[0] else { panic!("{:?}", lost.effects) };
