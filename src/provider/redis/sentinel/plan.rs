@@ -41,7 +41,7 @@ impl Move {
             return plan;
         }
         match &state.leader {
-            Some(Leader::New) => self.already_leads(&state, &evidence),
+            Some(Leader::New) => self.already_leads(&state, &evidence, given),
             Some(Leader::Other(place)) => {
                 let says = format!(
                     "{place} leads, and the move is from {} to {}: the Sentinels elected another, or somebody moved it. \
@@ -78,7 +78,7 @@ impl Move {
     }
 
     /// Right already, once it takes writes and the old one does not.
-    fn already_leads(&self, state: &State, evidence: &Evidence) -> StepPlan {
+    fn already_leads(&self, state: &State, evidence: &Evidence, given: &[Fact]) -> StepPlan {
         let (old, new) = (&self.old.name, &self.new.name);
         if let Seen::Silent(silent) = &evidence.new {
             let says = format!("{new} leads, and does not answer ({}: {})", silent.layer, silent.says);
@@ -99,6 +99,14 @@ impl Move {
         }
         if let Some(before) = state.held {
             return self.release(state, before);
+        }
+        // A Sentinel that makes it a replica cuts every connection to it: that one look fails says nothing.
+        if let (Seen::Silent(silent), true) = (&evidence.old, self.has_held(given)) {
+            let says = format!(
+                "{new} leads, and whether {old}, which was held for that, is let go is not known: it does not answer ({}: {})",
+                silent.layer, silent.says
+            );
+            return StepPlan::unknown("PM3532", says);
         }
         if let Some(trap) = state.trap {
             let says = format!(
@@ -252,6 +260,14 @@ impl Move {
         given.iter().any(|fact| fact.meets(&need))
     }
 
+    /// This run has ordered the move of a primary that lived.
+    fn has_held(&self, given: &[Fact]) -> bool {
+        let at = &self.at.name;
+        let held =
+            |fact: &Fact| matches!(fact, Fact::Ours { target, to } if target == at && to["held"] == false);
+        given.iter().any(held)
+    }
+
     fn fence(&self) -> Fact {
         Fact::Fenced { target: self.old.name.clone(), rung: self.fence_rung, position: None }
     }
@@ -267,10 +283,13 @@ impl Move {
         let (old, new) = (&self.old.name, &self.new.name);
         // What a step before this one stops is silent by then: what is shown is what is done then.
         let lives = state.old_role == "primary" && !self.is_fenced(given);
-        let mut change = Change::new(
-            json!({ "primary": old, "epoch": state.epoch, "replid": replid, "held": state.held.is_some() }),
-            json!({ "primary": new, "from": replid, "held": false }),
-        );
+        let mut to = json!({ "primary": new, "from": replid });
+        if lives {
+            to["held"] = json!(false);
+        }
+        let from =
+            json!({ "primary": old, "epoch": state.epoch, "replid": replid, "held": state.held.is_some() });
+        let mut change = Change::new(from, to);
         change.gives = vec![Fact::Primary { target: new.clone(), lineage: replid.to_owned() }];
         // A living one is held: it refuses every write before the other takes one.
         let others = if lives { vec![] } else { vec![Other { target: old.clone(), writes: None }] };
@@ -312,13 +331,12 @@ impl Move {
                 self.drain_timeout
             ));
         } else {
-            let risk = evidence.rpo.as_ref().map_or("unknown", |rpo| rpo.says.as_str());
-            warnings.push(format!("data at risk: {risk}"));
-            if state.old_role == "primary" {
-                warnings.push(format!(
-                    "plus everything {old} takes until it is stopped, which is a step of its own"
-                ));
-            } else if !self.is_fenced(given) {
+            let unsent = |bytes: u64| {
+                format!("what {old} takes until it is stopped and has not sent by then ({bytes} bytes now)")
+            };
+            let risk = evidence.rpo.as_ref().map(|rpo| rpo.says.clone()).or(evidence.behind.map(unsent));
+            warnings.push(format!("data at risk: {}", risk.as_deref().unwrap_or("unknown")));
+            if !self.is_fenced(given) {
                 warnings.push(format!(
                     "plus everything {old} has accepted since then, if it still runs: it does not answer, and Sentinels \
                      prove no fence"

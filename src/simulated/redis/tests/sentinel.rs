@@ -98,6 +98,14 @@ async fn a_silent_primary_needs_a_fence_that_sentinels_never_prove() {
     let end = scene.carry_out(&bound, change).await;
     assert_eq!(end.result, CallResult::Applied, "{end:?}");
     assert_eq!(scene.hand(|world| world.server("a").fenced), 0);
+    // What an earlier step stops is planned for as it will be found then: nothing of it can be held.
+    let (scene, bound) = self::scene(|_| {});
+    let stopped = [down(), fenced(FenceRung::Stopped, None)];
+    let living = scene.change(&bound, &stopped).await;
+    assert_eq!((living.needs.len(), living.bounds["data_loss_bytes"]), (1, u64::MAX));
+    assert!(living.warnings[0].contains("until it is stopped"), "{:?}", living.warnings);
+    scene.hand(|world| world.crash("a"));
+    assert!(scene.change(&bound, &stopped).await.within(&living), "that is no drift");
     // It answers again while a person is asked.
     let (scene, bound) = self::scene(|world| world.server("a").reachable = false);
     let change = scene.change(&bound, &[planned()]).await;
@@ -301,9 +309,18 @@ async fn a_held_server_is_found_and_let_go_after_a_death() {
     let change = scene.change(&bound, &[planned()]).await;
     assert_eq!(change.from["held"], true);
     assert!(change.warnings.iter().any(|text| text.contains("held already")), "{:?}", change.warnings);
-    let end = scene.carry_out(&bound, change).await;
+    let end = scene.carry_out(&bound, change.clone()).await;
     assert_eq!(end.result, CallResult::Applied, "{end:?}");
     assert_eq!(scene.hand(|world| world.server("a").min_replicas), MinReplicas::new(2, 7));
+    // For a moment it does not answer: whether it was let go is not known.
+    let ours = |to| Fact::Ours { target: "watch".into(), to };
+    let silent = |world: &mut World| {
+        hold(world);
+        world.elect("b");
+        world.server("a").reachable = false;
+    };
+    assert_eq!(word(silent, &[ours(change.to)]).await, "? PM3532");
+    assert_eq!(word(silent, &[ours(json!({}))]).await, "nothing", "dead when it was ordered");
     // Killed after the move.
     let (scene, bound) = self::scene(|world| {
         hold(world);

@@ -135,6 +135,22 @@ async fn a_stopped_primary_is_put_down_before_the_sentinels_are_told() {
     .await;
 }
 
+/// Its users are cut off from it. It is stopped first, and what it had sent by then is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_primary_whose_site_is_down_is_stopped_and_then_moved() {
+    play(plot(PATIENT, SELDOM), async |stage| {
+        let cut = now_micros();
+        stage.cut_off();
+        stage.fire().await?;
+        let end = stage.succeeded().await?;
+        is_served_as_told(stage, &end, cut).await?;
+        ensure!(is_moved_once(stage).await? == 1, "told to fail over more than once");
+        ensure!(!stage.machine.runs(), "it lives beside the new one");
+        Ok(())
+    })
+    .await;
+}
+
 /// They elect before anybody is told of the outage. The run puts the old one down, finds the rest done, and orders nothing.
 async fn elected_before(harm: fn(&RedisMachine)) {
     play(plot(HASTY, SELDOM), async |stage| {
