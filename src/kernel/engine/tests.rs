@@ -20,6 +20,7 @@ mod still;
 mod told;
 mod toy;
 mod two_drivers;
+mod watch;
 
 use crate::domain::*;
 use crate::drive::Mistake;

@@ -5,14 +5,17 @@
 
 use super::{FenceWatch, ItemPhase, Refused, Run, WatchLine};
 use crate::domain::{
-    Actor, Fact, FenceRung, FenceWatchState, ItemId, Name, Outcome, Record, Role, Time, WindowState,
+    Actor, Fact, FenceRung, FenceWatchState, Form, ItemId, Name, Outcome, Record, Role, Time, Watched,
+    WindowState,
 };
 
 impl Run {
-    /// Watches that begin now: the promotion happened, or may have.
+    /// Watches that begin now: the promotion happened, or may have; or this run has fenced the old one and found the other
+    /// promoted, as where a manager of the servers was faster.
     pub(super) fn watches_owed(&self) -> Vec<Record> {
-        let begun = |id: ItemId| match &self.state(id).phase {
-            ItemPhase::Applied { .. } | ItemPhase::Done { .. } => self.state(id).changed,
+        let begun = |w: &Watched| match &self.state(w.item).phase {
+            ItemPhase::Applied { .. } => self.state(w.item).changed,
+            ItemPhase::Done { .. } => self.state(w.item).changed || self.has_fenced(&w.target),
             ItemPhase::Parked { doubt, .. } => *doubt,
             ItemPhase::Idle
             | ItemPhase::InFlight { .. }
@@ -22,7 +25,7 @@ impl Run {
             | ItemPhase::GaveUp { .. } => false,
         };
         let watched = self.spec.afterwards.fence_watch.iter();
-        let owed = watched.filter(|w| begun(w.item) && !self.watches.contains_key(&w.target));
+        let owed = watched.filter(|w| begun(w) && !self.watches.contains_key(&w.target));
         owed.map(|w| {
             let rung = self.rung_of(&w.target);
             Record::FenceWatch {
@@ -37,6 +40,17 @@ impl Run {
             }
         })
         .collect()
+    }
+
+    /// By a call of this run, or by the hand of a person whom it asked.
+    fn has_fenced(&self, target: &Name) -> bool {
+        (0..).zip(&self.items).any(|(id, state)| {
+            let ItemPhase::Done { gives } = &state.phase else { return false };
+            let done = state.changed || matches!(self.form(id), Form::Manual { .. });
+            done && gives
+                .iter()
+                .any(|fact| matches!(fact, Fact::Fenced { target: fenced, .. } if fenced == target))
+        })
     }
 
     /// The strongest fence of `target` that this run has proven.

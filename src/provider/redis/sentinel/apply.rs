@@ -165,6 +165,9 @@ impl Move {
         if state.under_way || state.electing {
             return Some((true, "a failover is under way already".into()));
         }
+        if state.leader == Some(Leader::New) {
+            return Some((true, format!("the Sentinels were faster, and {new} leads already")));
+        }
         if state.leader != Some(Leader::Old) || state.epoch != plan.epoch {
             return Some((false, format!("{old} does not lead any more, or another epoch has begun")));
         }

@@ -323,20 +323,22 @@ impl Move {
     fn warnings(&self, state: &State, evidence: &Evidence, lives: bool, given: &[Fact]) -> Vec<String> {
         let (old, new) = (&self.old.name, &self.new.name);
         let mut warnings = vec![];
+        let behind = evidence.behind.map_or("an unknown number of".into(), |bytes| bytes.to_string());
         if lives {
-            let behind = evidence.behind.map_or("an unknown number of".into(), |bytes| bytes.to_string());
             warnings.push(format!(
                 "{old} is held first: it refuses writes (NOREPLICAS) until {new} has the last of its stream ({behind} bytes \
                  now, {} at most) and leads; nothing is lost",
                 self.drain_timeout
             ));
         } else {
-            let unsent = |bytes: u64| {
-                format!("what {old} takes until it is stopped and has not sent by then ({bytes} bytes now)")
-            };
-            let risk = evidence.rpo.as_ref().map(|rpo| rpo.says.clone()).or(evidence.behind.map(unsent));
-            warnings.push(format!("data at risk: {}", risk.as_deref().unwrap_or("unknown")));
-            if !self.is_fenced(given) {
+            let risk = evidence.rpo.as_ref().map_or("unknown", |rpo| rpo.says.as_str());
+            warnings.push(format!("data at risk: {risk}"));
+            if state.old_role == "primary" {
+                warnings.push(format!(
+                    "plus what {old} takes until it is stopped, by a step before this one, and has not sent by then ({behind} \
+                     bytes now)"
+                ));
+            } else if !self.is_fenced(given) {
                 warnings.push(format!(
                     "plus everything {old} has accepted since then, if it still runs: it does not answer, and Sentinels \
                      prove no fence"

@@ -103,7 +103,7 @@ async fn a_silent_primary_needs_a_fence_that_sentinels_never_prove() {
     let stopped = [down(), fenced(FenceRung::Stopped, None)];
     let living = scene.change(&bound, &stopped).await;
     assert_eq!((living.needs.len(), living.bounds["data_loss_bytes"]), (1, u64::MAX));
-    assert!(living.warnings[0].contains("until it is stopped"), "{:?}", living.warnings);
+    assert!(living.warnings[1].contains("until it is stopped"), "{:?}", living.warnings);
     scene.hand(|world| world.crash("a"));
     assert!(scene.change(&bound, &stopped).await.within(&living), "that is no drift");
     // It answers again while a person is asked.

@@ -165,6 +165,9 @@ async fn elected_before(harm: fn(&RedisMachine)) {
         let found = |record: &Record| record.says.contains("redis-sbg leads by 3 of 3 Sentinels, epoch 1");
         ensure!(looks.iter().any(found), "nothing says that it was done already");
         ensure!(!stage.machine.runs(), "it is not put down");
+        // It was put down by this run, whoever promoted the other one.
+        let watched = stage.watched("watching").await?;
+        ensure!(watched.says.contains("fence: stopped"), "{}", watched.says);
         Ok(())
     })
     .await;
