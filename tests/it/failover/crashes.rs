@@ -1,8 +1,8 @@
 //! Pointsman is killed in the middle, and started again: it goes on, and nothing is done twice.
 
-use super::scene::{Setup, now_micros, play};
+use super::scene::{Setup, play};
 use anyhow::{Context, Result, ensure};
-use lab::pointsman::{Edit, Options, Record};
+use lab::pointsman::Record;
 use lab::{Pointsman, Site};
 use std::time::Duration;
 
@@ -62,42 +62,6 @@ async fn killed_right_after_the_run_opened() {
 #[tokio::test]
 async fn killed_after_the_intent_to_fence() {
     survives(|record| is_call(record, "intended", "fence old primary")).await;
-}
-
-/// Nobody knows whether the call was made, and the primary answers: the same order is given again, and not the next way.
-#[tokio::test]
-async fn killed_after_the_intent_to_fence_a_living_primary() {
-    let only_app = Edit::new("probes: [gra-app, gra-db]", "probes: [gra-app]");
-    let options = Options { edits: vec![only_app], ..Options::default() };
-    play(Setup { options, ..Setup::default() }, async |scene| {
-        scene.lab.apps_mut().at_mut(Site::Gra).stop();
-        let gone = now_micros();
-        scene.fire().await?;
-        kill_at(&mut scene.pointsman, |record| is_call(record, "intended", "fence old primary")).await?;
-        scene.pointsman.start_again().await?;
-        let end = scene.succeeded().await?;
-        scene.serves_after(gone).await?;
-        let intents = scene.pointsman.records("intended").await?;
-        let rungs: Vec<_> = intents
-            .iter()
-            .filter(|record| record.says.starts_with("fence old primary"))
-            .map(|record| (record.action(), record.body["call"]["rung"].as_u64()))
-            .collect();
-        // One where the call was made before the kill came.
-        let same = rungs.iter().all(|way| *way == (Some("postgres.fence"), Some(0)));
-        ensure!(same && (1..=2).contains(&rungs.len()), "it was fenced by {rungs:?}");
-        ensure!(scene.lab.postgres().runs(Site::Gra), "the old primary was stopped, not locked");
-        let lost = scene.lab.lost_orders(Site::Sbg).await?;
-        ensure!(
-            lost.is_empty() && end["rpo"]["bytes"] == 0,
-            "{} orders are lost; {}",
-            lost.len(),
-            end["rpo"]
-        );
-        scene.one_writer()?;
-        scene.verifies().await
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The verdict over what was seen of a primary that shall be fenced. Pure.
 //!
-//! A living primary refuses, unless its site is said to be down, another server has taken its place, a person asked
-//! for a planned move and the playbook means this very fence by it (decision 0051), or this run has begun to fence it (0089).
+//! A living primary refuses, unless its site is said to be down, another server has taken its place, or a person asked
+//! for a planned move and the playbook means this very fence by it (decision 0051).
 
 use super::{Evidence, Fence, State};
 use crate::kernel::domain::{
@@ -61,7 +61,7 @@ impl Fence {
             return StepPlan::gives(vec![fact], says);
         }
         let superseded = given.iter().any(|f| matches!(f, Fact::Superseded { target: t, .. } if t == target));
-        if !superseded && !planned && !said_down(&self.target, given) && !is_ours(target, given) {
+        if !superseded && !planned && !said_down(&self.target, given) {
             return StepPlan::refuse(ALIVE, alive(target, "it answers as a primary"));
         }
         if state.best < self.min_rung {

@@ -24,23 +24,6 @@ async fn a_living_primary_refuses_until_its_site_is_said_to_be_down() {
     assert!(change.warnings.iter().any(|text| text.contains("3 client sessions")));
 }
 
-/// A run that was killed between its intent and the call gives the same order again (decision 0089).
-#[tokio::test]
-async fn what_this_run_has_begun_is_no_refusal() {
-    let scene = Scene::new();
-    let bound = fence(&scene, "lockout");
-    let ours = |target: &str| Fact::Ours { target: target.into(), to: json!({ "fence": "lockout" }) };
-    assert_eq!(
-        codes(&scene.plan(&bound, &[ours("b")]).await),
-        [ALIVE],
-        "another server's order does not count"
-    );
-    let change = scene.change(&bound, &[ours("a")]).await;
-    assert_eq!(change.to, json!({ "fence": "lockout" }));
-    scene.hand(|world| world.server("a").in_recovery = true);
-    assert_eq!(codes(&scene.plan(&bound, &[ours("a")]).await), ["PM3103"], "nothing else is excused by it");
-}
-
 #[tokio::test]
 async fn unreachable_is_never_fenced_and_a_witness_speaks_for_it() {
     let scene = Scene::new();
