@@ -59,6 +59,8 @@ impl Supervisor {
         }
         if self.dir.start_request().exists() {
             std::fs::remove_file(self.dir.start_request())?;
+            // It may have ended since the look above; planned after this request, its restart would be the one that counts.
+            self.reap()?;
             self.start_at = Some(Instant::now());
         }
         if self.child.is_none() && self.start_at.is_some_and(|at| Instant::now() >= at) {
