@@ -63,6 +63,7 @@ pub struct App {
     pub ready: super::ready::Board,
     /// When each source's heartbeat was last heard.
     pub(super) pulses: super::watchdog::Pulses,
+    /// How the last look at what stands at each source went.
     pub(super) reconciled: super::triage::Reconciled,
     /// This process, unlike any other and any earlier one.
     pub owner: String,
