@@ -119,7 +119,7 @@ async fn measure(dir: &Path, records: u64) -> anyhow::Result<()> {
         size("pointsman.db") / records,
         size("audit.db") / records
     );
-    pages(dir, &store, &index, records).await?;
+    pages(dir, &index, records).await?;
     index.close().await;
     store.close().await;
     check(dir, records).await
@@ -176,7 +176,7 @@ async fn append_group(journal: &Journal, from: u64, to: u64) -> anyhow::Result<f
     Ok(began.elapsed().as_secs_f64())
 }
 
-async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> anyhow::Result<()> {
+async fn pages(dir: &Path, index: &Index, records: u64) -> anyhow::Result<()> {
     let now = Time(START + i64::try_from(records)? * 10_000);
     let options =
         |name: &str| sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join(name)).read_only(true);
@@ -196,7 +196,7 @@ async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> 
         for _ in 0..ROUNDS {
             let began = Instant::now();
             let found = index.search(&filter, Page::Before(u64::MAX), 50, now).await?;
-            count = black_box(store.records(&found.positions).await?).len();
+            count = black_box(&found.records).len();
             ours.add(began.elapsed().as_secs_f64() * 1e3);
             let began = Instant::now();
             let rows = match question {
@@ -217,7 +217,7 @@ async fn pages(dir: &Path, store: &SqliteStore, index: &Index, records: u64) -> 
             theirs.add(began.elapsed().as_secs_f64() * 1e3);
             let theirs: Vec<u64> =
                 rows.iter().rev().map(|row| row.get::<i64, _>("position").cast_unsigned()).collect();
-            anyhow::ensure!(theirs == found.positions, "{question}: by hand it is something else");
+            anyhow::ensure!(found.positions().eq(theirs), "{question}: by hand it is something else");
         }
         println!(
             "  {question:<40} {count:>3} records, ms {ours:.2}, p99 {:.2}; by hand {theirs:.2}, p99 {:.2}; ratio {:.2}",

@@ -67,12 +67,11 @@ async fn search(app: &App, text: &str, wanted: &Wanted) -> Result<Json<Value>, P
     let filter = filter(text)?;
     let limit = wanted.limit.unwrap_or(50).clamp(1, LIMIT);
     let found = found(app, &filter, page, limit).await?;
-    let records = app.store.records(&found.positions).await.map_err(Problem::store)?;
+    let (first, last) = (found.positions().next(), found.positions().next_back());
     let (mut told, mut out) = (Teller::new(app), vec![]);
-    for (stamped, _) in records {
+    for (stamped, _) in found.records {
         out.push(told.tell(stamped).await?);
     }
-    let (first, last) = (found.positions.first().copied(), found.positions.last().copied());
     let (next, previous) = match page {
         Page::From(_) => (last.filter(|_| found.more).map(|p| p + 1), None),
         Page::Before(_) => (None, first.filter(|_| found.more)),

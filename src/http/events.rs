@@ -100,9 +100,9 @@ impl Follower {
         };
         let found =
             audit::found(&self.app, filter, Page::From(self.from), PAGE).await.map_err(|p| p.failed)?;
-        let records = self.app.store.records(&found.positions).await.map_err(|e| e.to_string())?;
-        let end = if found.more { found.positions.last().copied().unwrap_or(found.head) } else { found.head };
-        Ok((records.into_iter().map(|(stamped, _)| stamped).collect(), self.from.max(end + 1)))
+        let last = found.positions().next_back();
+        let end = last.filter(|_| found.more).unwrap_or(found.head);
+        Ok((found.records.into_iter().map(|(stamped, _)| stamped).collect(), self.from.max(end + 1)))
     }
 }
 

@@ -2,7 +2,7 @@
 //! kernel's `Backend`, since a journal in memory is never asked these.
 
 use super::{SqliteStore, StoreError, read};
-use crate::kernel::domain::{Digest, Position, Record, Stamped, Stream};
+use crate::kernel::domain::{Digest, Position, Record, Stamped, Stream, Time};
 use crate::kernel::journal::{Backend as _, Entry, Head, ReadError};
 
 fn decode(entry: Entry) -> Result<(Stamped, Digest), ReadError> {
@@ -31,6 +31,18 @@ impl SqliteStore {
             return Ok(found);
         }
         read::at(&self.readers, positions).await?.into_iter().map(decode).collect()
+    }
+
+    /// Up to `max` records between these positions, both included, and these times; the newest first, or the oldest.
+    pub async fn within(
+        &self,
+        positions: (Position, Position),
+        times: (Option<Time>, Option<Time>),
+        newest: bool,
+        max: u32,
+    ) -> Result<Vec<(Stamped, Digest)>, ReadError> {
+        let found = read::within(&self.readers, positions, times, newest, max).await?;
+        found.into_iter().map(decode).collect()
     }
 
     /// All records of one stream, oldest first.

@@ -2,10 +2,11 @@
 
 use super::open::{digest, load_head};
 use super::seal;
+use super::span::first_at;
 use crate::kernel::domain::{Digest, Epoch, Name, Position, Seq, Stream, Time};
 use crate::kernel::journal::{Entry, Head, ReadError, Summarised};
-use sqlx::Row;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
 
 fn failed(error: &sqlx::Error) -> ReadError {
     ReadError(error.to_string())
@@ -72,6 +73,28 @@ pub(super) async fn at(pool: &SqlitePool, positions: &[Position]) -> Result<Vec<
                WHERE position IN (SELECT value FROM json_each(?1)) ORDER BY position";
     let wanted = serde_json::json!(positions).to_string();
     sqlx::query(sql).bind(wanted).fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
+}
+
+/// Up to `max` records between these positions, both included, and these times; the newest first, or the oldest.
+pub(super) async fn within(
+    pool: &SqlitePool,
+    (first, last): (Position, Position),
+    (since, until): (Option<Time>, Option<Time>),
+    newest: bool,
+    max: u32,
+) -> Result<Vec<Entry>, ReadError> {
+    let sql = format!(
+        "SELECT position, stream, seq, at, kind, version, body, hash FROM record \
+         WHERE position >= max(?1, coalesce({}, ?1)) AND position <= min(?2, coalesce({} - 1, ?2)) \
+         ORDER BY position {} LIMIT +?5",
+        first_at("?3"),
+        first_at("?4"),
+        if newest { "DESC" } else { "" }
+    );
+    let micros = |time: Option<Time>| time.map(|Time(micros)| micros);
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(signed(first)).bind(signed(last));
+    let query = query.bind(micros(since)).bind(micros(until)).bind(max);
+    query.fetch_all(pool).await.map_err(|e| failed(&e))?.iter().map(entry).collect()
 }
 
 /// The first record of a stream, without the others.

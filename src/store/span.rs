@@ -19,7 +19,7 @@ pub struct JournalSpan {
 }
 
 /// Times of records never go back, so halving finds them without an index; some 20 steps for a million records.
-fn first_at(time: &str) -> String {
+pub(super) fn first_at(time: &str) -> String {
     format!(
         "CASE WHEN {time} IS NOT NULL THEN (WITH RECURSIVE half (low, high) AS (\
            SELECT (SELECT coalesce(min(position), 1) FROM record), (SELECT coalesce(max(position), 0) + 1 FROM record) \

@@ -1,10 +1,11 @@
-//! Which records fit a filter: where times lie in the journal, what the filter wants, and the page of positions.
+//! A page of the records that fit a filter. What asks for times and positions alone is the journal's own to answer; for
+//! everything else the index has the positions.
 
 use super::statement::{Sql, statement};
 use super::{Index, IndexError};
 use crate::audit::Filter;
 use crate::audit::filter::When;
-use crate::kernel::domain::{Position, Time};
+use crate::kernel::domain::{Digest, Position, Stamped, Time};
 use crate::store::JournalSpan;
 use sqlx::{AssertSqlSafe, Row as _};
 use std::sync::atomic::Ordering;
@@ -22,18 +23,24 @@ pub enum Page {
     From(Position),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Oldest first.
-    pub positions: Vec<Position>,
+    /// Oldest first, each with its hash.
+    pub records: Vec<(Stamped, Digest)>,
     /// There is more in the direction that was asked for.
     pub more: bool,
     /// The journal's end when the question came.
     pub head: Position,
 }
 
+impl Found {
+    pub fn positions(&self) -> impl DoubleEndedIterator<Item = Position> {
+        self.records.iter().map(|(stamped, _)| stamped.position)
+    }
+}
+
 impl Index {
-    /// Positions of the records that fit, up to the journal's end as it is now.
+    /// The records that fit, up to the journal's end as it is now.
     pub async fn search(
         &self,
         filter: &Filter,
@@ -41,10 +48,14 @@ impl Index {
         max: u32,
         now: Time,
     ) -> Result<Found, IndexError> {
+        let time = |when: Option<When>| when.map(|when| when.at(now));
+        let times = (time(filter.since), time(filter.until));
+        if filter.terms.is_empty() && filter.texts.is_empty() {
+            return self.read(filter, page, max, times).await;
+        }
         loop {
             let made = self.made.load(Ordering::SeqCst);
-            let time = |when: Option<When>| when.map(|when| when.at(now));
-            let span = self.store.span(time(filter.since), time(filter.until)).await?;
+            let span = self.store.span(times.0, times.1).await?;
             self.catch_up(span.last, PATIENCE).await?;
             let found = self.look(filter, page, max, span).await?;
             // Made anew meanwhile, it may have had nothing to find.
@@ -54,6 +65,34 @@ impl Index {
         }
     }
 
+    /// How SQLite goes about the positions of what fits, for tests and measurements.
+    pub async fn plan(&self, filter: &Filter) -> Result<Vec<String>, IndexError> {
+        let Sql { text, arguments } = statement(filter, (1, Position::MAX), Page::Before(Position::MAX), 50)?;
+        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        let rows = sqlx::query_with(sql, arguments).fetch_all(&self.readers).await?;
+        Ok(rows.iter().map(|row| row.try_get(3)).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Without the index.
+    async fn read(
+        &self,
+        filter: &Filter,
+        page: Page,
+        max: u32,
+        times: (Option<Time>, Option<Time>),
+    ) -> Result<Found, IndexError> {
+        let span = self.store.span(None, None).await?;
+        let newest = matches!(page, Page::Before(_));
+        let mut records =
+            self.store.within(range(filter, page, span), times, newest, max.saturating_add(1)).await?;
+        let more = records.len() > max as usize;
+        records.truncate(max as usize);
+        if newest {
+            records.reverse();
+        }
+        Ok(Found { records, more, head: span.last })
+    }
+
     async fn look(
         &self,
         filter: &Filter,
@@ -61,35 +100,18 @@ impl Index {
         max: u32,
         span: JournalSpan,
     ) -> Result<Found, IndexError> {
-        let none = Found { positions: vec![], more: false, head: span.last };
-        let (first, last) = range(filter, page, span);
-        if first > last {
-            return Ok(none);
+        let range = range(filter, page, span);
+        if range.0 > range.1 {
+            return Ok(Found { records: vec![], more: false, head: span.last });
         }
-        let positions = match filter.terms.is_empty() && filter.texts.is_empty() {
-            // The journal has no gaps.
-            true => every((first, last), page, max),
-            false => self.ask(filter, (first, last), page, max).await?,
-        };
-        let more = positions.len() > max as usize;
-        let mut positions: Vec<Position> = positions.into_iter().take(max as usize).collect();
-        positions.sort_unstable();
-        Ok(Found { positions, more, ..none })
-    }
-
-    /// Up to one more than `max`, in the order of the page.
-    async fn ask(
-        &self,
-        filter: &Filter,
-        within: (Position, Position),
-        page: Page,
-        max: u32,
-    ) -> Result<Vec<Position>, IndexError> {
-        let Some(wanted) = self.wanted(filter).await? else { return Ok(vec![]) };
-        let Sql { text, arguments } = statement(filter, &wanted, within, page, max)?;
+        let Sql { text, arguments } = statement(filter, range, page, max)?;
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&self.readers).await?;
-        let positions = rows.iter().map(|row| row.try_get::<i64, _>(0).map(i64::cast_unsigned));
-        Ok(positions.collect::<Result<_, sqlx::Error>>()?)
+        let more = rows.len() > max as usize;
+        let positions = rows.iter().take(max as usize).map(|row| row.try_get::<i64, _>(0));
+        let mut positions: Vec<Position> =
+            positions.map(|at| at.map(i64::cast_unsigned)).collect::<Result<_, sqlx::Error>>()?;
+        positions.sort_unstable();
+        Ok(Found { records: self.store.records(&positions).await?, more, head: span.last })
     }
 }
 
@@ -103,13 +125,4 @@ fn range(filter: &Filter, page: Page, span: JournalSpan) -> (Position, Position)
     };
     let until = span.until.map_or(last, |until| until.saturating_sub(1));
     (first.max(span.since.unwrap_or(first)), last.min(until))
-}
-
-/// Up to one more than `max`, in the order of the page.
-fn every((first, last): (Position, Position), page: Page, max: u32) -> Vec<Position> {
-    let most = max as usize + 1;
-    match page {
-        Page::Before(_) => (first..=last).rev().take(most).collect(),
-        Page::From(_) => (first..=last).take(most).collect(),
-    }
 }
