@@ -1,6 +1,7 @@
 //! Walks the records in order and stops at the first bad one.
 
 use super::blame::pin_down;
+use super::pages::{Disorder, Layout, Pages};
 use super::rows::{Stored, connect, damaged, nowhere, read, statement, stored, stray, unreadable};
 use super::{BadRecord, Base, Column};
 use crate::kernel::domain::{Digest, Position, Record, Seq, Stream, Time};
@@ -23,19 +24,29 @@ pub(super) struct Chain {
     prev: Digest,
     last: Time,
     /// Last sequence of each stream in this segment.
-    seqs: HashMap<String, Seq>,
+    seqs: HashMap<String, Seq, foldhash::fast::RandomState>,
     /// Raw deliveries of this segment that were found right.
     contents: HashSet<Digest>,
 }
 
 /// The records of a segment, up to the first bad one.
-pub(super) fn walk(dir: &Path, base: Arc<Base>, from: Position, to: Position) -> Result<Chain, StoreError> {
+pub(super) fn walk(
+    dir: &Path,
+    layout: Option<&Layout>,
+    base: Arc<Base>,
+    from: Position,
+    to: Position,
+) -> Result<Chain, StoreError> {
     let conn = connect(dir)?;
-    let mut chain = Chain::start(&conn, from, base)?;
+    let mut chain = Chain::start(&conn, from, base.clone())?;
     let mut statement = statement(&conn)?;
-    while chain.bad.is_none() && chain.next <= to {
-        chain.take_page(&conn, &mut statement, to)?;
+    if let Some(mut pages) = layout.and_then(Layout::pages)
+        && chain.bad.is_none()
+        && chain.take_leaves(&conn, &mut statement, &mut pages, to)?.is_err()
+    {
+        chain = Chain::start(&conn, from, base)?;
     }
+    chain.take_rows(&conn, &mut statement, to)?;
     Ok(chain)
 }
 
@@ -80,7 +91,7 @@ impl Chain {
             bad: None,
             prev,
             last: Time(i64::MIN),
-            seqs: HashMap::new(),
+            seqs: HashMap::default(),
             contents: HashSet::new(),
         };
         if from == 1 {
@@ -99,6 +110,54 @@ impl Chain {
     /// Of the last record that was found right.
     pub fn hash(&self) -> Digest {
         self.prev
+    }
+
+    /// As far as the pages give records that prove right. What they do not give SQLite is asked for, and it alone has the
+    /// word that a record is bad.
+    fn take_leaves(
+        &mut self,
+        conn: &Connection,
+        statement: &mut Statement<'_>,
+        pages: &mut Pages<'_>,
+        to: Position,
+    ) -> Result<Result<(), Disorder>, StoreError> {
+        let leaves = match pages.leaves(self.next, to) {
+            Ok(leaves) => leaves,
+            Err(disorder) => return Ok(Err(disorder)),
+        };
+        for leaf in leaves {
+            for record in pages.records(&leaf) {
+                let row = match record {
+                    Ok(Some(row)) if (self.next..=to).contains(&row.position) => row,
+                    Ok(_) => continue,
+                    Err(disorder) => return Ok(Err(disorder)),
+                };
+                if row.position > self.next {
+                    self.take_rows(conn, statement, row.position - 1)?;
+                }
+                if self.bad.is_none() && self.check(conn, &row)?.is_some() {
+                    self.take_rows(conn, statement, row.position)?;
+                }
+                // In a wider range SQLite sees more of what is wrong.
+                if self.bad.take().is_some() {
+                    return Ok(Ok(()));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// By SQLite.
+    fn take_rows(
+        &mut self,
+        conn: &Connection,
+        statement: &mut Statement<'_>,
+        to: Position,
+    ) -> Result<(), StoreError> {
+        while self.bad.is_none() && self.next <= to {
+            self.take_page(conn, statement, to)?;
+        }
+        Ok(())
     }
 
     fn take_page(
@@ -140,29 +199,30 @@ impl Chain {
             let bad = one(conn, row.position + 1, |next| pinned(next.ok().as_ref()))?;
             return Ok(Some(bad.unwrap_or_else(|| pinned(None))));
         }
-        let expected = match self.seqs.get_mut(row.stream) {
-            Some(last) => {
-                *last += 1;
-                *last
-            }
-            None => {
-                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
-                    return Ok(Some(row.bad(Column::Stream, why)));
-                }
-                let expected = self.first_seq(conn, row)?;
-                self.seqs.insert(row.stream.to_owned(), expected);
-                expected
-            }
-        };
-        if row.seq != expected {
-            let says = format!("its sequence is {}, but {expected} comes next in that stream", row.seq);
-            return Ok(Some(row.bad(Column::Seq, says)));
-        }
         if row.at < self.last {
             return Ok(Some(row.bad(Column::At, "it is older than the record before it")));
         }
         if let Some(says) = self.content(conn, row)? {
             return Ok(Some(row.bad(Column::Content, says)));
+        }
+        // Last, since it is noted: a record that is not right leaves nothing behind.
+        let bad = |expected: Seq| {
+            let says = format!("its sequence is {}, but {expected} comes next in that stream", row.seq);
+            Ok(Some(row.bad(Column::Seq, says)))
+        };
+        match self.seqs.get_mut(row.stream) {
+            Some(last) if row.seq == *last + 1 => *last = row.seq,
+            Some(last) => return bad(*last + 1),
+            None => {
+                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
+                    return Ok(Some(row.bad(Column::Stream, why)));
+                }
+                let expected = self.first_seq(conn, row)?;
+                if row.seq != expected {
+                    return bad(expected);
+                }
+                self.seqs.insert(row.stream.to_owned(), expected);
+            }
         }
         (self.prev, self.last, self.next) = (row.hash, row.at, row.position + 1);
         self.checked += 1;

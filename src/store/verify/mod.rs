@@ -7,6 +7,9 @@ mod cache;
 mod chain;
 mod difference;
 mod fold;
+mod pages;
+#[cfg(test)]
+mod pages_tests;
 mod resume;
 mod rows;
 
@@ -19,6 +22,7 @@ pub(super) use base::Base;
 use cache::Caches;
 pub use difference::Difference;
 use futures_util::stream::{self, StreamExt as _};
+use pages::Layout;
 pub use resume::verify_resuming;
 use sqlx::SqliteConnection;
 use std::num::NonZero;
@@ -172,8 +176,8 @@ async fn check(
     Ok(VerifyReport { from, to, checked, head, head_file, bad, cached, differences, notes })
 }
 
-/// Records that one thread checks, on a connection of its own.
-const SEGMENT: u64 = 20_000;
+/// Records that one thread checks, on a connection of its own. Each segment begins with what its streams had before.
+const SEGMENT: RangeInclusive<u64> = 20_000..=250_000;
 /// More threads would only wait for the disk.
 const THREADS: usize = 8;
 
@@ -186,14 +190,19 @@ async fn walk(
     mut progress: impl FnMut(Progress),
 ) -> Result<(u64, Option<BadRecord>), StoreError> {
     let (from, to) = range.into_inner();
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    // Short enough that all threads end at about the same time.
+    let even = to.saturating_sub(from) / (4 * at_once as u64) + 1;
+    let segment = even.clamp(*SEGMENT.start(), *SEGMENT.end());
+    let layout = Arc::new(Layout::of(dir));
     // The first also looks for what stands before it.
-    let starts = std::iter::successors(Some(from), |start| start.checked_add(SEGMENT))
+    let starts = std::iter::successors(Some(from), |start| start.checked_add(segment))
         .take_while(|at| *at <= to || *at == 1);
     let segments = starts.map(|start| {
-        let (dir, base, end) = (dir.to_owned(), base.clone(), to.min(start + (SEGMENT - 1)));
-        tokio::task::spawn_blocking(move || chain::walk(&dir, base, start, end))
+        let (dir, base, end) = (dir.to_owned(), base.clone(), to.min(start + (segment - 1)));
+        let layout = layout.clone();
+        tokio::task::spawn_blocking(move || chain::walk(&dir, layout.as_ref().as_ref(), base, start, end))
     });
-    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
     let mut segments = stream::iter(segments).buffered(at_once);
     let (mut checked, mut bad) = (0, None);
     while bad.is_none()

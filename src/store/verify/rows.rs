@@ -1,6 +1,6 @@
-//! Records as the file holds them, one borrowed row after another. Here alone the file is read by rusqlite: `audit verify`
-//! hashes nearly as fast as SQLite hands out rows, and sqlx copies each value and carries each row to another thread
-//! (decision 0022). `chain` walks over them.
+//! Records as SQLite gives them, one borrowed row after another: what `pages` cannot prove is read here, and judged by it. In
+//! `audit verify` alone the file is read by rusqlite, since sqlx copies each value and carries each row to another thread
+//! (decision 0022). `chain` walks over both.
 
 use super::{BadRecord, Column};
 use crate::kernel::domain::{Digest, Position, Seq, Time};

@@ -1,0 +1,176 @@
+//! What the pages give held against what SQLite gives: on sound files, on damaged ones, and where the WAL knows better.
+
+use super::chain::{Chain, walk};
+use super::pages::Layout;
+use super::{Base, verify};
+use crate::kernel::domain::{Digest, Position, Record, Stream, Time};
+use crate::kernel::journal::{Backend as _, Entry, NewEntry, RawBatch, RawPart};
+use crate::store::SqliteStore;
+use rusqlite::Connection;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a page of 4,096 bytes holds of one record.
+const LOCAL: usize = 4_061;
+
+async fn append(store: &SqliteStore, numbers: std::ops::Range<usize>) {
+    let parts = numbers.map(|n| {
+        let stream = match n % 3 {
+            0 => Stream::Instance,
+            _ => Stream::Service(format!("shop-{}", n % 7).into()),
+        };
+        // Of every length, up to more than two pages.
+        let record = Record::Clock { says: "x".repeat(n * 37 % 400 + n % 29 / 27 * 8_000), jump: 0 };
+        RawPart { stream, expect: None, entries: vec![NewEntry::of(&record)], summary: None }
+    });
+    let batch = RawBatch { at: Time(1), parts: parts.collect(), epoch: None, rows: vec![] };
+    store.append(batch).await.unwrap();
+}
+
+/// Closed.
+async fn journal(dir: &Path, records: usize) -> Vec<Entry> {
+    let store = SqliteStore::open(dir).await.unwrap().store;
+    for from in (0..records).step_by(200) {
+        append(&store, from..records.min(from + 200)).await;
+    }
+    let all = store.scan(1, u32::MAX).await.unwrap();
+    store.close().await;
+    all
+}
+
+fn walked(dir: &Path, layout: Option<&Layout>, last: usize) -> Option<Chain> {
+    walk(dir, layout, Arc::new(Base::default()), 1, last as Position).ok()
+}
+
+#[tokio::test]
+async fn every_record_that_lies_in_one_page_is_read_as_it_was_written() {
+    for records in [1, 10, 400, 12_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let all = journal(dir.path(), records).await;
+        let layout = Layout::of(dir.path()).unwrap();
+        let mut pages = layout.pages().unwrap();
+        let leaves = pages.leaves(1, Position::MAX).ok().unwrap();
+        assert_eq!(leaves.len() > 1_000, records > 10_000, "of {records} some are three levels deep");
+        let mut read = 0;
+        let mut missing: Vec<Position> = (1..=records as Position).collect();
+        for leaf in &leaves {
+            for row in pages.records(leaf).filter_map(|record| record.ok().unwrap()) {
+                let e = &all[usize::try_from(row.position).unwrap() - 1];
+                assert_eq!(
+                    (row.position, row.seq, row.at, row.version),
+                    (e.position, e.seq, e.at, e.version)
+                );
+                assert_eq!((row.stream, row.kind), (e.stream.to_string().as_str(), e.kind.as_str()));
+                assert_eq!((row.body, row.hash), (e.body.as_slice(), e.hash));
+                missing.retain(|position| *position != row.position);
+                read += 1;
+            }
+        }
+        let long = all.iter().filter(|e| e.body.len() > LOCAL - 100).map(|e| e.position);
+        assert_eq!(missing, long.collect::<Vec<_>>());
+        assert_eq!(read + missing.len(), records, "nothing twice");
+        // A part of it needs no other leaves, and what the pages do not have SQLite has.
+        let part = pages.leaves(5, 9).ok().unwrap().len();
+        assert!(part <= 5, "{part} leaves for five records");
+        let chain = walked(dir.path(), Some(&layout), records).unwrap();
+        assert_eq!((chain.checked, chain.bad), (records as u64, None));
+    }
+}
+
+#[tokio::test]
+async fn of_a_damaged_file_both_say_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = journal(dir.path(), 900).await;
+    let file = std::fs::File::options().read(true).write(true).open(dir.path().join("pointsman.db")).unwrap();
+    let length = file.metadata().unwrap().len();
+    let (mut bad, mut elsewhere, mut untouched) = (0, 0, 0);
+    for n in 0..600_u32 {
+        let random = Digest::of(&n.to_be_bytes()).0;
+        let at = u64::from_be_bytes(random[..8].try_into().unwrap()) % length;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1 << (random[8] % 8)], at).unwrap();
+        let rows = walked(dir.path(), None, all.len());
+        let pages = walked(dir.path(), Layout::of(dir.path()).as_ref(), all.len());
+        file.write_all_at(&byte, at).unwrap();
+        let (Some(rows), Some(pages)) = (&rows, &pages) else {
+            assert_eq!(
+                (rows.is_none(), pages.is_none()),
+                (true, true),
+                "at {at}: only one of them could read"
+            );
+            continue;
+        };
+        let right = usize::try_from(pages.checked).unwrap();
+        assert!(
+            right == 0 || pages.hash() == all[right - 1].hash,
+            "at {at}: what is right is what was written"
+        );
+        assert_eq!(rows.bad.is_some(), pages.bad.is_some(), "at {at}: {:?}, {:?}", rows.bad, pages.bad);
+        match (rows.checked, &rows.bad) == (pages.checked, &pages.bad) {
+            true if rows.bad.is_some() => bad += 1,
+            true => untouched += 1,
+            // Where the tree leads astray, it matters where one began to look.
+            false => elsewhere += 1,
+        }
+    }
+    println!("{bad} bad records, {elsewhere} named elsewhere, {untouched} flips that hurt no record");
+    assert!(bad > 300 && untouched > 50 && elsewhere < 10, "{bad} {elsewhere} {untouched}");
+}
+
+/// The page in the file is as it was written, and everybody who asks SQLite gets another record.
+#[tokio::test]
+async fn what_was_changed_in_the_wal_alone_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = journal(dir.path(), 900).await;
+    let conn = Connection::open(dir.path().join("pointsman.db")).unwrap();
+    conn.execute_batch(
+        "PRAGMA wal_autocheckpoint = 0; DROP TRIGGER record_is_append_only_update; \
+         UPDATE record SET body = CAST('{}' AS BLOB) WHERE position = 300;",
+    )
+    .unwrap();
+    let report = verify(dir.path(), 1..=Position::MAX, |_| {}).await.unwrap();
+    let bad = report.bad.unwrap();
+    assert_eq!((bad.position, report.checked), (300, 299), "{bad:?}");
+    let layout = Layout::of(dir.path()).unwrap();
+    let by_pages = walked(dir.path(), Some(&layout), all.len()).unwrap();
+    assert_eq!(by_pages.bad.unwrap().position, 300);
+    drop(conn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_writer_that_moves_its_wal_into_the_file_nothing_is_called_bad() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).await.unwrap().store;
+    let written = std::sync::atomic::AtomicBool::new(false);
+    let writing = async {
+        for from in (0..12_000).step_by(40) {
+            append(&store, from..from + 40).await;
+            if from % 400 == 0 {
+                let path = dir.path().join("pointsman.db");
+                let moved = tokio::task::spawn_blocking(move || {
+                    let conn = Connection::open(path).unwrap();
+                    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+                });
+                moved.await.unwrap();
+            }
+        }
+        written.store(true, std::sync::atomic::Ordering::SeqCst);
+    };
+    let reading = async {
+        let (mut reports, mut last) = (0, 0);
+        while !written.load(std::sync::atomic::Ordering::SeqCst) {
+            let report = verify(dir.path(), 2..=Position::MAX, |_| {}).await.unwrap();
+            assert!(report.chain_ok(), "{report:?}");
+            assert!(report.to >= last);
+            (reports, last) = (reports + 1, report.to);
+        }
+        reports
+    };
+    let ((), reports) = futures_util::future::join(writing, reading).await;
+    assert!(reports > 5, "{reports} times meanwhile");
+    let report = verify(dir.path(), 1..=Position::MAX, |_| {}).await.unwrap();
+    assert!(report.chain_ok() && report.checked == 12_000, "{report:?}");
+    store.close().await;
+}
