@@ -232,9 +232,6 @@ impl Chain {
     /// Of a stream that is new to this segment, by the index over streams and sequences alone: one step, however long the
     /// stream is. A gap gives another number than the record's own, and so does a record that stands before its predecessor.
     fn first_seq(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
-        if row.seq == 1 {
-            return self.seq_by_position(conn, row);
-        }
         let sql = "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
         let before: Option<(i64, i64)> =
             ask(conn, sql, (row.stream, row.seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -242,7 +239,7 @@ impl Chain {
         Ok(standing.map_or(self.base.seq(row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
     }
 
-    /// By the records before it, whatever its own sequence says.
+    /// By the records before it, whatever its own sequence says. It walks over the whole stream: for the blame alone.
     fn seq_by_position(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
         if let Some(last) = self.seqs.get(row.stream) {
             return Ok(last + 1);

@@ -203,7 +203,8 @@ async fn walk(
         let layout = layout.clone();
         tokio::task::spawn_blocking(move || chain::walk(&dir, layout.as_ref().as_ref(), base, start, end))
     });
-    let mut segments = stream::iter(segments).buffered(at_once);
+    // One more, so that who is done before its neighbour does not wait for it.
+    let mut segments = stream::iter(segments).buffered(at_once + 1);
     let (mut checked, mut bad) = (0, None);
     while bad.is_none()
         && let Some(ended) = segments.next().await
