@@ -93,6 +93,11 @@ fn in_wal(path: &Path, page: usize) -> Option<HashSet<u32>> {
     if length > LONGEST_WAL {
         return None;
     }
+    let mut header = [0; FILE_HEADER as usize];
+    if file.read_exact_at(&mut header, 0).is_ok() && u32_at(&header, 8)? as usize != page {
+        // Its frames are of another length than ours, and where they name pages we would read something else.
+        return None;
+    }
     let frame = FRAME_HEADER + u64::try_from(page).ok()?;
     let mut pages = HashSet::new();
     let mut at = FILE_HEADER;

@@ -139,6 +139,21 @@ async fn what_was_changed_in_the_wal_alone_is_found() {
     drop(conn);
 }
 
+#[tokio::test]
+async fn a_wal_of_another_page_size_leaves_everything_to_sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = journal(dir.path(), 400).await;
+    let mut header = [0; 32];
+    header[..4].copy_from_slice(&0x377f_0682_u32.to_be_bytes());
+    for (size, is_read) in [(4_096_u32, true), (1_024, false)] {
+        header[8..12].copy_from_slice(&size.to_be_bytes());
+        std::fs::write(dir.path().join("pointsman.db-wal"), header).unwrap();
+        assert_eq!(Layout::of(dir.path()).is_some(), is_read, "{size}");
+        let report = verify(dir.path(), 1..=Position::MAX, |_| {}).await.unwrap();
+        assert!(report.chain_ok() && report.checked == all.len() as u64, "{size}: {report:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_writer_that_moves_its_wal_into_the_file_nothing_is_called_bad() {
     let dir = tempfile::tempdir().unwrap();
