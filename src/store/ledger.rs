@@ -131,10 +131,10 @@ impl Ledger {
             let hash = chain_hash(&ChainLink {
                 prev: self.head.hash,
                 position,
-                stream: &stream,
+                stream: stream.as_bytes(),
                 seq,
                 at,
-                kind: new.kind,
+                kind: new.kind.as_bytes(),
                 version: new.version,
                 body: &new.body,
             });

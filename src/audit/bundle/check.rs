@@ -121,10 +121,10 @@ fn of(link: &Link, prev: Digest) -> ChainLink<'_> {
     ChainLink {
         prev,
         position: link.position,
-        stream: &link.stream,
+        stream: link.stream.as_bytes(),
         seq: link.seq,
         at: link.at,
-        kind: &link.kind,
+        kind: link.kind.as_bytes(),
         version: link.version,
         body: &[],
     }

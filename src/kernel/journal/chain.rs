@@ -1,16 +1,17 @@
-//! The hash chain over stored records. Every backend and every verifier uses this one function.
+//! The hash chain over stored records. Every backend and every verifier uses this one function; one that has two records at
+//! hand may use [`super::PairHash`].
 
 use crate::domain::{Digest, Position, Seq, Time};
 use sha2::{Digest as _, Sha256};
 
-/// All of a record that the chain covers: every stored column.
+/// All of a record that the chain covers: every stored column, text as its bytes in UTF-8.
 pub struct ChainLink<'a> {
     pub prev: Digest,
     pub position: Position,
-    pub stream: &'a str,
+    pub stream: &'a [u8],
     pub seq: Seq,
     pub at: Time,
-    pub kind: &'a str,
+    pub kind: &'a [u8],
     pub version: u16,
     pub body: &'a [u8],
 }
@@ -24,21 +25,25 @@ pub fn chain_hash(link: &ChainLink<'_>) -> Digest {
 /// The same where only the digest of the body is at hand; `link.body` is not looked at.
 pub fn link_hash(link: &ChainLink<'_>, body: Digest) -> Digest {
     let mut hash = Sha256::new();
-    let text = |hash: &mut Sha256, s: &str| {
-        let length = u32::try_from(s.len()).expect("invariant: names are short");
-        hash.update(length.to_be_bytes());
-        hash.update(s.as_bytes());
-    };
-    hash.update(b"pm1");
-    hash.update(link.prev.0);
-    hash.update(link.position.to_be_bytes());
-    text(&mut hash, link.stream);
-    hash.update(link.seq.to_be_bytes());
-    hash.update(link.at.0.to_be_bytes());
-    text(&mut hash, link.kind);
-    hash.update(u64::from(link.version).to_be_bytes());
-    hash.update(body.0);
+    hashed(link, body, |bytes| hash.update(bytes));
     Digest(hash.finalize().into())
+}
+
+/// The bytes that are hashed, piece by piece.
+#[inline]
+pub(super) fn hashed(link: &ChainLink<'_>, body: Digest, mut write: impl FnMut(&[u8])) {
+    let length = |text: &[u8]| u32::try_from(text.len()).expect("invariant: names are short").to_be_bytes();
+    write(b"pm1");
+    write(&link.prev.0);
+    write(&link.position.to_be_bytes());
+    write(&length(link.stream));
+    write(link.stream);
+    write(&link.seq.to_be_bytes());
+    write(&link.at.0.to_be_bytes());
+    write(&length(link.kind));
+    write(link.kind);
+    write(&u64::from(link.version).to_be_bytes());
+    write(&body.0);
 }
 
 /// Time of the next record: the writer's clock, but never behind the last record.
@@ -54,10 +59,10 @@ mod tests {
         chain_hash(&ChainLink {
             prev: Digest::ZERO,
             position,
-            stream,
+            stream: stream.as_bytes(),
             seq: 1,
             at: Time(at),
-            kind,
+            kind: kind.as_bytes(),
             version: 1,
             body: b"{}",
         })

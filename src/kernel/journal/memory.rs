@@ -100,10 +100,10 @@ impl Inner {
                 let hash = chain_hash(&ChainLink {
                     prev: head.hash,
                     position,
-                    stream: &part.stream.to_string(),
+                    stream: part.stream.to_string().as_bytes(),
                     seq: *seq,
                     at,
-                    kind: new.kind,
+                    kind: new.kind.as_bytes(),
                     version: new.version,
                     body: &new.body,
                 });

@@ -9,12 +9,14 @@ mod chain;
 mod memory;
 #[cfg(test)]
 mod memory_tests;
+mod pair;
 mod permit;
 
 pub use backend::{Backend, Entry, Head, NewEntry, RawBatch, RawPart, Row, Summarised, Written};
 pub use batch::{Batch, Part};
 pub use chain::{ChainLink, chain_hash, link_hash, next_time};
 pub use memory::MemoryBackend;
+pub use pair::PairHash;
 pub use permit::Permit;
 
 use crate::domain::{Epoch, Name, Position, Record, Seq, Stamped, Stream, Time};

@@ -2,10 +2,10 @@
 
 use super::blame::pin_down;
 use super::pages::{Disorder, Layout, Pages};
-use super::rows::{Stored, connect, damaged, nowhere, read, statement, stored, stray, unreadable};
+use super::rows::{NOT_TEXT, Stored, connect, damaged, nowhere, read, statement, stored, stray, unreadable};
 use super::{BadRecord, Base, Column};
 use crate::kernel::domain::{Digest, Position, Record, Seq, Stream, Time};
-use crate::kernel::journal::chain_hash;
+use crate::kernel::journal::{PairHash, chain_hash};
 use crate::store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, Statement};
 use std::collections::{HashMap, HashSet};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Records read at a time: no transaction stays open, so a running server's WAL is not held up.
 const PAGE: i64 = 500;
+
+const DELIVERED: &str = "delivered";
 
 pub(super) struct Chain {
     base: Arc<Base>,
@@ -24,7 +26,7 @@ pub(super) struct Chain {
     prev: Digest,
     last: Time,
     /// Last sequence of each stream in this segment.
-    seqs: HashMap<String, Seq, foldhash::fast::RandomState>,
+    seqs: HashMap<Vec<u8>, Seq, foldhash::fast::RandomState>,
     /// Raw deliveries of this segment that were found right.
     contents: HashSet<Digest>,
 }
@@ -42,12 +44,33 @@ pub(super) fn walk(
     let mut statement = statement(&conn)?;
     if let Some(mut pages) = layout.and_then(Layout::pages)
         && chain.bad.is_none()
-        && chain.take_leaves(&conn, &mut statement, &mut pages, to)?.is_err()
     {
-        chain = Chain::start(&conn, from, base)?;
+        match chain.take_leaves(&conn, &mut statement, &mut pages, to) {
+            Ok(()) => {}
+            Err(Halt::Disorder) => chain = Chain::start(&conn, from, base)?,
+            Err(Halt::Store(e)) => return Err(e),
+        }
     }
     chain.take_rows(&conn, &mut statement, to)?;
     Ok(chain)
+}
+
+/// What ends the reading of pages.
+enum Halt {
+    Disorder,
+    Store(StoreError),
+}
+
+impl From<Disorder> for Halt {
+    fn from(_: Disorder) -> Self {
+        Halt::Disorder
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(e: StoreError) -> Self {
+        Halt::Store(e)
+    }
 }
 
 /// `with` one record, if it is there and the file can be read so far.
@@ -98,7 +121,7 @@ impl Chain {
             chain.bad = stray(conn)?;
         }
         if from > first {
-            match one(conn, from - 1, |before| before.map(|before| (before.hash, before.at)))? {
+            match one(conn, from - 1, |before| before.map(|before| (Digest(*before.hash), before.at)))? {
                 Some(Ok(before)) => (chain.prev, chain.last) = before,
                 Some(Err(bad)) => chain.bad = Some(bad),
                 None => chain.bad = Some(nowhere(from - 1, Column::Position, "it is missing")),
@@ -120,31 +143,38 @@ impl Chain {
         statement: &mut Statement<'_>,
         pages: &mut Pages<'_>,
         to: Position,
-    ) -> Result<Result<(), Disorder>, StoreError> {
-        let leaves = match pages.leaves(self.next, to) {
-            Ok(leaves) => leaves,
-            Err(disorder) => return Ok(Err(disorder)),
-        };
-        for leaf in leaves {
-            for record in pages.records(&leaf) {
-                let row = match record {
-                    Ok(Some(row)) if (self.next..=to).contains(&row.position) => row,
-                    Ok(_) => continue,
-                    Err(disorder) => return Ok(Err(disorder)),
-                };
+    ) -> Result<(), Halt> {
+        let mut pair = PairHash::default();
+        for leaf in pages.leaves(self.next, to)? {
+            let records = pages.records(&leaf)?;
+            let wanted = self.next..=to;
+            let mut wanted = records.iter().filter(|row| wanted.contains(&row.position)).peekable();
+            let mut ahead = None;
+            while let Some(row) = wanted.next() {
                 if row.position > self.next {
                     self.take_rows(conn, statement, row.position - 1)?;
                 }
-                if self.bad.is_none() && self.check(conn, &row)?.is_some() {
+                let computed = ahead.take().unwrap_or_else(|| {
+                    let link = row.link(self.prev);
+                    match wanted.peek().filter(|next| next.position == row.position + 1) {
+                        None => chain_hash(&link),
+                        Some(next) => {
+                            let [computed, after] = pair.of([&link, &next.link(Digest(*row.hash))]);
+                            ahead = Some(after);
+                            computed
+                        }
+                    }
+                });
+                if self.bad.is_none() && self.check(conn, row, computed)?.is_some() {
                     self.take_rows(conn, statement, row.position)?;
                 }
                 // In a wider range SQLite sees more of what is wrong.
                 if self.bad.take().is_some() {
-                    return Ok(Ok(()));
+                    return Ok(());
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// By SQLite.
@@ -172,7 +202,7 @@ impl Chain {
             match rows.next() {
                 Ok(Some(row)) => {
                     self.bad = match stored(row) {
-                        Ok(row) => self.check(conn, &row)?,
+                        Ok(row) => self.check(conn, &row, chain_hash(&row.link(self.prev)))?,
                         Err(bad) => Some(bad),
                     };
                 }
@@ -187,13 +217,18 @@ impl Chain {
         Ok(())
     }
 
-    fn check(&mut self, conn: &Connection, row: &Stored<'_>) -> Result<Option<BadRecord>, StoreError> {
+    /// `computed`: of the record, after the hash of the one before it.
+    fn check(
+        &mut self,
+        conn: &Connection,
+        row: &Stored<'_>,
+        computed: Digest,
+    ) -> Result<Option<BadRecord>, StoreError> {
         if row.position != self.next {
             let says = format!("it is missing; the next record there is has position {}", row.position);
             return Ok(Some(nowhere(self.next, Column::Position, says)));
         }
-        let computed = chain_hash(&row.link(self.prev));
-        if computed != row.hash {
+        if computed.0 != *row.hash {
             let expected = self.seq_by_position(conn, row)?;
             let pinned = |next: Option<&Stored<'_>>| pin_down(row, self.prev, computed, expected, next);
             let bad = one(conn, row.position + 1, |next| pinned(next.ok().as_ref()))?;
@@ -214,29 +249,35 @@ impl Chain {
             Some(last) if row.seq == *last + 1 => *last = row.seq,
             Some(last) => return bad(*last + 1),
             None => {
-                if let Err(why) = Stream::try_from(row.stream.to_owned()) {
+                let Ok(stream) = std::str::from_utf8(row.stream) else {
+                    return Ok(Some(row.bad(Column::Stream, NOT_TEXT)));
+                };
+                if let Err(why) = Stream::try_from(stream.to_owned()) {
                     return Ok(Some(row.bad(Column::Stream, why)));
                 }
-                let expected = self.first_seq(conn, row)?;
+                let expected = self.first_seq(conn, row, stream)?;
                 if row.seq != expected {
                     return bad(expected);
                 }
                 self.seqs.insert(row.stream.to_owned(), expected);
             }
         }
-        (self.prev, self.last, self.next) = (row.hash, row.at, row.position + 1);
+        (self.prev, self.last, self.next) = (Digest(*row.hash), row.at, row.position + 1);
         self.checked += 1;
         Ok(None)
     }
 
     /// Of a stream that is new to this segment, by the index over streams and sequences alone: one step, however long the
     /// stream is. A gap gives another number than the record's own, and so does a record that stands before its predecessor.
-    fn first_seq(&self, conn: &Connection, row: &Stored<'_>) -> Result<Seq, StoreError> {
+    fn first_seq(&self, conn: &Connection, row: &Stored<'_>, stream: &str) -> Result<Seq, StoreError> {
         let sql = "SELECT seq, position FROM record WHERE stream = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1";
-        let before: Option<(i64, i64)> =
-            ask(conn, sql, (row.stream, row.seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let before: Option<(i64, i64)> = match row.seq {
+            // Nothing stands before the first.
+            0 | 1 => None,
+            seq => ask(conn, sql, (stream, seq.cast_signed()), |row| Ok((row.get(0)?, row.get(1)?)))?,
+        };
         let standing = before.filter(|(_, position)| position.cast_unsigned() < row.position);
-        Ok(standing.map_or(self.base.seq(row.stream), |(seq, _)| seq.cast_unsigned()) + 1)
+        Ok(standing.map_or(self.base.seq(stream), |(seq, _)| seq.cast_unsigned()) + 1)
     }
 
     /// By the records before it, whatever its own sequence says. It walks over the whole stream: for the blame alone.
@@ -244,21 +285,22 @@ impl Chain {
         if let Some(last) = self.seqs.get(row.stream) {
             return Ok(last + 1);
         }
-        let gone = self.base.seq(row.stream);
+        let stream = String::from_utf8_lossy(row.stream);
+        let gone = self.base.seq(&stream);
         if self.from == self.base.before {
             return Ok(gone + 1);
         }
         let sql = "SELECT coalesce(max(seq), 0) FROM record WHERE stream = ?1 AND position < ?2";
-        let last: Option<i64> = ask(conn, sql, (row.stream, self.from.cast_signed()), |row| row.get(0))?;
+        let last: Option<i64> = ask(conn, sql, (&*stream, self.from.cast_signed()), |row| row.get(0))?;
         Ok(last.unwrap_or(0).cast_unsigned().max(gone) + 1)
     }
 
     /// Raw deliveries lie outside the chain; it holds their digest.
     fn content(&mut self, conn: &Connection, row: &Stored<'_>) -> Result<Option<String>, StoreError> {
-        if row.kind != "delivered" {
+        if row.kind != DELIVERED.as_bytes() {
             return Ok(None);
         }
-        let Ok(Record::Delivered(delivered)) = Record::decode(row.kind, row.version, row.body) else {
+        let Ok(Record::Delivered(delivered)) = Record::decode(DELIVERED, row.version, row.body) else {
             return Ok(None);
         };
         let wanted = delivered.digest;

@@ -4,7 +4,7 @@
 //! <https://www.sqlite.org/fileformat2.html>.
 
 use super::rows::{Stored, connect};
-use crate::kernel::domain::{Digest, Position, Time};
+use crate::kernel::domain::{Position, Time};
 use crate::store::open::database_file;
 use rusqlite::Connection;
 use std::collections::HashSet;
@@ -21,6 +21,10 @@ const AHEAD: u32 = 64;
 const LEVELS: u32 = 20;
 /// Of a longer WAL nobody knows quickly what is in it.
 const LONGEST_WAL: u64 = 4 << 30;
+
+/// Kinds of columns, from these on: two more with each byte.
+const BLOB: u64 = 12;
+const TEXT: u64 = 13;
 
 const INTERIOR: u8 = 5;
 const LEAF: u8 = 13;
@@ -154,21 +158,22 @@ impl Pages<'_> {
         Ok(())
     }
 
-    /// The records of a leaf, in order. None: one that cannot be read plainly.
-    pub fn records(&mut self, leaf: &Leaf) -> impl Iterator<Item = Result<Option<Stored<'_>>, Disorder>> {
-        let (mut above, high) = (leaf.low, leaf.high);
-        let page = self.page(leaf.number);
-        let cells = page.and_then(|page| u16_at(page, 3)).unwrap_or(0);
-        (0..cells).map(move |cell| {
-            let page = page.filter(|page| page[0] == LEAF).ok_or(Disorder)?;
+    /// The records of a leaf, in order; those that cannot be read plainly are left out.
+    pub fn records(&mut self, leaf: &Leaf) -> Result<Vec<Stored<'_>>, Disorder> {
+        let Some(page) = self.page(leaf.number) else { return Ok(vec![]) };
+        let cells = u16_at(page, 3).filter(|_| page[0] == LEAF).ok_or(Disorder)?;
+        let mut records = Vec::with_capacity(cells);
+        let mut above = leaf.low;
+        for cell in 0..cells {
             let (position, record) =
                 u16_at(page, 8 + 2 * cell).and_then(|at| record(page, at)).ok_or(Disorder)?;
-            if position <= above || position > high {
+            if position <= above || position > leaf.high {
                 return Err(Disorder);
             }
             above = position;
-            Ok(record)
-        })
+            records.extend(record);
+        }
+        Ok(records)
     }
 
     fn page(&mut self, number: u32) -> Option<&[u8]> {
@@ -211,6 +216,7 @@ fn children(page: &[u8], of: &Leaf) -> Option<Vec<Leaf>> {
 }
 
 /// The position, and the record where it lies in one page as a whole and looks as we write them.
+#[inline]
 fn record(page: &[u8], mut at: usize) -> Option<(Position, Option<Stored<'_>>)> {
     let length = usize::try_from(varint(page, &mut at)?).ok()?;
     let position = varint(page, &mut at)?;
@@ -220,6 +226,8 @@ fn record(page: &[u8], mut at: usize) -> Option<(Position, Option<Stored<'_>>)> 
     Some((position, row.and_then(|row| columns(row, position))))
 }
 
+/// Most of what a check does beside the hash is here.
+#[inline]
 fn columns(row: &[u8], position: Position) -> Option<Stored<'_>> {
     let mut at = 0;
     let header = usize::try_from(varint(row, &mut at)?).ok()?;
@@ -232,25 +240,28 @@ fn columns(row: &[u8], position: Position) -> Option<Stored<'_>> {
     if at != header {
         return None;
     }
-    let stream = std::str::from_utf8(bytes(row, stream, &mut at)?).ok()?;
-    let seq = integer(row, seq, &mut at)?.cast_unsigned();
-    let time = Time(integer(row, time, &mut at)?);
-    let kind = std::str::from_utf8(bytes(row, kind, &mut at)?).ok()?;
-    let version = u16::try_from(integer(row, version, &mut at)?).ok()?;
-    let body = bytes(row, body, &mut at)?;
-    let hash = Digest(bytes(row, hash, &mut at)?.try_into().ok()?);
-    (at == row.len()).then_some(Stored { position, stream, seq, at: time, kind, version, body, hash })
+    let mut rest = row.get(at..)?;
+    let stream = bytes(&mut rest, stream, TEXT)?;
+    let seq = integer(&mut rest, seq)?.cast_unsigned();
+    let time = Time(integer(&mut rest, time)?);
+    // All of ours are; of any other, SQLite says whether it is text.
+    let kind = bytes(&mut rest, kind, TEXT).filter(|kind| kind.is_ascii())?;
+    let version = u16::try_from(integer(&mut rest, version)?).ok()?;
+    let body = bytes(&mut rest, body, BLOB)?;
+    let hash = bytes(&mut rest, hash, BLOB)?.as_array()?;
+    rest.is_empty().then_some(Stored { position, stream, seq, at: time, kind, version, body, hash })
 }
 
-/// Text or a blob.
-fn bytes<'r>(row: &'r [u8], kind: u64, at: &mut usize) -> Option<&'r [u8]> {
-    let length = usize::try_from(kind.checked_sub(12)? / 2).ok()?;
-    let bytes = row.get(*at..at.checked_add(length)?)?;
-    *at += length;
-    Some(bytes)
+/// `of`: the kind of one with no bytes.
+#[inline]
+fn bytes<'r>(rest: &mut &'r [u8], kind: u64, of: u64) -> Option<&'r [u8]> {
+    let twice = kind.checked_sub(of).filter(|twice| twice % 2 == 0)?;
+    rest.split_off(..usize::try_from(twice / 2).ok()?)
 }
 
-fn integer(row: &[u8], kind: u64, at: &mut usize) -> Option<i64> {
+/// The hash follows, so there are eight bytes to take it from.
+#[inline]
+fn integer(rest: &mut &[u8], kind: u64) -> Option<i64> {
     let length = match kind {
         8 => return Some(0),
         9 => return Some(1),
@@ -259,16 +270,22 @@ fn integer(row: &[u8], kind: u64, at: &mut usize) -> Option<i64> {
         6 => 8,
         _ => return None,
     };
-    let bytes = row.get(*at..*at + length)?;
-    *at += length;
-    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
-    Some(bytes.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
+    let number = i64::from_be_bytes(*rest.first_chunk()?) >> (64 - 8 * length);
+    *rest = rest.get(length..)?;
+    Some(number)
 }
 
-/// Seven bits a byte, the last of nine has eight.
+/// Seven bits a byte, the last of nine has eight. Most have one byte.
+#[inline]
 fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let mut number = 0;
-    for nth in 0..9 {
+    let first = *bytes.get(*at)?;
+    *at += 1;
+    if first & 0x80 == 0 { Some(first.into()) } else { longer(bytes, at, first & 0x7f) }
+}
+
+fn longer(bytes: &[u8], at: &mut usize, first: u8) -> Option<u64> {
+    let mut number = u64::from(first);
+    for nth in 1..9 {
         let byte = u64::from(*bytes.get(*at)?);
         *at += 1;
         if nth == 8 {

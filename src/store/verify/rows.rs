@@ -7,22 +7,25 @@ use crate::kernel::domain::{Digest, Position, Seq, Time};
 use crate::kernel::journal::ChainLink;
 use crate::store::StoreError;
 use crate::store::open::database_file;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Rows, Statement};
 use std::path::Path;
 use std::time::Duration;
 
+pub(super) const NOT_TEXT: &str = "the text is no longer UTF-8";
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A record as stored, its columns readable.
+/// A record as stored, its columns readable. What comes from a page is not known to be text until somebody looks: that takes
+/// as long as a check has for everything beside the hash.
 pub(super) struct Stored<'r> {
     pub position: Position,
-    pub stream: &'r str,
+    pub stream: &'r [u8],
     pub seq: Seq,
     pub at: Time,
-    pub kind: &'r str,
+    pub kind: &'r [u8],
     pub version: u16,
     pub body: &'r [u8],
-    pub hash: Digest,
+    pub hash: &'r [u8; 32],
 }
 
 impl Stored<'_> {
@@ -42,7 +45,7 @@ impl Stored<'_> {
     pub fn bad(&self, column: Column, says: impl Into<String>) -> BadRecord {
         BadRecord {
             position: self.position,
-            stream: self.stream.to_owned(),
+            stream: String::from_utf8_lossy(self.stream).into_owned(),
             seq: Some(self.seq),
             column,
             says: says.into(),
@@ -114,14 +117,26 @@ fn integer(row: &Row<'_>, column: usize) -> Result<i64, String> {
     value.as_i64().map_err(|e| format!("the column cannot be read: {e}"))
 }
 
-fn bytes<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], String> {
+fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], String> {
     let value = row.get_ref(column).map_err(|e| e.to_string())?;
-    value.as_bytes().map_err(|e| format!("the column cannot be read: {e}"))
+    value.as_blob().map_err(|e| format!("the column cannot be read: {e}"))
 }
 
-/// A changed byte may no longer be UTF-8.
-fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, String> {
-    std::str::from_utf8(bytes(row, column)?).map_err(|_| "the text is no longer UTF-8".to_owned())
+/// The same bytes as a blob are found by no question for a text, and a changed byte may no longer be UTF-8.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8], String> {
+    match row.get_ref(column).map_err(|e| e.to_string())? {
+        ValueRef::Text(bytes) if std::str::from_utf8(bytes).is_ok() => Ok(bytes),
+        ValueRef::Text(_) => Err(NOT_TEXT.to_owned()),
+        other => Err(format!("the column is no longer text, but {}", other.data_type())),
+    }
+}
+
+/// The stream as far as it can be read.
+fn name(row: &Row<'_>) -> String {
+    row.get_ref(1)
+        .ok()
+        .and_then(|name| name.as_bytes().ok())
+        .map_or(String::new(), |name| String::from_utf8_lossy(name).into_owned())
 }
 
 /// One that cannot be decoded is bad.
@@ -130,7 +145,7 @@ pub(super) fn stored<'r>(row: &'r Row<'_>) -> Result<Stored<'r>, BadRecord> {
     let of = |column: Column| move |says: String| (column, says);
     let decode = || -> Result<Stored<'r>, (Column, String)> {
         let version = integer(row, 5).map_err(of(Column::Version))?;
-        let hash = bytes(row, 7).map_err(of(Column::Hash))?;
+        let hash = blob(row, 7).map_err(of(Column::Hash))?;
         Ok(Stored {
             position,
             stream: text(row, 1).map_err(of(Column::Stream))?,
@@ -139,15 +154,15 @@ pub(super) fn stored<'r>(row: &'r Row<'_>) -> Result<Stored<'r>, BadRecord> {
             kind: text(row, 4).map_err(of(Column::Kind))?,
             version: u16::try_from(version)
                 .map_err(|_| (Column::Version, format!("its version is {version}")))?,
-            body: bytes(row, 6).map_err(of(Column::Body))?,
-            hash: Digest(
-                hash.try_into().map_err(|_| (Column::Hash, format!("its hash has {} bytes", hash.len())))?,
-            ),
+            body: blob(row, 6).map_err(of(Column::Body))?,
+            hash: hash
+                .try_into()
+                .map_err(|_| (Column::Hash, format!("its hash has {} bytes", hash.len())))?,
         })
     };
     decode().map_err(|(column, says)| BadRecord {
         position,
-        stream: text(row, 1).unwrap_or_default().to_owned(),
+        stream: name(row),
         seq: integer(row, 2).ok().map(i64::cast_unsigned),
         column,
         says,
@@ -160,7 +175,7 @@ pub(super) fn stray(conn: &Connection) -> Result<Option<BadRecord>, StoreError> 
     let found = conn.query_row(sql, [], |row| {
         Ok(BadRecord {
             position: 0,
-            stream: bytes(row, 1).map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default(),
+            stream: name(row),
             seq: integer(row, 2).ok().map(i64::cast_unsigned),
             column: Column::Position,
             says: format!("its position is {}", integer(row, 0).unwrap_or(0)),

@@ -173,10 +173,10 @@ async fn positions_and_hashes_make_one_chain(b: B) {
         let link = ChainLink {
             prev,
             position: e.position,
-            stream: &stream,
+            stream: stream.as_bytes(),
             seq: e.seq,
             at: e.at,
-            kind: &e.kind,
+            kind: e.kind.as_bytes(),
             version: e.version,
             body: &e.body,
         };

@@ -92,10 +92,10 @@ async fn a_journal_written_anew_with_hashes_that_fit_is_found_by_the_checkpoints
         e.hash = chain_hash(&ChainLink {
             prev,
             position,
-            stream: &stream,
+            stream: stream.as_bytes(),
             seq,
             at,
-            kind: &kind,
+            kind: kind.as_bytes(),
             version,
             body: &e.body,
         });
@@ -186,10 +186,10 @@ async fn rows_that_nobody_wrote_are_named() {
         let hash = chain_hash(&ChainLink {
             prev: before.hash,
             position: at,
-            stream: "run:D",
+            stream: b"run:D",
             seq: 1,
             at: before.at,
-            kind: &before.kind,
+            kind: before.kind.as_bytes(),
             version: before.version,
             body: &before.body,
         });
