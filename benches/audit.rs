@@ -47,17 +47,27 @@ const QUESTIONS: [(&str, &str); 11] = [
         "actor:ana-5*",
         "FROM entry WHERE +actor IN (SELECT id FROM term WHERE word = 3 AND text GLOB 'ana-5*')",
     ),
-    ("power", "FROM (SELECT rowid AS position FROM words WHERE words MATCH 'power')"),
+    (
+        "power",
+        "FROM (SELECT rowid AS position FROM words_0 WHERE words_0 MATCH 'power' \
+         UNION ALL SELECT rowid FROM words_1 WHERE words_1 MATCH 'power')",
+    ),
     (
         "\"hall 3\" rack-4",
-        "FROM (SELECT rowid AS position FROM words WHERE words MATCH '\"hall 3\" AND \"rack 4\"')",
+        "FROM (SELECT rowid AS position FROM words_0 WHERE words_0 MATCH '\"hall 3\" AND \"rack 4\"' \
+         UNION ALL SELECT rowid FROM words_1 WHERE words_1 MATCH '\"hall 3\" AND \"rack 4\"')",
     ),
     (
         "\"hall 3\" service:shop-7",
         "FROM entry WHERE service = (SELECT id FROM term WHERE word = 2 AND text = 'shop-7') \
-         AND position IN (SELECT rowid FROM words WHERE words MATCH '\"hall 3\"')",
+         AND position IN (SELECT rowid FROM words_0 WHERE words_0 MATCH '\"hall 3\"' \
+         UNION ALL SELECT rowid FROM words_1 WHERE words_1 MATCH '\"hall 3\"')",
     ),
-    ("rack-77*", "FROM (SELECT rowid AS position FROM words WHERE words MATCH '\"rack 77\"*')"),
+    (
+        "rack-77*",
+        "FROM (SELECT rowid AS position FROM words_0 WHERE words_0 MATCH '\"rack 77\"*' \
+         UNION ALL SELECT rowid FROM words_1 WHERE words_1 MATCH '\"rack 77\"*')",
+    ),
 ];
 
 const TIMES: &str = "since:2h until:1h";

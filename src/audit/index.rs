@@ -28,9 +28,10 @@ use tokio::sync::Mutex;
 const FILE: &str = "audit.db";
 /// Raised with every change of what is kept, or of the words that `tell` says: older files are made again. A test of
 /// `facets` holds one record of each kind against what was kept when this number was given.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 const BUSY: Duration = Duration::from_secs(5);
-const READERS: u32 = 2;
+/// One for each half of the words, for two questions at a time.
+const READERS: u32 = 4;
 /// Before a record that is not readable yet is looked for again.
 const UNREAD: Duration = Duration::from_millis(2);
 

@@ -1,11 +1,12 @@
 //! Records into the index, a page in one transaction. A page that fails leaves nothing behind.
 
+use super::statement::{HALVES, half_of};
 use super::{Filler, IndexError};
 use crate::audit::{Word, facets, words};
 use crate::kernel::domain::{Digest, Record, Resolved, RunId, Stamped, Stream};
 use crate::store::SqliteStore;
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -39,7 +40,8 @@ impl Filler {
     /// All of it goes, in one transaction.
     pub(super) async fn begin_anew(&mut self) -> Result<(), IndexError> {
         let empty = "BEGIN IMMEDIATE; DELETE FROM entry; DELETE FROM term; \
-                     INSERT INTO words (words) VALUES ('delete-all'); \
+                     INSERT INTO words_0 (words_0) VALUES ('delete-all'); \
+                     INSERT INTO words_1 (words_1) VALUES ('delete-all'); \
                      UPDATE reached SET first = 0, position = 0, hash = zeroblob(32); COMMIT";
         let emptied = sqlx::raw_sql(empty).execute(&mut self.conn).await;
         if emptied.is_err() {
@@ -57,7 +59,8 @@ impl Filler {
         records: Vec<(Stamped, Digest)>,
         hash: Digest,
     ) -> Result<(), IndexError> {
-        let (mut entries, mut texts): (Vec<Value>, Vec<Value>) = (vec![], vec![]);
+        let mut entries: Vec<Value> = vec![];
+        let mut texts: [Vec<Value>; HALVES] = Default::default();
         let mut uses: BTreeMap<i64, i64> = BTreeMap::new();
         let mut last = self.at;
         for (stamped, _) in &records {
@@ -75,15 +78,19 @@ impl Filler {
                 });
             }
             entries.push(Value::Array(row));
-            texts.push(json!([stamped.position, words(stamped, run.as_deref())]));
+            texts[half_of(stamped.position)].push(json!([stamped.position, words(stamped, run.as_deref())]));
             last = stamped.position;
         }
         let rows = |rows: Vec<Value>| Value::Array(rows).to_string();
         let entry = "INSERT INTO entry SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
                      value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?1)";
         sqlx::query(entry).bind(rows(entries)).execute(&mut self.conn).await?;
-        let text = "INSERT INTO words (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
-        sqlx::query(text).bind(rows(texts)).execute(&mut self.conn).await?;
+        for (half, texts) in texts.into_iter().enumerate() {
+            let text = format!(
+                "INSERT INTO words_{half} (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?1)"
+            );
+            sqlx::query(AssertSqlSafe(text)).bind(rows(texts)).execute(&mut self.conn).await?;
+        }
         let counts = uses.into_iter().map(|(id, more)| json!([id, more])).collect();
         let count = "UPDATE term SET uses = uses + (more.value ->> 1) FROM json_each(?1) AS more \
                      WHERE term.id = more.value ->> 0";

@@ -29,5 +29,7 @@ CREATE INDEX entry_target ON entry (target) WHERE target IS NOT NULL;
 CREATE INDEX entry_result ON entry (result) WHERE result IS NOT NULL;
 CREATE INDEX entry_source ON entry (source) WHERE source IS NOT NULL;
 
--- Sentences and labels; the text itself is in the journal.
-CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'unicode61');
+-- Sentences and labels; the text itself is in the journal. In two halves, so that two cores look for words: blocks of 512
+-- positions in turn.
+CREATE VIRTUAL TABLE words_0 USING fts5 (text, content = '', tokenize = 'unicode61');
+CREATE VIRTUAL TABLE words_1 USING fts5 (text, content = '', tokenize = 'unicode61');

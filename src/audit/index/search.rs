@@ -1,12 +1,13 @@
 //! A page of the records that fit a filter. What asks for times and positions alone is the journal's own to answer; for
 //! everything else the index has the positions.
 
-use super::statement::{Sql, statement};
+use super::statement::{HALVES, Sql, statement};
 use super::{Index, IndexError};
 use crate::audit::Filter;
 use crate::audit::filter::When;
 use crate::kernel::domain::{Digest, Position, Stamped, Time};
 use crate::store::JournalSpan;
+use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Row as _};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,7 +68,8 @@ impl Index {
 
     /// How SQLite goes about the positions of what fits, for tests and measurements.
     pub async fn plan(&self, filter: &Filter) -> Result<Vec<String>, IndexError> {
-        let Sql { text, arguments } = statement(filter, (1, Position::MAX), Page::Before(Position::MAX), 50)?;
+        let all = (1, Position::MAX);
+        let Sql { text, arguments, .. } = statement(filter, all, Page::Before(Position::MAX), 50, 0)?;
         let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = sqlx::query_with(sql, arguments).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(|row| row.try_get(3)).collect::<Result<_, sqlx::Error>>()?)
@@ -104,14 +106,30 @@ impl Index {
         if range.0 > range.1 {
             return Ok(Found { records: vec![], more: false, head: span.last });
         }
-        let Sql { text, arguments } = statement(filter, range, page, max)?;
-        let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&self.readers).await?;
-        let more = rows.len() > max as usize;
-        let positions = rows.iter().take(max as usize).map(|row| row.try_get::<i64, _>(0));
-        let mut positions: Vec<Position> =
-            positions.map(|at| at.map(i64::cast_unsigned)).collect::<Result<_, sqlx::Error>>()?;
+        let halves = if filter.texts.is_empty() { 1 } else { HALVES };
+        let asked = (0..halves).map(|half| self.positions(filter, range, page, max, half));
+        let mut positions = try_join_all(asked).await?.concat();
         positions.sort_unstable();
-        Ok(Found { records: self.store.records(&positions).await?, more, head: span.last })
+        let beyond = positions.len().saturating_sub(max as usize);
+        match page {
+            Page::Before(_) => drop(positions.drain(..beyond)),
+            Page::From(_) => positions.truncate(max as usize),
+        }
+        Ok(Found { records: self.store.records(&positions).await?, more: beyond > 0, head: span.last })
+    }
+
+    async fn positions(
+        &self,
+        filter: &Filter,
+        range: (Position, Position),
+        page: Page,
+        max: u32,
+        half: usize,
+    ) -> Result<Vec<Position>, IndexError> {
+        let Sql { text, arguments, .. } = statement(filter, range, page, max, half)?;
+        let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&self.readers).await?;
+        let positions = rows.iter().map(|row| row.try_get::<i64, _>(0));
+        Ok(positions.map(|at| at.map(i64::cast_unsigned)).collect::<Result<_, sqlx::Error>>()?)
     }
 }
 

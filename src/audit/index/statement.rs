@@ -17,10 +17,23 @@ const LOOKED_UP: i64 = if cfg!(test) { 40 } else { 2_000 };
 /// Values of one pattern whose uses are added up; beyond that it is one of the frequent ones anyway.
 const COUNTED: i64 = 200_000;
 
+/// Tables of words; who asks for words asks all of them. FTS5 uses one core, and two frequent phrases that never meet are
+/// walked to their ends.
+pub(super) const HALVES: usize = 2;
+/// This bit of a position says which. Low in tests, so that there are both.
+const HALF: u32 = if cfg!(test) { 3 } else { 9 };
+
+pub(super) fn half_of(position: Position) -> usize {
+    usize::from(position >> HALF & 1 == 1)
+}
+
 #[derive(Default)]
 pub(super) struct Sql {
     pub text: String,
     pub arguments: SqliteArguments,
+    /// The table of words of this half.
+    words: String,
+    half: usize,
 }
 
 /// What leads: one column's index, the words, or the positions themselves.
@@ -43,14 +56,15 @@ fn leads(filter: &Filter, wanted: &[Wanted<'_>]) -> Vec<Lead> {
     leads
 }
 
-/// Up to one more than `max`, in the order of the page.
+/// Up to one more than `max`, in the order of the page. Where words are asked for, of that half alone.
 pub(super) fn statement(
     filter: &Filter,
     range: (Position, Position),
     page: Page,
     max: u32,
+    half: usize,
 ) -> Result<Sql, IndexError> {
-    let mut sql = Sql::default();
+    let mut sql = Sql { words: format!("words_{half}"), half, ..Sql::default() };
     let wanted = wanted(filter);
     let leads = leads(filter, &wanted);
     if leads.len() > 1 {
@@ -105,15 +119,17 @@ impl Sql {
         wanted: &[Wanted<'_>],
         range: (Position, Position),
     ) -> Result<(), IndexError> {
+        let words = self.words.clone();
+        let by_words = format!("{words}.rowid");
         let (from, position, number) = match lead {
             Lead::Column(at) => {
                 let from = format!("entry INDEXED BY entry_{}", wanted[at].word.as_str());
                 (from, "entry.position", i64::try_from(at).unwrap_or(-1))
             }
             // Where nothing else is asked, the words know all that there is.
-            Lead::Words if wanted.is_empty() => ("words".to_owned(), "words.rowid", -1),
+            Lead::Words if wanted.is_empty() => (words.clone(), by_words.as_str(), -1),
             Lead::Words => {
-                ("words CROSS JOIN entry ON entry.position = words.rowid".to_owned(), "words.rowid", -1)
+                (format!("{words} CROSS JOIN entry ON entry.position = {by_words}"), by_words.as_str(), -1)
             }
             Lead::Positions => ("entry NOT INDEXED".to_owned(), "entry.position", -1),
         };
@@ -135,7 +151,7 @@ impl Sql {
             }
             Lead::Words => {
                 let what = leads.map_or("?".to_owned(), |leads| format!("iif({leads}, ?, '\"\"')"));
-                self.text.push_str(&format!(" AND words MATCH {what}"));
+                self.text.push_str(&format!(" AND {words} MATCH {what}"));
                 self.bind(matching(&filter.texts))?;
             }
             Lead::Positions => {}
@@ -150,9 +166,15 @@ impl Sql {
             // A record without a value is none of those that are excluded.
             self.is_one_of(&format!("ifnull(entry.{}, 0)", condition.word.as_str()), condition, None)?;
         }
+        if lead != Lead::Words && !filter.texts.is_empty() {
+            self.text.push_str(&format!(" AND (entry.position >> {HALF} & 1) = {}", self.half));
+        }
         for text in filter.texts.iter().filter(|_| lead != Lead::Words) {
             let not = if text.excluded { "NOT " } else { "" };
-            let exists = "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND words.rowid = entry.position)";
+            let words = &self.words;
+            let exists = format!(
+                "EXISTS (SELECT 1 FROM {words} WHERE {words} MATCH ? AND {words}.rowid = entry.position)"
+            );
             self.text.push_str(&format!(" AND {not}{exists}"));
             self.bind(phrase(text))?;
         }
