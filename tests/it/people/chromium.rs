@@ -95,6 +95,11 @@ impl Chromium {
     }
 
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.answer(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// What the browser answers, or its error.
+    fn answer(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -106,8 +111,10 @@ impl Chromium {
             let left = until.saturating_duration_since(Instant::now());
             let answer = self.from.recv_timeout(left).unwrap_or_else(|_| panic!("{method}: no answer"));
             if answer["id"] == self.last {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].clone();
+                return match &answer["error"] {
+                    Value::Null => Ok(answer["result"].clone()),
+                    error => Err(error.clone()),
+                };
             }
         }
     }
@@ -129,14 +136,23 @@ impl Chromium {
 
     /// For looking, from outside of the page; the page itself runs nothing.
     pub fn ask(&mut self, expression: &str) -> Value {
+        self.evaluate(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    fn evaluate(&mut self, expression: &str) -> Result<Value, Value> {
         let asked = json!({ "expression": expression, "returnByValue": true });
-        self.call("Runtime.evaluate", asked)["result"]["value"].clone()
+        Ok(self.answer("Runtime.evaluate", asked)?["result"]["value"].clone())
     }
 
     pub fn until(&mut self, expression: &str, good: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + ANSWER;
         loop {
-            let value = self.ask(expression);
+            let value = match self.evaluate(expression) {
+                Ok(value) => value,
+                // The page went while it was asked; the next one has not been asked yet.
+                Err(error) if error["message"] == "Inspected target navigated or closed" => Value::Null,
+                Err(error) => panic!("{expression}: {error}"),
+            };
             if good(&value) {
                 return value;
             }
