@@ -52,7 +52,7 @@ pub enum Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRecord {
     pub position: Position,
-    /// As stored now; empty when the record is missing or the column cannot be read.
+    /// As stored now, with a sign for what is no text; empty when the record is missing or the column cannot be read.
     pub stream: String,
     pub seq: Option<Seq>,
     pub column: Column,

@@ -115,6 +115,20 @@ fn random(n: u32) -> impl FnMut() -> u64 {
     }
 }
 
+/// SQLite repairs whatever the pages get wrong, so nothing else would show that they prove nothing: here it has nothing to give.
+#[tokio::test]
+async fn records_that_lie_in_one_page_each_are_proven_without_sqlite() {
+    let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The next one is the first that is longer than a page.
+    let all = journal(dir.path(), 27).await;
+    assert!(all.iter().all(|e| e.body.len() < LOCAL - 100));
+    journal(empty.path(), 0).await;
+    let layout = Layout::of(dir.path()).unwrap();
+    let chain = walked(empty.path(), Some(&layout), all.len()).unwrap();
+    assert_eq!((chain.checked, chain.bad), (all.len() as u64, None));
+    assert!(walked(empty.path(), None, all.len()).unwrap().bad.is_some(), "SQLite has none of them");
+}
+
 #[tokio::test]
 async fn of_a_flipped_bit_both_say_the_same() {
     let dir = tempfile::tempdir().unwrap();
