@@ -97,6 +97,11 @@ impl Pattern {
         matches!(self.0.as_slice(), [Piece::Exactly(_), Piece::Anything])
     }
 
+    /// Every value fits.
+    pub fn is_anything(&self) -> bool {
+        self.0 == [Piece::Anything]
+    }
+
     /// For SQLite's GLOB; its own signs are taken as letters.
     pub fn as_glob(&self) -> String {
         let mut glob = String::new();

@@ -2,8 +2,11 @@
 //! never holds up an append, is not in backups, and is thrown away whenever it does not fit the journal or cannot be
 //! read. A question first brings it up to the journal's end; so its answer is never older than the question.
 
+mod bitmap;
 mod fill;
+mod look;
 mod search;
+mod segment;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -14,6 +17,9 @@ pub use search::{Found, Page};
 use crate::kernel::domain::{Digest, Position, Resolved, RunId};
 use crate::kernel::journal::ReadError;
 use crate::store::SqliteStore;
+use bitmap::Frequent;
+use look::Budget;
+use segment::Segment;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -23,14 +29,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 const FILE: &str = "audit.db";
 /// Raised with every change of what is kept, or of the words that `tell` says: older files are made again. A test of
 /// `facets` holds one record of each kind against what was kept when this number was given.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 const BUSY: Duration = Duration::from_secs(5);
-/// One for each half of the words, for two questions at a time.
+/// One for each of the segments that are asked at once, for two questions at a time.
 const READERS: u32 = 4;
 /// Before a record that is not readable yet is looked for again.
 const UNREAD: Duration = Duration::from_millis(2);
@@ -57,6 +63,11 @@ struct Filler {
     conn: SqliteConnection,
     /// The last record that is in it.
     at: Position,
+    /// A page was begun and not ended.
+    begun: bool,
+    /// The last segment that has its table of words.
+    segment: Option<Segment>,
+    frequent: watch::Sender<Arc<Frequent>>,
     terms: HashMap<(i64, String), i64>,
     runs: HashMap<RunId, Option<Arc<Resolved>>>,
 }
@@ -66,7 +77,10 @@ pub struct Index {
     /// How often it was made anew since it was opened.
     made: AtomicU64,
     filler: Mutex<Filler>,
+    /// As of the last page that was committed.
+    frequent: watch::Receiver<Arc<Frequent>>,
     readers: SqlitePool,
+    budget: Budget,
 }
 
 impl Index {
@@ -89,7 +103,9 @@ impl Index {
             .acquire_timeout(BUSY)
             .test_before_acquire(false)
             .connect_lazy_with(options(&path).read_only(true));
-        Ok(Index { store, made: AtomicU64::new(0), filler: Mutex::new(filler), readers })
+        let frequent = filler.frequent.subscribe();
+        let filler = Mutex::new(filler);
+        Ok(Index { store, made: AtomicU64::new(0), filler, frequent, readers, budget: Budget::default() })
     }
 
     /// Takes in records up to `to`, or as many as it gets to within that time.
@@ -99,9 +115,15 @@ impl Index {
         let Ok(mut filler) = tokio::time::timeout(within, self.filler.lock()).await else {
             return Err(IndexError::Behind { at: 0, of: to });
         };
+        filler.recover().await?;
         while filler.at < to {
-            if !filler.take_page(&self.store).await? {
-                tokio::time::sleep(UNREAD).await;
+            match filler.take_page(&self.store).await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(UNREAD).await,
+                Err(error) => {
+                    filler.recover().await?;
+                    return Err(error);
+                }
             }
             if filler.at < to && tokio::time::Instant::now() >= deadline {
                 return Err(IndexError::Behind { at: filler.at, of: to });
@@ -114,6 +136,7 @@ impl Index {
     /// delete by, so all of it is made again.
     pub async fn begin_anew(&self) -> Result<(), IndexError> {
         let mut filler = self.filler.lock().await;
+        filler.recover().await?;
         // Before it is empty: a question that has seen the old number asks again.
         self.made.fetch_add(1, Ordering::SeqCst);
         filler.begin_anew().await
@@ -172,7 +195,14 @@ impl Filler {
         let is = |found: Option<Digest>| found.is_some_and(|found| found.0.to_vec() == hash);
         let fits = at == 0 || (is(store.hash_at(at).await?) && store.first_position().await? == first);
         match fits {
-            true => Ok(Some(Filler { conn, at, terms: HashMap::new(), runs: HashMap::new() })),
+            true => {
+                let (terms, runs) = (HashMap::new(), HashMap::new());
+                let frequent = watch::Sender::new(Arc::default());
+                let mut filler = Filler { conn, at, begun: false, segment: None, frequent, terms, runs };
+                let known = filler.known_bits().await?;
+                filler.frequent.send_replace(Arc::new(known));
+                Ok(Some(filler))
+            }
             false => {
                 conn.close().await?;
                 Ok(None)

@@ -419,6 +419,9 @@ pub struct AuditDoc {
     /// Older records that fit are before this one.
     #[serde(default)]
     pub previous: Option<Position>,
+    /// It took too long to look further than that; whether more fits is not known.
+    #[serde(default)]
+    pub partial: bool,
     /// Who follows goes on after this one.
     #[serde(default)]
     pub follow: Option<Position>,

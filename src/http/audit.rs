@@ -67,19 +67,20 @@ async fn search(app: &App, text: &str, wanted: &Wanted) -> Result<Json<Value>, P
     let filter = filter(text)?;
     let limit = wanted.limit.unwrap_or(50).clamp(1, LIMIT);
     let found = found(app, &filter, page, limit).await?;
-    let (first, last) = (found.positions().next(), found.positions().next_back());
+    // Fewer than asked for, and not all were looked at.
+    let partial = found.rest.is_some() && found.records.len() < limit as usize;
     let (mut told, mut out) = (Teller::new(app), vec![]);
     for (stamped, _) in found.records {
         out.push(told.tell(stamped).await?);
     }
     let (next, previous) = match page {
-        Page::From(_) => (last.filter(|_| found.more).map(|p| p + 1), None),
-        Page::Before(_) => (None, first.filter(|_| found.more)),
+        Page::From(_) => (found.rest, None),
+        Page::Before(_) => (None, found.rest),
     };
     // Whoever follows goes on here; nothing that fits lies between.
     let follow = match page {
-        Page::From(_) if found.more => last.unwrap_or(found.head),
-        Page::From(_) | Page::Before(_) => found.head,
+        Page::From(_) => found.rest.map_or(found.head, |rest| rest.saturating_sub(1)),
+        Page::Before(_) => found.head,
     };
     let begins = sealed::begins(app).await?.filter(|first| match page {
         Page::From(from) => from < *first,
@@ -87,7 +88,7 @@ async fn search(app: &App, text: &str, wanted: &Wanted) -> Result<Json<Value>, P
     });
     Ok(Json(json!({
         "schema": "pointsman.audit/v1", "filter": filter.to_string(), "records": out, "next": next,
-        "previous": previous, "head": found.head, "follow": follow, "begins": begins,
+        "previous": previous, "partial": partial, "head": found.head, "follow": follow, "begins": begins,
     })))
 }
 

@@ -100,9 +100,8 @@ impl Follower {
         };
         let found =
             audit::found(&self.app, filter, Page::From(self.from), PAGE).await.map_err(|p| p.failed)?;
-        let last = found.positions().next_back();
-        let end = last.filter(|_| found.more).unwrap_or(found.head);
-        Ok((found.records.into_iter().map(|(stamped, _)| stamped).collect(), self.from.max(end + 1)))
+        let next = found.rest.unwrap_or(found.head + 1);
+        Ok((found.records.into_iter().map(|(stamped, _)| stamped).collect(), self.from.max(next)))
     }
 }
 

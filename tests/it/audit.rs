@@ -1,5 +1,7 @@
 //! The audit log at the real server: asked, followed, reported on, taken away as evidence, and gone on with elsewhere.
 
+mod frequent;
+
 use crate::limits::yard::{Plot, Yard};
 use crate::people::chromium::Chromium;
 use crate::people::desk;

@@ -1,6 +1,7 @@
 //! Records into the index, a page in one transaction. A page that fails leaves nothing behind.
 
-use super::statement::{HALVES, half_of};
+use super::bitmap::Frequent;
+use super::segment::Segment;
 use super::{Filler, IndexError};
 use crate::audit::{Word, facets, words};
 use crate::kernel::domain::{Digest, Record, Resolved, RunId, Stamped, Stream};
@@ -23,33 +24,49 @@ impl Filler {
         let Some((last, hash)) = records.last().map(|(stamped, hash)| (stamped.position, *hash)) else {
             return Ok(false);
         };
+        self.begun = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await?;
-        let written = self.write(store, records, hash).await;
-        let ended = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = sqlx::query(ended).execute(&mut self.conn).await;
-        if written.is_err() || ended.is_err() {
-            // Ids that were given in this page are no longer true.
-            self.terms.clear();
-        }
-        written?;
-        ended?;
+        let kept = self.write(store, records, hash).await?;
+        sqlx::query("COMMIT").execute(&mut self.conn).await?;
+        self.begun = false;
         self.at = last;
+        if let Some(kept) = kept {
+            self.frequent.send_replace(Arc::new(kept));
+        }
         Ok(true)
+    }
+
+    /// After a page that failed, or whose question went away in the middle of it: nothing of it stays, or all of it.
+    pub(super) async fn recover(&mut self) -> Result<(), IndexError> {
+        if !self.begun {
+            return Ok(());
+        }
+        // Where no transaction is open this is an error without meaning.
+        let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
+        let at: i64 = sqlx::query_scalar("SELECT position FROM reached").fetch_one(&mut self.conn).await?;
+        // Ids that were given in that page may not be true, nor its table of words be there.
+        (self.at, self.segment, self.terms) = (at.cast_unsigned(), None, HashMap::new());
+        let known = self.known_bits().await?;
+        self.frequent.send_replace(Arc::new(known));
+        self.begun = false;
+        Ok(())
     }
 
     /// All of it goes, in one transaction.
     pub(super) async fn begin_anew(&mut self) -> Result<(), IndexError> {
-        let empty = "BEGIN IMMEDIATE; DELETE FROM entry; DELETE FROM term; \
-                     INSERT INTO words_0 (words_0) VALUES ('delete-all'); \
-                     INSERT INTO words_1 (words_1) VALUES ('delete-all'); \
-                     UPDATE reached SET first = 0, position = 0, hash = zeroblob(32); COMMIT";
-        let emptied = sqlx::raw_sql(empty).execute(&mut self.conn).await;
-        if emptied.is_err() {
-            // Where nothing was begun this is an error without meaning.
-            let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
-        }
-        emptied?;
-        (self.at, self.terms, self.runs) = (0, HashMap::new(), HashMap::new());
+        self.begun = true;
+        let words = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%'";
+        let words: Vec<String> = sqlx::query_scalar(words).fetch_all(&mut self.conn).await?;
+        let words: String = words.iter().map(|table| format!("DROP TABLE {table}; ")).collect();
+        let empty = format!(
+            "BEGIN IMMEDIATE; DELETE FROM entry; DELETE FROM term; DELETE FROM bitmap; {words}\
+             UPDATE reached SET first = 0, position = 0, hash = zeroblob(32); COMMIT"
+        );
+        // What is known by heart goes first: a question that still sees the records asks those themselves.
+        self.frequent.send_replace(Arc::default());
+        sqlx::raw_sql(AssertSqlSafe(empty)).execute(&mut self.conn).await?;
+        (self.at, self.segment, self.terms, self.runs) = (0, None, HashMap::new(), HashMap::new());
+        self.begun = false;
         Ok(())
     }
 
@@ -58,9 +75,9 @@ impl Filler {
         store: &SqliteStore,
         records: Vec<(Stamped, Digest)>,
         hash: Digest,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Option<Frequent>, IndexError> {
         let mut entries: Vec<Value> = vec![];
-        let mut texts: [Vec<Value>; HALVES] = Default::default();
+        let mut texts: BTreeMap<Segment, Vec<Value>> = BTreeMap::new();
         let mut uses: BTreeMap<i64, i64> = BTreeMap::new();
         let mut last = self.at;
         for (stamped, _) in &records {
@@ -78,18 +95,16 @@ impl Filler {
                 });
             }
             entries.push(Value::Array(row));
-            texts[half_of(stamped.position)].push(json!([stamped.position, words(stamped, run.as_deref())]));
+            let text = json!([stamped.position, words(stamped, run.as_deref())]);
+            texts.entry(Segment::of(stamped.position)).or_default().push(text);
             last = stamped.position;
         }
         let rows = |rows: Vec<Value>| Value::Array(rows).to_string();
         let entry = "INSERT INTO entry SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
                      value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?1)";
         sqlx::query(entry).bind(rows(entries)).execute(&mut self.conn).await?;
-        for (half, texts) in texts.into_iter().enumerate() {
-            let text = format!(
-                "INSERT INTO words_{half} (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?1)"
-            );
-            sqlx::query(AssertSqlSafe(text)).bind(rows(texts)).execute(&mut self.conn).await?;
+        for (segment, texts) in texts {
+            self.say(segment, rows(texts)).await?;
         }
         let counts = uses.into_iter().map(|(id, more)| json!([id, more])).collect();
         let count = "UPDATE term SET uses = uses + (more.value ->> 1) FROM json_each(?1) AS more \
@@ -104,6 +119,20 @@ impl Filler {
             .bind(first.cast_signed())
             .execute(&mut self.conn)
             .await?;
+        self.keep_bits(last).await
+    }
+
+    async fn say(&mut self, segment: Segment, rows: String) -> Result<(), IndexError> {
+        let table = segment.table();
+        if self.segment != Some(segment) {
+            let options = "text, content = '', tokenize = 'unicode61'";
+            let made = format!("CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5 ({options})");
+            sqlx::query(AssertSqlSafe(made)).execute(&mut self.conn).await?;
+            self.segment = Some(segment);
+        }
+        let said =
+            format!("INSERT INTO {table} (rowid, text) SELECT value ->> 0, value ->> 1 FROM json_each(?1)");
+        sqlx::query(AssertSqlSafe(said)).bind(rows).execute(&mut self.conn).await?;
         Ok(())
     }
 
@@ -116,7 +145,7 @@ impl Filler {
             self.terms.clear();
         }
         // The update that changes nothing makes RETURNING answer for a row that is there.
-        let sql = "INSERT INTO term (word, text, uses) VALUES (?1, ?2, 0) \
+        let sql = "INSERT INTO term (word, text) VALUES (?1, ?2) \
                    ON CONFLICT (word, text) DO UPDATE SET uses = uses RETURNING id";
         let row = sqlx::query(sql).bind(key.0).bind(text.to_owned()).fetch_one(&mut self.conn).await?;
         let id = row.try_get(0)?;

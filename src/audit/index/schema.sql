@@ -3,14 +3,16 @@
 CREATE TABLE reached (first INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
 INSERT INTO reached VALUES (0, 0, zeroblob(32));
 
--- Every value of every named column once, with how many records have it: what the search plans by.
+-- Every value of every named column once, with how many records have it: what the search plans by. Kept: it has bits.
 CREATE TABLE term (
   id   INTEGER PRIMARY KEY,
   word INTEGER NOT NULL,
   text TEXT    NOT NULL,
-  uses INTEGER NOT NULL,
+  uses INTEGER NOT NULL DEFAULT 0,
+  kept INTEGER NOT NULL DEFAULT 0,
   UNIQUE (word, text)
 ) STRICT;
+CREATE INDEX term_kept ON term (kept) WHERE kept = 1;
 
 -- One row for each record; columns hold ids of terms.
 CREATE TABLE entry (
@@ -29,7 +31,8 @@ CREATE INDEX entry_target ON entry (target) WHERE target IS NOT NULL;
 CREATE INDEX entry_result ON entry (result) WHERE result IS NOT NULL;
 CREATE INDEX entry_source ON entry (source) WHERE source IS NOT NULL;
 
--- Sentences and labels; the text itself is in the journal. In two halves, so that two cores look for words: blocks of 512
--- positions in turn.
-CREATE VIRTUAL TABLE words_0 USING fts5 (text, content = '', tokenize = 'unicode61');
-CREATE VIRTUAL TABLE words_1 USING fts5 (text, content = '', tokenize = 'unicode61');
+-- Which records of a block have a frequent value, or any value of a column. `bitmap.rs` has the key and the bits.
+CREATE TABLE bitmap (at INTEGER PRIMARY KEY, bits BLOB NOT NULL) STRICT;
+
+-- Sentences and labels are in tables of their own, one for each segment of positions, made when the first record of it
+-- comes; the text itself is in the journal.

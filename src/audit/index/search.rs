@@ -1,13 +1,13 @@
 //! A page of the records that fit a filter. What asks for times and positions alone is the journal's own to answer; for
 //! everything else the index has the positions.
 
-use super::statement::{HALVES, Sql, statement};
+use super::look::{Look, Looked};
+use super::statement::Sql;
 use super::{Index, IndexError};
 use crate::audit::Filter;
 use crate::audit::filter::When;
 use crate::kernel::domain::{Digest, Position, Stamped, Time};
 use crate::store::JournalSpan;
-use futures_util::future::try_join_all;
 use sqlx::{AssertSqlSafe, Row as _};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,8 +28,9 @@ pub enum Page {
 pub struct Found {
     /// Oldest first, each with its hash.
     pub records: Vec<(Stamped, Digest)>,
-    /// There is more in the direction that was asked for.
-    pub more: bool,
+    /// Where the next page in that direction goes on, for the same kind of [`Page`]: there is more, or it was not looked
+    /// further for the time that it takes. Then there may be fewer records than were asked for, or none.
+    pub rest: Option<Position>,
     /// The journal's end when the question came.
     pub head: Position,
 }
@@ -58,18 +59,18 @@ impl Index {
             let made = self.made.load(Ordering::SeqCst);
             let span = self.store.span(times.0, times.1).await?;
             self.catch_up(span.last, PATIENCE).await?;
-            let found = self.look(filter, page, max, span).await?;
-            // Made anew meanwhile, it may have had nothing to find.
+            let found = self.look(filter, page, max, span).await;
+            // Made anew meanwhile, it may have had nothing to find, or nowhere to look.
             if made == self.made.load(Ordering::SeqCst) {
-                return Ok(found);
+                return found;
             }
         }
     }
 
-    /// How SQLite goes about the positions of what fits, for tests and measurements.
+    /// How SQLite goes about the positions of what fits: by values, or by the words of the first segment. For tests and
+    /// measurements.
     pub async fn plan(&self, filter: &Filter) -> Result<Vec<String>, IndexError> {
-        let all = (1, Position::MAX);
-        let Sql { text, arguments, .. } = statement(filter, all, Page::Before(Position::MAX), 50, 0)?;
+        let Sql { text, arguments } = Look::new(self, filter, true).await?.statement()?;
         let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = sqlx::query_with(sql, arguments).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(|row| row.try_get(3)).collect::<Result<_, sqlx::Error>>()?)
@@ -89,10 +90,11 @@ impl Index {
             self.store.within(range(filter, page, span), times, newest, max.saturating_add(1)).await?;
         let more = records.len() > max as usize;
         records.truncate(max as usize);
+        let last = records.last().filter(|_| more).map(|(stamped, _)| stamped.position);
         if newest {
             records.reverse();
         }
-        Ok(Found { records, more, head: span.last })
+        Ok(Found { records, rest: last.map(|last| beyond(newest, last)), head: span.last })
     }
 
     async fn look(
@@ -104,33 +106,25 @@ impl Index {
     ) -> Result<Found, IndexError> {
         let range = range(filter, page, span);
         if range.0 > range.1 {
-            return Ok(Found { records: vec![], more: false, head: span.last });
+            return Ok(Found { records: vec![], rest: None, head: span.last });
         }
-        let halves = if filter.texts.is_empty() { 1 } else { HALVES };
-        let asked = (0..halves).map(|half| self.positions(filter, range, page, max, half));
-        let mut positions = try_join_all(asked).await?.concat();
+        let (newest, max) = (matches!(page, Page::Before(_)), max as usize);
+        let Looked { mut positions, rest } =
+            Look::new(self, filter, newest).await?.within(range, max + 1).await?;
+        let more = positions.len() > max;
+        positions.truncate(max);
+        let rest = match positions.last() {
+            Some(last) if more => Some(beyond(newest, *last)),
+            Some(_) | None => rest.map(|first| if newest { first + 1 } else { first }),
+        };
         positions.sort_unstable();
-        let beyond = positions.len().saturating_sub(max as usize);
-        match page {
-            Page::Before(_) => drop(positions.drain(..beyond)),
-            Page::From(_) => positions.truncate(max as usize),
-        }
-        Ok(Found { records: self.store.records(&positions).await?, more: beyond > 0, head: span.last })
+        Ok(Found { records: self.store.records(&positions).await?, rest, head: span.last })
     }
+}
 
-    async fn positions(
-        &self,
-        filter: &Filter,
-        range: (Position, Position),
-        page: Page,
-        max: u32,
-        half: usize,
-    ) -> Result<Vec<Position>, IndexError> {
-        let Sql { text, arguments, .. } = statement(filter, range, page, max, half)?;
-        let rows = sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&self.readers).await?;
-        let positions = rows.iter().map(|row| row.try_get::<i64, _>(0));
-        Ok(positions.map(|at| at.map(i64::cast_unsigned)).collect::<Result<_, sqlx::Error>>()?)
-    }
+/// Where the page behind that position goes on.
+fn beyond(newest: bool, last: Position) -> Position {
+    if newest { last } else { last + 1 }
 }
 
 /// Times of records never go back, so times are positions. Records that are on their way out are found no more.

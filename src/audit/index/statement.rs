@@ -1,84 +1,106 @@
-//! A filter to SQL. The text of every statement is ours; what people typed is bound. The most selective condition leads
-//! and the others only test: a statement has one arm for each that might lead, and finds by how often the values are used
-//! which arm it is; the others end before they begin. `index/tests` holds every plan to an index.
+//! A filter to SQL. The text of every statement is ours; what people typed is bound. The rarest condition leads and the
+//! others only test. `index/tests` holds every plan to an index.
 
 use super::IndexError;
-use super::search::Page;
-use super::wanted::{Wanted, bounds, fitting, wanted};
-use crate::audit::{Filter, Text};
+use super::segment::Segment;
+use super::wanted::{Wanted, bounds, fitting};
+use crate::audit::Text;
 use crate::kernel::domain::Position;
+use serde_json::json;
 use sqlx::Arguments as _;
 use sqlx::sqlite::SqliteArguments;
-
-/// Rows that a leading condition with several values may have to sort. Small in tests, so that every arm leads somewhere.
-const SORTABLE: i64 = if cfg!(test) { 40 } else { 20_000 };
-/// Rows that are looked up in the words one by one; beyond it the words lead.
-const LOOKED_UP: i64 = if cfg!(test) { 40 } else { 2_000 };
-/// Values of one pattern whose uses are added up; beyond that it is one of the frequent ones anyway.
-const COUNTED: i64 = 200_000;
-
-/// Tables of words; who asks for words asks all of them. FTS5 uses one core, and two frequent phrases that never meet are
-/// walked to their ends.
-pub(super) const HALVES: usize = 2;
-/// This bit of a position says which. Low in tests, so that there are both.
-const HALF: u32 = if cfg!(test) { 3 } else { 9 };
-
-pub(super) fn half_of(position: Position) -> usize {
-    usize::from(position >> HALF & 1 == 1)
-}
 
 #[derive(Default)]
 pub(super) struct Sql {
     pub text: String,
     pub arguments: SqliteArguments,
-    /// The table of words of this half.
-    words: String,
-    half: usize,
 }
 
-/// What leads: one column's index, the words, or the positions themselves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lead {
+/// What leads: one column's index, or the positions themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lead {
     Column(usize),
-    Words,
     Positions,
 }
 
-/// Who may lead. What is excluded never does.
-fn leads(filter: &Filter, wanted: &[Wanted<'_>]) -> Vec<Lead> {
-    let included = || wanted.iter().enumerate().filter(|(_, w)| !w.excluded);
-    let mut leads: Vec<Lead> = included().map(|(at, _)| Lead::Column(at)).collect();
-    match filter.texts.iter().any(|text| !text.excluded) {
-        true => leads.push(Lead::Words),
-        false if leads.is_empty() || included().any(|(_, w)| !w.is_exact()) => leads.push(Lead::Positions),
-        false => {}
-    }
-    leads
-}
-
-/// Up to one more than `max`, in the order of the page. Where words are asked for, of that half alone.
-pub(super) fn statement(
-    filter: &Filter,
+/// By the values alone: up to `limit`, the newest or the oldest first. Where there is more than one lead, all are columns
+/// with one value. Then it has an arm for each, and finds by how often the values are used which of them it is; the others
+/// end before they begin.
+pub(super) fn by_columns(
+    wanted: &[Wanted<'_>],
+    leads: &[Lead],
     range: (Position, Position),
-    page: Page,
-    max: u32,
-    half: usize,
+    newest: bool,
+    limit: usize,
 ) -> Result<Sql, IndexError> {
-    let mut sql = Sql { words: format!("words_{half}"), half, ..Sql::default() };
-    let wanted = wanted(filter);
-    let leads = leads(filter, &wanted);
+    let mut sql = Sql::default();
     if leads.len() > 1 {
-        sql.choose(filter, &wanted)?;
+        sql.choose(wanted, leads)?;
     }
     for (at, lead) in leads.iter().enumerate() {
         if at > 0 {
             sql.text.push_str(" UNION ALL ");
         }
-        sql.arm(*lead, leads.len() > 1, filter, &wanted, range)?;
+        sql.arm(*lead, leads.len() > 1, wanted, range)?;
     }
-    let order = if matches!(page, Page::Before(_)) { "DESC" } else { "" };
-    sql.text.push_str(&format!(" ORDER BY 1 {order} LIMIT +?"));
-    sql.bind(i64::from(max) + 1)?;
+    sql.first(newest, limit)?;
+    Ok(sql)
+}
+
+/// By the words of one segment: up to `limit`, the newest or the oldest first.
+pub(super) fn by_words(
+    texts: &[Text],
+    wanted: &[Wanted<'_>],
+    segment: Segment,
+    range: (Position, Position),
+    newest: bool,
+    limit: usize,
+) -> Result<Sql, IndexError> {
+    let (mut sql, words) = (Sql::default(), segment.table());
+    // Where nothing else is asked, the words know all that there is.
+    let join = match wanted.is_empty() {
+        true => String::new(),
+        false => format!(" CROSS JOIN entry ON entry.position = {words}.rowid"),
+    };
+    sql.text = format!(
+        "SELECT {words}.rowid FROM {words}{join} WHERE {words}.rowid BETWEEN ? AND ? AND {words} MATCH ?"
+    );
+    sql.bind(signed(range.0))?;
+    sql.bind(signed(range.1))?;
+    sql.bind(matching(texts))?;
+    sql.test(None, wanted)?;
+    sql.first(newest, limit)?;
+    Ok(sql)
+}
+
+/// Which of these positions fit: all conditions on columns, and those on words of the segment that has all of the positions.
+pub(super) fn among(
+    wanted: &[Wanted<'_>],
+    positions: &[Position],
+    said: Option<(Segment, &[Text])>,
+) -> Result<Sql, IndexError> {
+    let mut sql = Sql::default();
+    let given =
+        "SELECT entry.position FROM json_each(?) AS given CROSS JOIN entry ON entry.position = given.value";
+    sql.text = format!("{given} WHERE TRUE");
+    sql.bind(json!(positions).to_string())?;
+    sql.test(None, wanted)?;
+    let Some((segment, texts)) = said else { return Ok(sql) };
+    let words = segment.table();
+    for text in texts {
+        let not = if text.excluded { "NOT " } else { "" };
+        let said = format!("SELECT 1 FROM {words} WHERE {words} MATCH ? AND {words}.rowid = entry.position");
+        sql.text.push_str(&format!(" AND {not}EXISTS ({said})"));
+        sql.bind(phrase(text))?;
+    }
+    Ok(sql)
+}
+
+/// Those columns of some of the values that fit: of all, unless there are more than `most`.
+pub(super) fn values(columns: &str, wanted: &Wanted<'_>, most: i64) -> Result<Sql, IndexError> {
+    let mut sql = Sql::default();
+    sql.values(columns, wanted, None)?;
+    sql.text.push_str(&format!(" LIMIT {most}"));
     Ok(sql)
 }
 
@@ -90,21 +112,20 @@ impl Sql {
         self.arguments.add(value).map_err(|e| IndexError::Broken(e.to_string()))
     }
 
-    /// `lead`: which condition on a column leads, or -1.
-    fn choose(&mut self, filter: &Filter, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
-        let text = filter.texts.iter().any(|text| !text.excluded);
-        self.text.push_str("WITH lead (at) AS MATERIALIZED (SELECT iif(uses <= most, at, -1) FROM (");
-        for (n, (at, condition)) in wanted.iter().enumerate().filter(|(_, w)| !w.excluded).enumerate() {
-            let most = match condition.is_exact() {
-                _ if text => LOOKED_UP,
-                true => i64::MAX,
-                false => SORTABLE,
-            };
+    fn first(&mut self, newest: bool, limit: usize) -> Result<(), IndexError> {
+        self.text.push_str(if newest { " ORDER BY 1 DESC LIMIT +?" } else { " ORDER BY 1 LIMIT +?" });
+        self.bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    }
+
+    /// `lead`: which condition leads.
+    fn choose(&mut self, wanted: &[Wanted<'_>], leads: &[Lead]) -> Result<(), IndexError> {
+        self.text.push_str("WITH lead (at) AS MATERIALIZED (SELECT at FROM (");
+        for (n, lead) in leads.iter().enumerate() {
+            let Lead::Column(at) = lead else { continue };
             let union = if n == 0 { "" } else { " UNION ALL " };
-            let columns = format!("{at} AS at, {most} AS most, coalesce(sum(uses), 0) AS uses");
-            self.text.push_str(&format!("{union}SELECT {columns} FROM ("));
-            self.values("uses", condition, None)?;
-            self.text.push_str(&format!(" LIMIT {COUNTED})"));
+            self.text.push_str(&format!("{union}SELECT {at} AS at, coalesce(sum(uses), 0) AS uses FROM ("));
+            self.values("uses", &wanted[*at], None)?;
+            self.text.push(')');
         }
         self.text.push_str(") ORDER BY uses, at LIMIT 1) ");
         Ok(())
@@ -115,69 +136,48 @@ impl Sql {
         &mut self,
         lead: Lead,
         chosen: bool,
-        filter: &Filter,
         wanted: &[Wanted<'_>],
         range: (Position, Position),
     ) -> Result<(), IndexError> {
-        let words = self.words.clone();
-        let by_words = format!("{words}.rowid");
-        let (from, position, number) = match lead {
-            Lead::Column(at) => {
-                let from = format!("entry INDEXED BY entry_{}", wanted[at].word.as_str());
-                (from, "entry.position", i64::try_from(at).unwrap_or(-1))
-            }
-            // Where nothing else is asked, the words know all that there is.
-            Lead::Words if wanted.is_empty() => (words.clone(), by_words.as_str(), -1),
-            Lead::Words => {
-                (format!("{words} CROSS JOIN entry ON entry.position = {by_words}"), by_words.as_str(), -1)
-            }
-            Lead::Positions => ("entry NOT INDEXED".to_owned(), "entry.position", -1),
+        let from = match lead {
+            Lead::Column(at) => format!("entry INDEXED BY entry_{}", wanted[at].word.as_str()),
+            Lead::Positions => "entry NOT INDEXED".to_owned(),
         };
-        // Where a value or a bound depends on it, SQLite has nothing to walk; a condition of its own is asked for each row.
-        let leads = chosen.then(|| format!("(SELECT at FROM lead) = {number}"));
-        let first = match (&leads, lead) {
-            (Some(leads), Lead::Positions) => format!("iif({leads}, ?, {})", i64::MAX),
-            _ => "?".to_owned(),
-        };
-        self.text.push_str(&format!("SELECT {position} FROM {from} WHERE {position} BETWEEN {first} AND ?"));
+        let select = "SELECT entry.position FROM";
+        self.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN ? AND ?"));
         self.bind(signed(range.0))?;
         self.bind(signed(range.1))?;
-        match lead {
-            Lead::Column(at) => {
-                let column = format!("entry.{}", wanted[at].word.as_str());
-                // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
-                self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
-                self.is_one_of(&column, &wanted[at], leads.as_deref())?;
-            }
-            Lead::Words => {
-                let what = leads.map_or("?".to_owned(), |leads| format!("iif({leads}, ?, '\"\"')"));
-                self.text.push_str(&format!(" AND {words} MATCH {what}"));
-                self.bind(matching(&filter.texts))?;
-            }
-            Lead::Positions => {}
+        if let Lead::Column(at) = lead {
+            let column = format!("entry.{}", wanted[at].word.as_str());
+            // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
+            self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
+            // Where a value depends on it, SQLite has nothing to walk; a condition of its own is asked for each row.
+            let leads = chosen.then(|| format!("(SELECT at FROM lead) = {at}"));
+            self.is_one_of(&column, &wanted[at], leads.as_deref())?;
         }
-        self.test(lead, filter, wanted)
+        self.test(Some(lead), wanted)
     }
 
     /// Whatever does not lead.
-    fn test(&mut self, lead: Lead, filter: &Filter, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
-        for (_, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Lead::Column(*at)) {
+    fn test(&mut self, lead: Option<Lead>, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
+        for (_, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Some(Lead::Column(*at))) {
             self.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
-            // A record without a value is none of those that are excluded.
-            self.is_one_of(&format!("ifnull(entry.{}, 0)", condition.word.as_str()), condition, None)?;
+            let column = format!("entry.{}", condition.word.as_str());
+            match condition.is_anything() {
+                true => self.text.push_str(&format!("({column} IS NOT NULL)")),
+                false if condition.many => self.fits(&column, condition)?,
+                // A record without a value is none of those that are excluded.
+                false => self.is_one_of(&format!("ifnull({column}, 0)"), condition, None)?,
+            }
         }
-        if lead != Lead::Words && !filter.texts.is_empty() {
-            self.text.push_str(&format!(" AND (entry.position >> {HALF} & 1) = {}", self.half));
-        }
-        for text in filter.texts.iter().filter(|_| lead != Lead::Words) {
-            let not = if text.excluded { "NOT " } else { "" };
-            let words = &self.words;
-            let exists = format!(
-                "EXISTS (SELECT 1 FROM {words} WHERE {words} MATCH ? AND {words}.rowid = entry.position)"
-            );
-            self.text.push_str(&format!(" AND {not}{exists}"));
-            self.bind(phrase(text))?;
-        }
+        Ok(())
+    }
+
+    /// Looks at the value of each row, where a list of all that fit would be long.
+    fn fits(&mut self, column: &str, wanted: &Wanted<'_>) -> Result<(), IndexError> {
+        self.text.push_str("EXISTS (");
+        self.values("1", wanted, Some(&format!("id = {column}")))?;
+        self.text.push(')');
         Ok(())
     }
 
@@ -188,17 +188,17 @@ impl Sql {
         wanted: &Wanted<'_>,
         provided: Option<&str>,
     ) -> Result<(), IndexError> {
-        let is = if wanted.is_exact() && !wanted.excluded { "=" } else { "IN" };
+        let is = if wanted.exactly().is_some() && !wanted.excluded { "=" } else { "IN" };
         self.text.push_str(&format!("{column} {is} ("));
         self.values("id", wanted, provided)?;
         self.text.push(')');
         Ok(())
     }
 
-    /// That column of all values that fit; none where something is `provided` that does not hold.
+    /// Those columns of all values that fit; none where something is `provided` that does not hold.
     fn values(
         &mut self,
-        column: &str,
+        columns: &str,
         wanted: &Wanted<'_>,
         provided: Option<&str>,
     ) -> Result<(), IndexError> {
@@ -206,7 +206,7 @@ impl Sql {
         for (at, pattern) in wanted.patterns.iter().enumerate() {
             let union = if at == 0 { "" } else { " UNION ALL " };
             let fits = fitting(pattern);
-            self.text.push_str(&format!("{union}SELECT {column} FROM term WHERE {fits}{provided}"));
+            self.text.push_str(&format!("{union}SELECT {columns} FROM term WHERE {fits}{provided}"));
             self.bind(wanted.word as i64)?;
             for text in bounds(pattern) {
                 self.bind(text)?;

@@ -3,17 +3,30 @@
 use crate::audit::filter::Pattern;
 use crate::audit::{Filter, Word};
 
+/// Values that a statement lists; where more fit, it looks at the value of each row.
+pub(super) const MANY: i64 = if cfg!(test) { 5 } else { 1_000 };
+
 /// One condition on a column: any of these patterns, or none of them.
 pub(super) struct Wanted<'f> {
     pub word: Word,
     pub patterns: Vec<&'f Pattern>,
     pub excluded: bool,
+    /// It fits more values than a statement should list. Not known of a new one.
+    pub many: bool,
 }
 
 impl Wanted<'_> {
-    /// It is one value, written out.
-    pub fn is_exact(&self) -> bool {
-        matches!(self.patterns.as_slice(), [pattern] if pattern.exactly().is_some())
+    /// The value, where it is one that is written out.
+    pub fn exactly(&self) -> Option<&str> {
+        match self.patterns.as_slice() {
+            [pattern] => pattern.exactly(),
+            _ => None,
+        }
+    }
+
+    /// Any value will do.
+    pub fn is_anything(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.is_anything())
     }
 }
 
@@ -27,6 +40,7 @@ pub(super) fn wanted(filter: &Filter) -> Vec<Wanted<'_>> {
                 word: term.word,
                 patterns: vec![&term.pattern],
                 excluded: term.excluded,
+                many: false,
             }),
         }
     }

@@ -229,3 +229,39 @@ async fn following_the_record_goes_on_after_a_break_without_repeats() {
     assert_eq!(*asked.lock().unwrap(), ["20319", "20320", "20321"]);
     assert_eq!(left.code, ExitCode::from(4), "the refusal ends it: {}", left.err);
 }
+
+#[tokio::test]
+async fn a_server_that_has_not_found_anything_yet_is_asked_to_go_on() {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (seen, followed) = (asked.clone(), asked.clone());
+    let audit = async move |axum::extract::RawQuery(query): axum::extract::RawQuery| {
+        let query = query.unwrap_or_default();
+        let mut page = fixture("audit");
+        page["next"] = Value::Null;
+        // The journal grows meanwhile.
+        (page["follow"], page["partial"]) = (json!(30_000 + seen.lock().unwrap().len()), json!(true));
+        match query.contains("before") {
+            false => (page["records"], page["previous"]) = (json!([]), json!(25_000)),
+            true => page["previous"] = json!(20_000),
+        }
+        seen.lock().unwrap().push(query);
+        Json(page)
+    };
+    let events = async move |headers: axum::http::HeaderMap| -> StatusCode {
+        let from = headers.get("last-event-id").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        followed.lock().unwrap().push(from);
+        StatusCode::FORBIDDEN
+    };
+    let router = Router::new().route("/api/v1/audit", get(audit)).route("/api/v1/events", get(events));
+    peer(router, |url| async move {
+        let left = command(&url, "audit power --limit 9", None).await;
+        assert!(left.out.contains("the call was applied"), "{}", left.out);
+        let goes_on = "older records were not looked at yet: pointsman audit 'power' --before 20000";
+        assert!(left.err.contains(goes_on), "{}", left.err);
+        assert_eq!(command(&url, "audit power --follow -o jsonl", None).await.out.lines().count(), 3);
+    })
+    .await;
+    let twice =
+        ["q=power&limit=9", "q=power&before=25000&limit=9", "q=power", "q=power&before=25000", "30002"];
+    assert_eq!(*asked.lock().unwrap(), twice, "followed from where the first page ended");
+}

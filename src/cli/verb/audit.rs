@@ -89,6 +89,8 @@ impl ListArgs {
     }
 }
 
+/// How often somebody who waits for a first record is told how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 /// How long contact is sought again before following gives up.
 const LOST_FOR_GOOD: Duration = Duration::from_secs(300);
 
@@ -156,17 +158,7 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
                 .remedy("`pointsman audit --help` has the words; put the whole filter in quotes")
         })?;
     }
-    // Plain reading in order needs no index.
-    let search = filter.clone().or_else(|| args.from.is_none().then(String::new));
-    let named = [
-        ("q", search),
-        ("from", args.from.map(|n| n.to_string())),
-        ("before", args.before.map(|n| n.to_string())),
-        ("limit", args.limit.map(|n| n.to_string())),
-    ];
-    let query: Vec<(&str, String)> = named.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
-    let document = client.get(&["audit"], &query).await?;
-    let page: AuditDoc = read(&document, "audit")?;
+    let (document, page) = first_page(args, filter.as_ref(), client, talk).await?;
     match talk.output {
         Some(Output::Json) if !args.follow => talk.document(&document)?,
         Some(Output::Json | Output::Jsonl) => {
@@ -195,12 +187,52 @@ async fn records(args: &ListArgs, client: &Client, talk: &mut Talk) -> anyhow::R
         return follow(args, filter.as_deref(), last, client, talk).await;
     }
     if let Some(next) = page.next {
-        talk.say(&format!("there is more: {}", args.again("--from", next)));
+        let says =
+            if page.partial { "records from there on were not looked at yet" } else { "there is more" };
+        talk.say(&format!("{says}: {}", args.again("--from", next)));
     }
     if let Some(previous) = page.previous {
-        talk.say(&format!("there are older ones: {}", args.again("--before", previous)));
+        let says = if page.partial { "older records were not looked at yet" } else { "there are older ones" };
+        talk.say(&format!("{says}: {}", args.again("--before", previous)));
     }
     Ok(Exit::Done)
+}
+
+/// The first page with a record in it: where a server has looked for as long as it does and found none, it is asked to go on.
+async fn first_page(
+    args: &ListArgs,
+    filter: Option<&String>,
+    client: &Client,
+    talk: &mut Talk,
+) -> anyhow::Result<(Value, AuditDoc)> {
+    // Plain reading in order needs no index.
+    let search = filter.cloned().or_else(|| args.from.is_none().then(String::new));
+    let (mut from, mut before) = (args.from, args.before);
+    let (mut told, mut follow) = (Instant::now(), None);
+    loop {
+        let named = [
+            ("q", search.clone()),
+            ("from", from.map(|n| n.to_string())),
+            ("before", before.map(|n| n.to_string())),
+            ("limit", args.limit.map(|n| n.to_string())),
+        ];
+        let query: Vec<(&str, String)> = named.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+        let document = client.get(&["audit"], &query).await?;
+        let mut page: AuditDoc = read(&document, "audit")?;
+        // What was written since the first question was asked is newer than any older page.
+        if args.from.is_none() {
+            page.follow = *follow.get_or_insert(page.follow);
+        }
+        if !(page.partial && page.records.is_empty()) {
+            return Ok((document, page));
+        }
+        (from, before) = (page.next, page.previous);
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let at = from.or(before).unwrap_or(0);
+            talk.say(&format!("nothing yet, at position {at}"));
+        }
+    }
 }
 
 /// From `last` on, without a gap and without a repeat: the position says where to go on after a break.
