@@ -19,8 +19,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BATCH: u64 = 250;
-/// Appends of one record that are timed.
+/// What is timed in the beginning and at the end: appends of one record, and records in groups.
 const SINGLY: u64 = 500;
+const GROUPED: u64 = 10_000;
+const TIMED: u64 = SINGLY + 2 * GROUPED;
 const ROUNDS: usize = 200;
 const START: i64 = 1_795_000_000_000_000;
 
@@ -164,55 +166,66 @@ async fn measure(dir: &Path, records: u64) -> anyhow::Result<()> {
     check(dir, records).await
 }
 
-/// In large groups, as fast as it gets; and beside that single records, each durable before the next, as a quiet server writes.
+/// In large groups, as fast as it gets. After 10,000 and at the end each is timed: single records, each durable before the
+/// next, as a quiet server writes; groups of one stream, as a delivery or a run does; and groups of a hundred streams.
 async fn append(store: &Arc<SqliteStore>, records: u64) -> anyhow::Result<()> {
     let journal = Journal::new(store.clone());
-    let (mut first, mut last) = (Figures::default(), Figures::default());
-    let mut singly = vec![];
+    let mut timed = vec![];
     let mut next = 0;
     while next < records {
-        if next == 10_000 || (next < records && next + SINGLY >= records) {
-            let mut each = Figures::default();
-            for n in next..(next + SINGLY).min(records) {
-                each.add(append_group(&journal, n, n + 1).await? * 1e6);
-            }
-            singly.push(each);
-            next = (next + SINGLY).min(records);
+        if next == 10_000 || next + TIMED == records {
+            timed.push([
+                grouped(&journal, next, next + SINGLY, 1, record).await?,
+                grouped(&journal, next + SINGLY, next + SINGLY + GROUPED, BATCH, |n| record(n * 3 + 2))
+                    .await?,
+                grouped(&journal, next + SINGLY + GROUPED, next + TIMED, BATCH, record).await?,
+            ]);
+            next += TIMED;
             continue;
         }
-        let end = (next + BATCH).min(records);
-        let micros = append_group(&journal, next, end).await? * 1e6 / (end - next) as f64;
-        if (10_000..20_000).contains(&next) {
-            first.add(micros);
-        }
-        if next + 10_000 >= records {
-            last.add(micros);
-        }
+        let end = if next < 10_000 { 10_000 } else { records - TIMED }.min(next + BATCH);
+        append_group(&journal, next, (next..end).map(record)).await?;
         next = end;
     }
-    let ratio = last.median() / first.median();
-    println!(
-        "  append of {BATCH}, µs a record  {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}"
-    );
-    if let [first, last] = singly.as_slice() {
+    let [first, last] = timed.as_slice() else { anyhow::bail!("at least {} records", 10_000 + 2 * TIMED) };
+    let what = ["of one", "of 250 of one stream", "of 250 of many streams"];
+    for (what, (first, last)) in what.iter().zip(first.iter().zip(last)) {
         let ratio = last.median() / first.median();
         println!(
-            "  append of one, µs          {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}"
+            "  append {what:<22} µs a record {first:.1} after 10,000; {last:.1} at the end; ratio {ratio:.2}"
         );
     }
     Ok(())
 }
 
-/// Seconds until the records from `from` on are durable.
-async fn append_group(journal: &Journal, from: u64, to: u64) -> anyhow::Result<f64> {
-    let mut batch = Batch::new(Time(START + i64::try_from(from)? * 10_000));
-    for n in from..to {
-        let (stream, record) = record(n);
-        batch = batch.part(stream, None, vec![record]);
+/// Microseconds a record, of each group.
+async fn grouped(
+    journal: &Journal,
+    from: u64,
+    to: u64,
+    size: u64,
+    record: fn(u64) -> (Stream, Record),
+) -> anyhow::Result<Figures> {
+    let mut each = Figures::default();
+    for first in (from..to).step_by(usize::try_from(size)?) {
+        let began = Instant::now();
+        append_group(journal, first, (first..first + size).map(record)).await?;
+        each.add(began.elapsed().as_secs_f64() * 1e6 / size as f64);
     }
-    let began = Instant::now();
-    journal.append(batch).await?;
-    Ok(began.elapsed().as_secs_f64())
+    Ok(each)
+}
+
+/// Returns when they are durable. `first`: how many there are before, which says when it is.
+async fn append_group(
+    journal: &Journal,
+    first: u64,
+    records: impl Iterator<Item = (Stream, Record)>,
+) -> anyhow::Result<()> {
+    let batch = Batch::new(Time(START + i64::try_from(first)? * 10_000));
+    journal
+        .append(records.fold(batch, |batch, (stream, record)| batch.part(stream, None, vec![record])))
+        .await?;
+    Ok(())
 }
 
 async fn pages(dir: &Path, index: &Index, records: u64) -> anyhow::Result<()> {

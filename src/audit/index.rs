@@ -5,6 +5,7 @@
 mod bitmap;
 mod fill;
 mod look;
+mod meeting;
 mod search;
 mod segment;
 mod statement;

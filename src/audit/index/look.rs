@@ -1,7 +1,8 @@
 //! How far a question looks. A walk over records that may not fit is bounded: frequent values are met by their bits, and
 //! whatever still takes too long ends, and says from where on it has not looked.
 
-use super::bitmap::{BLOCK, FREQUENT, Frequent, Meeting};
+use super::bitmap::{BLOCK, FREQUENT, Frequent};
+use super::meeting::Meeting;
 use super::segment::Segment;
 use super::statement::{Lead, Sql, among, by_columns, by_words, values};
 use super::wanted::{MANY, Wanted, wanted};
@@ -34,7 +35,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { columns: Duration::from_millis(10), words: Duration::from_millis(60) }
+        Budget { columns: Duration::from_millis(15), words: Duration::from_millis(60) }
     }
 }
 
