@@ -35,7 +35,7 @@ pub(super) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { columns: Duration::from_millis(15), words: Duration::from_millis(60) }
+        Budget { columns: Duration::from_millis(10), words: Duration::from_millis(60) }
     }
 }
 

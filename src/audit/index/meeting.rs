@@ -85,7 +85,8 @@ impl<'i> Meeting<'i> {
                 .await?;
             for row in rows {
                 let block = (row.try_get::<i64, _>(0)? - key(*id, 0)).cast_unsigned();
-                let added = has.get_mut(of(block)).and_then(|has| add(has, row.get(1)));
+                let bits: &[u8] = row.try_get(1)?;
+                let added = has.get_mut(of(block)).and_then(|has| add(has, bits));
                 added.ok_or_else(|| IndexError::Broken(format!("the bits of block {block} of {id}")))?;
             }
         }
@@ -116,15 +117,17 @@ async fn condition(
     if wanted.is_anything() || (wanted.many && !excluded) {
         return Ok(anything);
     }
-    let values = values("id, uses, kept", wanted, MANY)?;
+    let values = values("id, uses, kept", wanted, MANY + 1)?;
     let rows = sqlx::query_with(AssertSqlSafe(values.text), values.arguments).fetch_all(readers).await?;
+    // One more than when they were counted, and this is not all of them.
+    let cut_off = rows.len() > usize::try_from(MANY).unwrap_or(0);
     let (mut ids, mut others, mut uses) = (vec![], vec![], 0);
     for row in rows {
         let kept = row.try_get::<i64, _>(2)? == 1;
         if kept { &mut ids } else { &mut others }.push(row.try_get::<i64, _>(0)?);
         uses += if kept { 0 } else { row.try_get::<i64, _>(1)? };
     }
-    let too_many = ids.len() > TOGETHER || uses > LISTED;
+    let too_many = cut_off || ids.len() > TOGETHER || uses > LISTED;
     if too_many && !excluded {
         return Ok(anything);
     }

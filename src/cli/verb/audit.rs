@@ -223,10 +223,12 @@ async fn first_page(
         if args.from.is_none() {
             page.follow = *follow.get_or_insert(page.follow);
         }
-        if !(page.partial && page.records.is_empty()) {
+        let further = (page.next, page.previous);
+        let gets_on = further != (None, None) && further != (from, before);
+        if !(page.partial && page.records.is_empty() && gets_on) {
             return Ok((document, page));
         }
-        (from, before) = (page.next, page.previous);
+        (from, before) = further;
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
             let at = from.or(before).unwrap_or(0);
