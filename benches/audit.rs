@@ -4,7 +4,7 @@
 //! `POINTSMAN_BENCH_RECORDS` says how many records (1,000,000); ten million want about 12 GB of disk.
 
 use crate::figures::Figures;
-use pointsman::audit::{Found, Index, Page, parse};
+use pointsman::audit::{Filter, Found, Index, Page, parse};
 use pointsman::kernel::domain::{
     Actor, Digest, OccurrenceId, PlaybookVerdict, Reason, Record, Role, Stream, Time, Via,
 };
@@ -276,14 +276,8 @@ async fn pages(dir: &Path, index: &Index, records: u64) -> anyhow::Result<()> {
             theirs.add(began.elapsed().as_secs_f64() * 1e3);
             if round == 0 {
                 let theirs = rows.iter().rev().map(|row| row.get::<i64, _>("position").cast_unsigned());
-                let mut found: Vec<Found> = vec![found];
-                while let Some(rest) = found[found.len() - 1].rest
-                    && found.iter().map(|f| f.records.len()).sum::<usize>() < 50
-                {
-                    found.push(index.search(&filter, Page::Before(rest), 50, now).await?);
-                }
-                pages = found.len();
-                let positions: Vec<u64> = found.iter().rev().flat_map(Found::positions).collect();
+                let positions: Vec<u64>;
+                (positions, pages) = to_the_end(index, &filter, found, now).await?;
                 count = positions.len().min(50);
                 let same = positions[positions.len() - count..].iter().copied().eq(theirs);
                 anyhow::ensure!(same, "{question}: by hand it is something else");
@@ -299,6 +293,23 @@ async fn pages(dir: &Path, index: &Index, records: u64) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Positions of the first page and of those that it leaves to be asked for until it is full, oldest first; and how many
+/// pages these were.
+async fn to_the_end(
+    index: &Index,
+    filter: &Filter,
+    first: Found,
+    now: Time,
+) -> anyhow::Result<(Vec<u64>, usize)> {
+    let mut found = vec![first];
+    while let Some(rest) = found[found.len() - 1].rest
+        && found.iter().map(|f| f.records.len()).sum::<usize>() < 50
+    {
+        found.push(index.search(filter, Page::Before(rest), 50, now).await?);
+    }
+    Ok((found.iter().rev().flat_map(Found::positions).collect(), found.len()))
 }
 
 /// The same phrase in each table of words.
