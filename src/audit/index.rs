@@ -4,6 +4,7 @@
 
 mod bitmap;
 mod fill;
+mod lead;
 mod look;
 mod meeting;
 mod search;

@@ -2,6 +2,7 @@
 
 use super::{Filler, IndexError};
 use crate::audit::Word;
+use crate::audit::filter::Pattern;
 use crate::kernel::domain::Position;
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,15 @@ impl Frequent {
     pub fn has(&self, word: Word, text: &str) -> bool {
         // The key is borrowed as it is kept, which costs a copy of the text.
         self.ids.contains_key(&(word, text.to_owned()))
+    }
+
+    /// Whether values of that pattern are known to have more than so many uses.
+    pub fn is_used_more(&self, word: Word, pattern: &Pattern, most: i64) -> bool {
+        let beginning = pattern.beginning();
+        let from = self.ids.range((word, beginning.to_owned())..).map(|(key, _)| key);
+        let alike = from.take_while(|(of, text)| *of == word && text.starts_with(beginning));
+        let enough = usize::try_from(most / FREQUENT + 1).unwrap_or(usize::MAX);
+        alike.filter(|(_, text)| pattern.fits(text)).take(enough).count() == enough
     }
 }
 

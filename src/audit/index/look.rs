@@ -2,10 +2,11 @@
 //! whatever still takes too long ends, and says from where on it has not looked.
 
 use super::bitmap::{BLOCK, FREQUENT, Frequent};
+use super::lead::{Arm, Leads, by_columns};
 use super::meeting::Meeting;
 use super::segment::Segment;
-use super::statement::{Lead, Sql, among, by_columns, by_words, values};
-use super::wanted::{MANY, Wanted, wanted};
+use super::statement::{Sql, among, by_words};
+use super::wanted::{Wanted, wanted};
 use super::{Index, IndexError};
 use crate::audit::{Filter, Text};
 use crate::kernel::domain::Position;
@@ -55,36 +56,26 @@ pub(super) struct Look<'i> {
     index: &'i Index,
     texts: &'i [Text],
     wanted: Vec<Wanted<'i>>,
-    leads: Vec<Lead>,
-    /// All that lead are frequent, and something else is asked for too.
-    walks: bool,
+    /// Uses up to which a pattern leads.
+    most: i64,
     frequent: Arc<Frequent>,
     newest: bool,
     until: Instant,
 }
 
 impl<'i> Look<'i> {
-    pub async fn new(index: &'i Index, filter: &'i Filter, newest: bool) -> Result<Look<'i>, IndexError> {
+    pub fn new(index: &'i Index, filter: &'i Filter, newest: bool) -> Look<'i> {
         let budget = if filter.texts.is_empty() { index.budget.columns } else { index.budget.words };
         let until = Instant::now() + budget;
-        let mut wanted = wanted(filter);
+        let wanted = wanted(filter);
         // Rows that have to be looked up cost more than rows that are only sorted.
         let most = if wanted.len() > 1 { FREQUENT } else { SORTABLE };
-        let mut rare = None;
-        for (at, pattern) in wanted.iter_mut().enumerate().filter(|(_, w)| !w.is_anything()) {
-            if pattern.exactly().is_none() {
-                let (values, uses) = counted(index, pattern, most).await?;
-                pattern.many = values > MANY;
-                rare = rare.or((!pattern.excluded && uses <= most).then_some(Lead::Column(at)));
-            }
-        }
         let frequent = index.frequent.borrow().clone();
-        let (leads, walks) = leads(&wanted, &frequent, rare);
-        Ok(Look { index, texts: &filter.texts, wanted, leads, walks, frequent, newest, until })
+        Look { index, texts: &filter.texts, wanted, most, frequent, newest, until }
     }
 
     /// Up to `limit` positions.
-    pub async fn within(&self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
+    pub async fn within(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
         match self.texts.is_empty() {
             true => self.columns(range, limit).await,
             false => self.texts(range, limit).await,
@@ -92,12 +83,30 @@ impl<'i> Look<'i> {
     }
 
     /// Of the first page of all, for whoever wants to see its plan.
-    pub fn statement(&self) -> Result<Sql, IndexError> {
+    pub async fn statement(&mut self) -> Result<Sql, IndexError> {
         let (all, limit) = ((1, Position::MAX), 51);
-        match self.texts.iter().any(|text| !text.excluded) {
-            true => by_words(self.texts, &self.wanted, Segment::of(1), all, self.newest, limit),
-            false => by_columns(&self.wanted, &self.leads, all, self.newest, limit),
+        if self.texts.iter().any(|text| !text.excluded) {
+            self.list().await?;
+            return by_words(self.texts, &self.wanted, Segment::of(1), all, self.newest, limit);
         }
+        let Leads { whole, walked } = self.leads();
+        self.by_columns(whole.into_iter().chain(walked).map(|lead| (lead, all)), limit)
+    }
+
+    /// From here on no statement has to look for the values of a pattern.
+    async fn list(&mut self) -> Result<(), IndexError> {
+        for wanted in &mut self.wanted {
+            wanted.list(self.index, self.most).await?;
+        }
+        Ok(())
+    }
+
+    fn leads(&self) -> Leads {
+        Leads::of(&self.wanted, &self.frequent, self.most)
+    }
+
+    fn by_columns(&self, arms: impl Iterator<Item = Arm>, limit: usize) -> Result<Sql, IndexError> {
+        by_columns(&self.wanted, &arms.collect::<Vec<_>>(), self.most, self.newest, limit)
     }
 
     fn is_over(&self) -> bool {
@@ -137,12 +146,18 @@ impl<'i> Look<'i> {
     }
 
     async fn ask(&self, sql: Sql) -> Result<Vec<Position>, IndexError> {
-        let rows =
-            sqlx::query_with(AssertSqlSafe(sql.text), sql.arguments).fetch_all(&self.index.readers).await?;
-        let positions = rows.iter().map(|row| row.try_get::<i64, _>(0).map(i64::cast_unsigned));
-        let mut positions = positions.collect::<Result<Vec<_>, sqlx::Error>>()?;
+        Ok(self.ask_chosen(sql).await?.0)
+    }
+
+    /// And which of several arms led, by its number.
+    async fn ask_chosen(&self, sql: Sql) -> Result<(Vec<Position>, Option<i64>), IndexError> {
+        // One row: each of its own would be carried from SQLite's thread to this one.
+        let row = sqlx::query_with(AssertSqlSafe(sql.in_one_row()), sql.arguments);
+        let row = row.fetch_one(&self.index.readers).await?;
+        let mut positions: Vec<Position> =
+            serde_json::from_str(row.try_get(0)?).map_err(|e| IndexError::Broken(e.to_string()))?;
         self.arrange(&mut positions);
-        Ok(positions)
+        Ok((positions, row.try_get(1)?))
     }
 
     fn arrange(&self, positions: &mut [Position]) {
@@ -153,10 +168,12 @@ impl<'i> Look<'i> {
     }
 
     /// By what is asked of columns alone.
-    async fn columns(&self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
-        let by_columns = |range, limit| by_columns(&self.wanted, &self.leads, range, self.newest, limit);
-        if !self.walks {
-            return Ok(Looked { positions: self.ask(by_columns(range, limit)?).await?, rest: None });
+    async fn columns(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
+        let Leads { whole, walked: walks } = self.leads();
+        let whole = whole.into_iter().map(|lead| (lead, range));
+        if walks.is_empty() {
+            let positions = self.ask(self.by_columns(whole, limit)?).await?;
+            return Ok(Looked { positions, rest: None });
         }
         // Frequent values that do meet fill a page within a block or two.
         let bits_end = self.frequent.end.saturating_sub(1);
@@ -164,16 +181,20 @@ impl<'i> Look<'i> {
         if self.newest {
             walked.0 = walked.0.min(bits_end + 1).max(range.0);
         }
-        let mut found = self.ask(by_columns(walked, limit)?).await?;
-        let behind = self.behind(range, self.end(walked)).filter(|_| found.len() < limit);
+        let arms = whole.chain(walks.iter().map(|lead| (*lead, walked)));
+        let (mut found, led) = self.ask_chosen(self.by_columns(arms, limit)?).await?;
+        let is_walked = led.is_none_or(|led| walks.iter().any(|lead| lead.number() == led));
+        let behind = self.behind(range, self.end(walked)).filter(|_| is_walked && found.len() < limit);
         let Some(behind) = behind else { return Ok(Looked { positions: found, rest: None }) };
+        self.list().await?;
         let bits = (behind.0, behind.1.min(bits_end));
         let met = self.meet(bits, limit - found.len()).await?;
         found.extend(met.positions);
         // Where the oldest come first, these are the last.
         let tail = (behind.0.max(bits_end + 1), behind.1);
         if found.len() < limit && met.rest.is_none() && tail.0 <= tail.1 {
-            found.extend(self.ask(by_columns(tail, limit - found.len())?).await?);
+            let arms = walks.iter().map(|lead| (*lead, tail));
+            found.extend(self.ask(self.by_columns(arms, limit - found.len())?).await?);
         }
         Ok(Looked { positions: found, rest: met.rest })
     }
@@ -214,8 +235,9 @@ impl<'i> Look<'i> {
     }
 
     /// By what is asked of words, and of columns as well.
-    async fn texts(&self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
+    async fn texts(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
         let is_said = self.texts.iter().any(|text| !text.excluded);
+        self.list().await?;
         if is_said && self.wanted.is_empty() {
             return self.by_words(range, limit).await;
         }
@@ -268,31 +290,5 @@ impl<'i> Look<'i> {
         }
         found.rest = rest.map(|rest| self.start(rest));
         Ok(found)
-    }
-}
-
-/// Values that fit and their uses. Who has one value too many has one use too many.
-async fn counted(index: &Index, wanted: &Wanted<'_>, most: i64) -> Result<(i64, i64), IndexError> {
-    let Sql { text, arguments } = values("uses", wanted, most.max(MANY) + 1)?;
-    let sql = format!("SELECT count(*), coalesce(sum(uses), 0) FROM ({text})");
-    let row = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_one(&index.readers).await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
-}
-
-/// A rare value leads, or a pattern of a few. Otherwise frequent ones do, or all positions, and are walked.
-fn leads(wanted: &[Wanted<'_>], frequent: &Frequent, pattern: Option<Lead>) -> (Vec<Lead>, bool) {
-    let exact = || wanted.iter().enumerate().filter(|(_, w)| !w.excluded && w.exactly().is_some());
-    let is_rare = |w: &Wanted<'_>| w.exactly().is_some_and(|text| !frequent.has(w.word, text));
-    let rare: Vec<Lead> = exact().filter(|(_, w)| is_rare(w)).map(|(at, _)| Lead::Column(at)).collect();
-    if !rare.is_empty() {
-        return (rare, false);
-    }
-    if let Some(pattern) = pattern {
-        return (vec![pattern], false);
-    }
-    let leads: Vec<Lead> = exact().map(|(at, _)| Lead::Column(at)).collect();
-    match leads.is_empty() {
-        true => (vec![Lead::Positions], true),
-        false => (leads, wanted.len() > 1),
     }
 }

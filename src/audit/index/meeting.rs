@@ -3,8 +3,8 @@
 
 use super::IndexError;
 use super::bitmap::{BITS, Block, WORDS, add, any_of, key, within};
-use super::statement::values;
-use super::wanted::{MANY, Wanted};
+use super::statement::values_to_meet;
+use super::wanted::Wanted;
 use crate::audit::Word;
 use crate::kernel::domain::Position;
 use sqlx::sqlite::SqlitePool;
@@ -114,20 +114,21 @@ async fn condition(
 ) -> Result<Condition, IndexError> {
     let Wanted { word, excluded, .. } = *wanted;
     let anything = Condition { excluded, ids: vec![any_of(word)], listed: vec![] };
-    if wanted.is_anything() || (wanted.many && !excluded) {
+    if wanted.is_anything() || (wanted.is_many() && !excluded) {
         return Ok(anything);
     }
-    let values = values("id, uses, kept", wanted, MANY + 1)?;
+    if wanted.is_many() {
+        return Ok(Condition { excluded, ids: vec![], listed: vec![] });
+    }
+    let values = values_to_meet(wanted)?;
     let rows = sqlx::query_with(AssertSqlSafe(values.text), values.arguments).fetch_all(readers).await?;
-    // One more than when they were counted, and this is not all of them.
-    let cut_off = rows.len() > usize::try_from(MANY).unwrap_or(0);
     let (mut ids, mut others, mut uses) = (vec![], vec![], 0);
     for row in rows {
         let kept = row.try_get::<i64, _>(2)? == 1;
         if kept { &mut ids } else { &mut others }.push(row.try_get::<i64, _>(0)?);
         uses += if kept { 0 } else { row.try_get::<i64, _>(1)? };
     }
-    let too_many = cut_off || ids.len() > TOGETHER || uses > LISTED;
+    let too_many = ids.len() > TOGETHER || uses > LISTED;
     if too_many && !excluded {
         return Ok(anything);
     }

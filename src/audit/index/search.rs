@@ -2,7 +2,6 @@
 //! everything else the index has the positions.
 
 use super::look::{Look, Looked};
-use super::statement::Sql;
 use super::{Index, IndexError};
 use crate::audit::Filter;
 use crate::audit::filter::When;
@@ -70,9 +69,9 @@ impl Index {
     /// How SQLite goes about the positions of what fits: by values, or by the words of the first segment. For tests and
     /// measurements.
     pub async fn plan(&self, filter: &Filter) -> Result<Vec<String>, IndexError> {
-        let Sql { text, arguments } = Look::new(self, filter, true).await?.statement()?;
-        let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
-        let rows = sqlx::query_with(sql, arguments).fetch_all(&self.readers).await?;
+        let sql = Look::new(self, filter, true).statement().await?;
+        let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.whole()));
+        let rows = sqlx::query_with(text, sql.arguments).fetch_all(&self.readers).await?;
         Ok(rows.iter().map(|row| row.try_get(3)).collect::<Result<_, sqlx::Error>>()?)
     }
 
@@ -109,8 +108,7 @@ impl Index {
             return Ok(Found { records: vec![], rest: None, head: span.last });
         }
         let (newest, max) = (matches!(page, Page::Before(_)), max as usize);
-        let Looked { mut positions, rest } =
-            Look::new(self, filter, newest).await?.within(range, max + 1).await?;
+        let Looked { mut positions, rest } = Look::new(self, filter, newest).within(range, max + 1).await?;
         let more = positions.len() > max;
         positions.truncate(max);
         let rest = match positions.last() {

@@ -1,9 +1,10 @@
-//! A filter to SQL. The text of every statement is ours; what people typed is bound. The rarest condition leads and the
-//! others only test. `index/tests` holds every plan to an index.
+//! A filter to SQL. The text of every statement is ours; what people typed is bound. `index/tests` holds every plan to an
+//! index.
 
 use super::IndexError;
+use super::lead::Lead;
 use super::segment::Segment;
-use super::wanted::{Wanted, bounds, fitting};
+use super::wanted::{MANY, Values, Wanted, bounds, fitting};
 use crate::audit::Text;
 use crate::kernel::domain::Position;
 use serde_json::json;
@@ -12,39 +13,10 @@ use sqlx::sqlite::SqliteArguments;
 
 #[derive(Default)]
 pub(super) struct Sql {
+    /// Tables that it looks up once.
+    pub with: Vec<String>,
     pub text: String,
     pub arguments: SqliteArguments,
-}
-
-/// What leads: one column's index, or the positions themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lead {
-    Column(usize),
-    Positions,
-}
-
-/// By the values alone: up to `limit`, the newest or the oldest first. Where there is more than one lead, all are columns
-/// with one value. Then it has an arm for each, and finds by how often the values are used which of them it is; the others
-/// end before they begin.
-pub(super) fn by_columns(
-    wanted: &[Wanted<'_>],
-    leads: &[Lead],
-    range: (Position, Position),
-    newest: bool,
-    limit: usize,
-) -> Result<Sql, IndexError> {
-    let mut sql = Sql::default();
-    if leads.len() > 1 {
-        sql.choose(wanted, leads)?;
-    }
-    for (at, lead) in leads.iter().enumerate() {
-        if at > 0 {
-            sql.text.push_str(" UNION ALL ");
-        }
-        sql.arm(*lead, leads.len() > 1, wanted, range)?;
-    }
-    sql.first(newest, limit)?;
-    Ok(sql)
 }
 
 /// By the words of one segment: up to `limit`, the newest or the oldest first.
@@ -96,80 +68,83 @@ pub(super) fn among(
     Ok(sql)
 }
 
-/// Those columns of some of the values that fit: of all, unless there are more than `most`.
-pub(super) fn values(columns: &str, wanted: &Wanted<'_>, most: i64) -> Result<Sql, IndexError> {
+/// Ids and uses of the values that fit, or of one more than `most`.
+pub(super) fn fitting_values(wanted: &Wanted<'_>, most: i64) -> Result<Sql, IndexError> {
     let mut sql = Sql::default();
-    sql.values(columns, wanted, None)?;
-    sql.text.push_str(&format!(" LIMIT {most}"));
+    sql.some_values("id, uses", wanted, most)?;
+    Ok(sql)
+}
+
+/// Ids and uses of the values of a condition that is not many, and which of them have bits.
+pub(super) fn values_to_meet(wanted: &Wanted<'_>) -> Result<Sql, IndexError> {
+    let mut sql = Sql::default();
+    sql.text.push_str("SELECT id, uses, kept FROM term WHERE id IN (");
+    sql.ids(wanted, None)?;
+    sql.text.push(')');
     Ok(sql)
 }
 
 impl Sql {
-    fn bind<'t, T: sqlx::Encode<'t, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
+    pub fn whole(&self) -> String {
+        match self.with.is_empty() {
+            true => self.text.clone(),
+            false => format!("WITH {} {}", self.with.join(", "), self.text),
+        }
+    }
+
+    pub fn bind<'t, T: sqlx::Encode<'t, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
         &mut self,
         value: T,
     ) -> Result<(), IndexError> {
         self.arguments.add(value).map_err(|e| IndexError::Broken(e.to_string()))
     }
 
-    fn first(&mut self, newest: bool, limit: usize) -> Result<(), IndexError> {
+    pub fn first(&mut self, newest: bool, limit: usize) -> Result<(), IndexError> {
         self.text.push_str(if newest { " ORDER BY 1 DESC LIMIT +?" } else { " ORDER BY 1 LIMIT +?" });
         self.bind(i64::try_from(limit).unwrap_or(i64::MAX))
     }
 
-    /// `lead`: which condition leads.
-    fn choose(&mut self, wanted: &[Wanted<'_>], leads: &[Lead]) -> Result<(), IndexError> {
-        self.text.push_str("WITH lead (at) AS MATERIALIZED (SELECT at FROM (");
-        for (n, lead) in leads.iter().enumerate() {
-            let Lead::Column(at) = lead else { continue };
-            let union = if n == 0 { "" } else { " UNION ALL " };
-            self.text.push_str(&format!("{union}SELECT {at} AS at, coalesce(sum(uses), 0) AS uses FROM ("));
-            self.values("uses", &wanted[*at], None)?;
-            self.text.push(')');
-        }
-        self.text.push_str(") ORDER BY uses, at LIMIT 1) ");
+    /// A table that is looked up once; its text is what `write` adds.
+    pub fn table(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut Sql) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let before = std::mem::take(&mut self.text);
+        write(self)?;
+        let text = std::mem::replace(&mut self.text, before);
+        self.with.push(format!("{name} AS MATERIALIZED ({text})"));
         Ok(())
     }
 
-    /// One SELECT of positions, for the case that this leads.
-    fn arm(
-        &mut self,
-        lead: Lead,
-        chosen: bool,
-        wanted: &[Wanted<'_>],
-        range: (Position, Position),
-    ) -> Result<(), IndexError> {
-        let from = match lead {
-            Lead::Column(at) => format!("entry INDEXED BY entry_{}", wanted[at].word.as_str()),
-            Lead::Positions => "entry NOT INDEXED".to_owned(),
-        };
-        let select = "SELECT entry.position FROM";
-        self.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN ? AND ?"));
-        self.bind(signed(range.0))?;
-        self.bind(signed(range.1))?;
-        if let Lead::Column(at) = lead {
-            let column = format!("entry.{}", wanted[at].word.as_str());
-            // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
-            self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
-            // Where a value depends on it, SQLite has nothing to walk; a condition of its own is asked for each row.
-            let leads = chosen.then(|| format!("(SELECT at FROM lead) = {at}"));
-            self.is_one_of(&column, &wanted[at], leads.as_deref())?;
-        }
-        self.test(Some(lead), wanted)
-    }
-
     /// Whatever does not lead.
-    fn test(&mut self, lead: Option<Lead>, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
-        for (_, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Some(Lead::Column(*at))) {
+    pub fn test(&mut self, lead: Option<Lead>, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
+        for (at, condition) in wanted.iter().enumerate().filter(|(at, _)| lead != Some(Lead::Column(*at))) {
             self.text.push_str(if condition.excluded { " AND NOT " } else { " AND " });
             let column = format!("entry.{}", condition.word.as_str());
             match condition.is_anything() {
                 true => self.text.push_str(&format!("({column} IS NOT NULL)")),
-                false if condition.many => self.fits(&column, condition)?,
-                // A record without a value is none of those that are excluded.
-                false => self.is_one_of(&format!("ifnull({column}, 0)"), condition, None)?,
+                false => self.holds(at, condition)?,
             }
         }
+        Ok(())
+    }
+
+    /// Of a row whose value is one of those that fit.
+    fn holds(&mut self, at: usize, wanted: &Wanted<'_>) -> Result<(), IndexError> {
+        let column = format!("entry.{}", wanted.word.as_str());
+        // A record without a value is none of those that are excluded. The plus is for what leads, not this, to be looked up.
+        let value = if wanted.excluded { format!("ifnull({column}, 0)") } else { format!("+{column}") };
+        if wanted.is_many() {
+            return self.fits(&column, wanted);
+        }
+        if !wanted.is_open() {
+            return self.is_one_of(&value, wanted, None);
+        }
+        let few = format!("(SELECT number FROM known_{at}) <= {MANY}");
+        self.text.push_str(&format!("({value} IN (SELECT id FROM fit_{at} WHERE {few}) OR (NOT {few} AND "));
+        self.fits(&column, wanted)?;
+        self.text.push_str("))");
         Ok(())
     }
 
@@ -182,7 +157,7 @@ impl Sql {
     }
 
     /// `column` stands for the ids' column. One value is asked for by `=`, which needs no sorting behind an index.
-    fn is_one_of(
+    pub fn is_one_of(
         &mut self,
         column: &str,
         wanted: &Wanted<'_>,
@@ -190,13 +165,27 @@ impl Sql {
     ) -> Result<(), IndexError> {
         let is = if wanted.exactly().is_some() && !wanted.excluded { "=" } else { "IN" };
         self.text.push_str(&format!("{column} {is} ("));
-        self.values("id", wanted, provided)?;
+        self.ids(wanted, provided)?;
         self.text.push(')');
         Ok(())
     }
 
+    /// Of the values that fit; none where something is `provided` that does not hold.
+    fn ids(&mut self, wanted: &Wanted<'_>, provided: Option<&str>) -> Result<(), IndexError> {
+        let Values::Listed { ids, .. } = &wanted.values else { return self.values("id", wanted, provided) };
+        let provided = provided.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+        self.text.push_str(&format!("SELECT value FROM json_each(?){provided}"));
+        self.bind(ids.clone())
+    }
+
+    pub fn some_values(&mut self, columns: &str, wanted: &Wanted<'_>, most: i64) -> Result<(), IndexError> {
+        self.values(columns, wanted, None)?;
+        self.text.push_str(&format!(" LIMIT {most} + 1"));
+        Ok(())
+    }
+
     /// Those columns of all values that fit; none where something is `provided` that does not hold.
-    fn values(
+    pub fn values(
         &mut self,
         columns: &str,
         wanted: &Wanted<'_>,
@@ -216,7 +205,7 @@ impl Sql {
     }
 }
 
-fn signed(position: Position) -> i64 {
+pub(super) fn signed(position: Position) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 

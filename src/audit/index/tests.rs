@@ -127,7 +127,7 @@ fn walk(all: &[Stamped], filter: &Filter) -> Vec<Position> {
     all.iter().filter(fits).map(|s| s.position).collect()
 }
 
-const QUESTIONS: [&str; 57] = [
+const QUESTIONS: [&str; 62] = [
     "",
     "actor:ana",
     "actor:\"it's\"",
@@ -186,6 +186,12 @@ const QUESTIONS: [&str; 57] = [
     "service:shop-rare service:shop-1 service:shop-2 actor:ana",
     "service:shop-* via:cli -service:shop-rare",
     "service:shop-r* service:shop-1 service:shop-2 via:api",
+    // Patterns, of few and of many values, that lead or do not.
+    "object:*1* -actor:b*",
+    "object:*/1",
+    "object:am-1/1* action:not_started",
+    "actor:*n* object:am-1/* ",
+    "-object:*2* source:am-*",
 ];
 
 /// `goes_on`: pages may be short.

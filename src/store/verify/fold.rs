@@ -81,12 +81,13 @@ async fn run(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> R
     Ok(Wanted::Row { value: run.summary().cached(), position })
 }
 
+const CLAIMS: &str = "kind = 'claimed' AND seq > ?2 ORDER BY seq LIMIT ?3";
+
 /// An epoch that was seen at a target raises the counter as a run does.
 async fn claims(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> Result<Wanted, StoreError> {
-    let which = "kind = 'claimed' AND seq > ?2 ORDER BY seq LIMIT ?3";
     let mut after = 0;
     loop {
-        let page = page(conn, stream, which, after, PAGE).await?;
+        let page = page(conn, stream, CLAIMS, after, PAGE).await?;
         if page.is_empty() {
             return Ok(Wanted::None);
         }
@@ -119,6 +120,10 @@ async fn alerts(conn: &mut SqliteConnection, stream: &Stream) -> Result<Wanted, 
 }
 
 /// `which` is text of ours.
+fn select(which: &str) -> String {
+    format!("SELECT position, seq, at, kind, version, body FROM record WHERE stream = ?1 AND {which}")
+}
+
 async fn page(
     conn: &mut SqliteConnection,
     stream: &Stream,
@@ -126,9 +131,7 @@ async fn page(
     seq: u64,
     max: i64,
 ) -> Result<Vec<Result<Stamped, String>>, StoreError> {
-    let sql =
-        format!("SELECT position, seq, at, kind, version, body FROM record WHERE stream = ?1 AND {which}");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let rows = sqlx::query(sqlx::AssertSqlSafe(select(which)))
         .bind(stream.to_string())
         .bind(seq.cast_signed())
         .bind(max)
@@ -148,4 +151,24 @@ async fn page(
         })
     };
     Ok(rows.iter().map(stamped).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Opened, SqliteStore};
+
+    /// A busy service has millions of other records.
+    #[tokio::test]
+    async fn claims_are_found_without_a_walk_over_the_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let Opened { store, .. } = SqliteStore::open(dir.path()).await.unwrap();
+        let mut conn = crate::store::open::existing(dir.path()).await.unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", select(CLAIMS));
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind("service/shop").bind(0).bind(PAGE);
+        let rows = query.fetch_all(&mut conn).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.try_get(3).unwrap()).collect();
+        assert_eq!(plan, ["SEARCH record USING INDEX record_claims (stream=? AND seq>?)"]);
+        store.close().await;
+    }
 }
