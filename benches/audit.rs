@@ -31,7 +31,7 @@ const FEW: usize = 20;
 const LONG: Duration = Duration::from_secs(15);
 
 /// Question, and the same by hand over `audit.db`; for times [`BY_TIMES`]. {words:…} is a phrase in all tables of words.
-const QUESTIONS: [(&str, &str); 23] = [
+const QUESTIONS: [(&str, &str); 28] = [
     ("service:shop-7", "FROM entry WHERE service = (SELECT id FROM term WHERE word = 2 AND text = 'shop-7')"),
     ("actor:ana-500", "FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-500')"),
     (
@@ -65,6 +65,33 @@ const QUESTIONS: [(&str, &str); 23] = [
         "actor:ana-5* action:acknowledged",
         "FROM entry WHERE action = (SELECT id FROM term WHERE word = 5 AND text = 'acknowledged') \
          AND +actor IN (SELECT id FROM term WHERE word = 3 AND text GLOB 'ana-5*')",
+    ),
+    // Frequent values that meet: in every second record of the rarer one, and in one of 91.
+    (
+        "actor:ana-500 action:acknowledged",
+        "FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-500') \
+         AND +action = (SELECT id FROM term WHERE word = 5 AND text = 'acknowledged')",
+    ),
+    (
+        "actor:ana-50* action:acknowledged",
+        "FROM entry WHERE action = (SELECT id FROM term WHERE word = 5 AND text = 'acknowledged') \
+         AND +actor IN (SELECT id FROM term WHERE word = 3 AND text GLOB 'ana-50*')",
+    ),
+    (
+        "actor:ana-500 actor:ana-501",
+        "FROM (SELECT position FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-500') UNION ALL \
+         SELECT position FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-501'))",
+    ),
+    // Of 50,000 values.
+    (
+        "object:am-1/a*",
+        "FROM entry WHERE EXISTS (SELECT 1 FROM term WHERE id = entry.object AND word = 6 \
+         AND text >= 'am-1/a' AND text < 'am-1/b')",
+    ),
+    (
+        "-object:am-1/a*",
+        "FROM entry WHERE NOT EXISTS (SELECT 1 FROM term WHERE id = entry.object AND word = 6 \
+         AND text >= 'am-1/a' AND text < 'am-1/b')",
     ),
     // All values of the column have to be looked at.
     (

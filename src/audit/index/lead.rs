@@ -44,9 +44,6 @@ impl Leads {
         if !rare.is_empty() {
             return whole(rare);
         }
-        if !exact.is_empty() && wanted.len() == 1 {
-            return whole(exact);
-        }
         if let Some(few) = columns(&|w| w.is_used_at_most(most)).first() {
             return whole(vec![*few]);
         }
@@ -60,11 +57,17 @@ impl Leads {
 
 const LEAD: &str = "lead (at)";
 
-/// Of what leads: within which positions it is looked for.
-pub(super) type Arm = (Lead, (Position, Position));
+/// Of what leads: within which positions it is looked for, and how many of its records are walked at most.
+#[derive(Clone, Copy)]
+pub(super) struct Arm {
+    pub lead: Lead,
+    pub range: (Position, Position),
+    pub rows: Option<usize>,
+}
 
 /// By the values alone: up to `limit`, the newest or the oldest first. Where there is more than one arm, it finds by how often
-/// the values are used which of them leads; the others end before they begin. A pattern does with up to `most` uses.
+/// the values are used which of them leads; the others end before they begin. A pattern does with up to [`MANY`] values and
+/// `most` uses.
 pub(super) fn by_columns(
     wanted: &[Wanted<'_>],
     arms: &[Arm],
@@ -73,39 +76,70 @@ pub(super) fn by_columns(
     limit: usize,
 ) -> Result<Sql, IndexError> {
     let mut sql = Sql::default();
-    sql.look_up(wanted, arms, most)?;
+    sql.look_up(wanted, arms)?;
     if arms.len() > 1 {
         sql.choose(wanted, arms, most)?;
+    }
+    for (at, arm) in arms.iter().enumerate() {
+        sql.end(at, *arm, arms.len() > 1, wanted, newest)?;
     }
     for (at, arm) in arms.iter().enumerate() {
         if at > 0 {
             sql.text.push_str(" UNION ALL ");
         }
-        sql.arm(*arm, arms.len() > 1, wanted)?;
+        sql.arm(at, *arm, arms.len() > 1, wanted, newest)?;
+    }
+    sql.first(newest, limit)?;
+    Ok(sql)
+}
+
+/// By several values of one column that are written out, and nothing else: each by itself is in order already.
+pub(super) fn by_values(
+    wanted: &Wanted<'_>,
+    range: (Position, Position),
+    newest: bool,
+    limit: usize,
+) -> Result<Sql, IndexError> {
+    let mut sql = Sql::default();
+    let column = wanted.word.as_str();
+    for (at, pattern) in wanted.patterns.iter().enumerate() {
+        let union = if at == 0 { "" } else { " UNION ALL " };
+        let select = format!("SELECT entry.position FROM entry INDEXED BY entry_{column}");
+        let within = format!("entry.position BETWEEN ? AND ? AND entry.{column} IS NOT NULL");
+        sql.text.push_str(&format!("{union}{select} WHERE {within} AND entry.{column} = ("));
+        sql.bind(signed(range.0))?;
+        sql.bind(signed(range.1))?;
+        sql.value("id", wanted.word, pattern, "")?;
+        sql.text.push(')');
     }
     sql.first(newest, limit)?;
     Ok(sql)
 }
 
 impl Sql {
-    /// All positions as a list, and the number of what led, where it was chosen.
+    /// All positions as a list, the number of what led, where it was chosen, and the last position that was walked, where there
+    /// are more.
     pub fn in_one_row(&self) -> String {
         let chosen = self.with.iter().any(|table| table.starts_with(LEAD));
         let led = if chosen { "(SELECT at FROM lead)" } else { "NULL" };
         let found = format!("found (at) AS ({})", self.text);
         let with = [self.with.as_slice(), &[found]].concat().join(", ");
-        format!("WITH {with} SELECT json_group_array(at), {led} FROM found")
+        let end = self.ends.iter().fold("NULL".to_owned(), |all, end| format!("ifnull({all}, {end})"));
+        format!("WITH {with} SELECT json_group_array(at), {led}, {end} FROM found")
     }
 
-    /// `fit_…` and `known_…`: values of patterns that were not listed before, and of those that may lead also their uses.
-    fn look_up(&mut self, wanted: &[Wanted<'_>], arms: &[Arm], most: i64) -> Result<(), IndexError> {
-        let most = most.max(MANY);
+    /// `fit_…` and `known_…`: values of patterns that were not listed before, no more than a list has, and how often they are
+    /// used where one may lead.
+    fn look_up(&mut self, wanted: &[Wanted<'_>], arms: &[Arm]) -> Result<(), IndexError> {
         for (at, wanted) in wanted.iter().enumerate().filter(|(_, w)| w.is_open()) {
-            let may_lead = arms.iter().any(|(lead, _)| *lead == Lead::Column(at));
-            let (columns, uses) =
-                if may_lead { ("id, uses", "coalesce(sum(uses), 0)") } else { ("id", "NULL") };
-            self.table(&format!("fit_{at}"), |sql| sql.some_values(columns, wanted, most))?;
-            let known = format!("SELECT count(*), {uses} FROM fit_{at}");
+            self.table(&format!("fit_{at}"), |sql| sql.some_values("id", wanted, MANY))?;
+            let may_lead = arms.iter().any(|arm| arm.lead == Lead::Column(at));
+            let uses = match may_lead {
+                true => format!("SELECT coalesce(sum(uses), 0) FROM fit_{at} CROSS JOIN term USING (id)"),
+                false => "NULL".to_owned(),
+            };
+            let known =
+                format!("SELECT count(*), CASE WHEN count(*) <= {MANY} THEN ({uses}) END FROM fit_{at}");
             self.with.push(format!("known_{at} (number, uses) AS MATERIALIZED ({known})"));
         }
         Ok(())
@@ -115,7 +149,7 @@ impl Sql {
     fn choose(&mut self, wanted: &[Wanted<'_>], arms: &[Arm], most: i64) -> Result<(), IndexError> {
         self.table(LEAD, |sql| {
             sql.text.push_str("SELECT at FROM (");
-            for (n, (lead, _)) in arms.iter().enumerate() {
+            for (n, Arm { lead, .. }) in arms.iter().enumerate() {
                 sql.text.push_str(if n == 0 { "" } else { " UNION ALL " });
                 let number = lead.number();
                 match lead {
@@ -140,9 +174,53 @@ impl Sql {
         })
     }
 
+    /// `end_…`: where an arm has walked as many records as it may.
+    fn end(
+        &mut self,
+        n: usize,
+        arm: Arm,
+        chosen: bool,
+        wanted: &[Wanted<'_>],
+        newest: bool,
+    ) -> Result<(), IndexError> {
+        let (Some(rows), Lead::Column(_)) = (arm.rows, arm.lead) else { return Ok(()) };
+        let down = if newest { "DESC" } else { "" };
+        self.ends.push(format!("(SELECT position FROM end_{n})"));
+        self.table(&format!("end_{n}"), |sql| {
+            sql.led(arm, chosen, wanted, ("?", "?"))?;
+            sql.text.push_str(&format!(" ORDER BY entry.position {down} LIMIT 1 OFFSET {rows}"));
+            Ok(())
+        })
+    }
+
     /// One SELECT of positions, for the case that this leads.
-    fn arm(&mut self, arm: Arm, chosen: bool, wanted: &[Wanted<'_>]) -> Result<(), IndexError> {
-        let (lead, range) = arm;
+    fn arm(
+        &mut self,
+        n: usize,
+        arm: Arm,
+        chosen: bool,
+        wanted: &[Wanted<'_>],
+        newest: bool,
+    ) -> Result<(), IndexError> {
+        let end = format!("coalesce((SELECT position FROM end_{n}), ?)");
+        let walks = arm.rows.is_some() && matches!(arm.lead, Lead::Column(_));
+        match walks {
+            true if newest => self.led(arm, chosen, wanted, (&end, "?"))?,
+            true => self.led(arm, chosen, wanted, ("?", &end))?,
+            false => self.led(arm, chosen, wanted, ("?", "?"))?,
+        }
+        self.test(Some(arm.lead), wanted)
+    }
+
+    /// All records of what leads, between two positions.
+    fn led(
+        &mut self,
+        arm: Arm,
+        chosen: bool,
+        wanted: &[Wanted<'_>],
+        (first, last): (&str, &str),
+    ) -> Result<(), IndexError> {
+        let Arm { lead, range, .. } = arm;
         let from = match lead {
             Lead::Column(at) => format!("entry INDEXED BY entry_{}", wanted[at].word.as_str()),
             Lead::Positions => "entry NOT INDEXED".to_owned(),
@@ -150,25 +228,22 @@ impl Sql {
         // Where a value depends on it, SQLite has nothing to walk; a condition of its own is asked for each row.
         let leads = chosen.then(|| format!("(SELECT at FROM lead) = {}", lead.number()));
         let last = match (lead, &leads) {
-            (Lead::Positions, Some(leads)) => format!("iif({leads}, ?, 0)"),
-            (Lead::Positions, None) | (Lead::Column(_), _) => "?".to_owned(),
+            (Lead::Positions, Some(leads)) => format!("iif({leads}, {last}, 0)"),
+            (Lead::Positions, None) | (Lead::Column(_), _) => last.to_owned(),
         };
         let select = "SELECT entry.position FROM";
-        self.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN ? AND {last}"));
+        self.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN {first} AND {last}"));
         self.bind(signed(range.0))?;
         self.bind(signed(range.1))?;
-        if let Lead::Column(at) = lead {
-            let column = format!("entry.{}", wanted[at].word.as_str());
-            // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
-            self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
-            match wanted[at].is_open() {
-                true => {
-                    let provided = leads.map(|leads| format!(" WHERE {leads}")).unwrap_or_default();
-                    self.text.push_str(&format!("{column} IN (SELECT id FROM fit_{at}{provided})"));
-                }
-                false => self.is_one_of(&column, &wanted[at], leads.as_deref())?,
-            }
+        let Lead::Column(at) = lead else { return Ok(()) };
+        let column = format!("entry.{}", wanted[at].word.as_str());
+        // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
+        self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
+        if wanted[at].is_open() {
+            let provided = leads.map(|leads| format!(" WHERE {leads}")).unwrap_or_default();
+            self.text.push_str(&format!("{column} IN (SELECT id FROM fit_{at}{provided})"));
+            return Ok(());
         }
-        self.test(Some(lead), wanted)
+        self.is_one_of(&column, &wanted[at], leads.as_deref())
     }
 }

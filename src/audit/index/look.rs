@@ -2,7 +2,7 @@
 //! whatever still takes too long ends, and says from where on it has not looked.
 
 use super::bitmap::{BLOCK, FREQUENT, Frequent};
-use super::lead::{Arm, Leads, by_columns};
+use super::lead::{Arm, Lead, Leads, by_columns, by_values};
 use super::meeting::Meeting;
 use super::segment::Segment;
 use super::statement::{Sql, among, by_words};
@@ -24,6 +24,8 @@ const LOOKED_UP: usize = if cfg!(test) { 40 } else { 2_000 };
 const AT_ONCE: usize = 200;
 /// Segments whose words are walked at once. FTS5 uses one core.
 const ABREAST: usize = 2;
+/// Records of a frequent value that are walked before its bits are put together.
+const WALKED: usize = if cfg!(test) { 20 } else { 1_000 };
 /// Blocks whose bits are put together at once.
 const BLOCKS: u64 = if cfg!(test) { 2 } else { 64 };
 
@@ -49,6 +51,15 @@ pub(super) struct Looked {
     pub positions: Vec<Position>,
     /// The first that was not looked at, as the page goes.
     pub rest: Option<Position>,
+}
+
+/// What a statement of several arms answers.
+struct Chosen {
+    positions: Vec<Position>,
+    /// The number of what led, where it had a choice.
+    led: Option<i64>,
+    /// The last position that it walked, where there are more.
+    end: Option<Position>,
 }
 
 /// One question on its way.
@@ -89,8 +100,14 @@ impl<'i> Look<'i> {
             self.list().await?;
             return by_words(self.texts, &self.wanted, Segment::of(1), all, self.newest, limit);
         }
+        if let [values] = self.wanted.as_slice()
+            && values.is_written_out()
+        {
+            return by_values(values, all, self.newest, limit);
+        }
         let Leads { whole, walked } = self.leads();
-        self.by_columns(whole.into_iter().chain(walked).map(|lead| (lead, all)), limit)
+        let leads = whole.into_iter().chain(walked);
+        self.by_columns(leads.map(|lead| Arm { lead, range: all, rows: None }), limit)
     }
 
     /// From here on no statement has to look for the values of a pattern.
@@ -146,18 +163,18 @@ impl<'i> Look<'i> {
     }
 
     async fn ask(&self, sql: Sql) -> Result<Vec<Position>, IndexError> {
-        Ok(self.ask_chosen(sql).await?.0)
+        Ok(self.ask_chosen(sql).await?.positions)
     }
 
-    /// And which of several arms led, by its number.
-    async fn ask_chosen(&self, sql: Sql) -> Result<(Vec<Position>, Option<i64>), IndexError> {
+    async fn ask_chosen(&self, sql: Sql) -> Result<Chosen, IndexError> {
         // One row: each of its own would be carried from SQLite's thread to this one.
         let row = sqlx::query_with(AssertSqlSafe(sql.in_one_row()), sql.arguments);
         let row = row.fetch_one(&self.index.readers).await?;
         let mut positions: Vec<Position> =
             serde_json::from_str(row.try_get(0)?).map_err(|e| IndexError::Broken(e.to_string()))?;
         self.arrange(&mut positions);
-        Ok((positions, row.try_get(1)?))
+        let end = row.try_get::<Option<i64>, _>(2)?.map(i64::cast_unsigned);
+        Ok(Chosen { positions, led: row.try_get(1)?, end })
     }
 
     fn arrange(&self, positions: &mut [Position]) {
@@ -169,32 +186,56 @@ impl<'i> Look<'i> {
 
     /// By what is asked of columns alone.
     async fn columns(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
-        let Leads { whole, walked: walks } = self.leads();
-        let whole = whole.into_iter().map(|lead| (lead, range));
-        if walks.is_empty() {
-            let positions = self.ask(self.by_columns(whole, limit)?).await?;
+        if let [values] = self.wanted.as_slice()
+            && values.is_written_out()
+        {
+            let positions = self.ask(by_values(values, range, self.newest, limit)?).await?;
             return Ok(Looked { positions, rest: None });
         }
-        // Frequent values that do meet fill a page within a block or two.
-        let bits_end = self.frequent.end.saturating_sub(1);
-        let mut walked = self.blocks(range, 2);
-        if self.newest {
-            walked.0 = walked.0.min(bits_end + 1).max(range.0);
+        let all =
+            |leads: Vec<Lead>, range| leads.into_iter().map(move |lead| Arm { lead, range, rows: None });
+        let Leads { whole, walked } = self.leads();
+        if walked.is_empty() {
+            let positions = self.ask(self.by_columns(all(whole, range), limit)?).await?;
+            return Ok(Looked { positions, rest: None });
         }
-        let arms = whole.chain(walks.iter().map(|lead| (*lead, walked)));
-        let (mut found, led) = self.ask_chosen(self.by_columns(arms, limit)?).await?;
-        let is_walked = led.is_none_or(|led| walks.iter().any(|lead| lead.number() == led));
-        let behind = self.behind(range, self.end(walked)).filter(|_| is_walked && found.len() < limit);
+        // Most do meet within some records, or a block or two.
+        let blocks = self.blocks(range, 2);
+        let walks = walked.iter().map(|lead| match lead {
+            Lead::Column(_) => Arm { lead: *lead, range, rows: Some(WALKED) },
+            Lead::Positions => Arm { lead: *lead, range: blocks, rows: None },
+        });
+        let asked = self.by_columns(all(whole, range).chain(walks), limit)?;
+        let Chosen { positions: mut found, led, end } = self.ask_chosen(asked).await?;
+        let end = match walked.as_slice() {
+            [Lead::Positions] if led.is_none_or(|led| led == Lead::Positions.number()) => {
+                Some(self.end(blocks))
+            }
+            _ => end,
+        };
+        let behind = end.filter(|_| found.len() < limit).and_then(|end| self.behind(range, end));
         let Some(behind) = behind else { return Ok(Looked { positions: found, rest: None }) };
         self.list().await?;
-        let bits = (behind.0, behind.1.min(bits_end));
-        let met = self.meet(bits, limit - found.len()).await?;
-        found.extend(met.positions);
-        // Where the oldest come first, these are the last.
-        let tail = (behind.0.max(bits_end + 1), behind.1);
-        if found.len() < limit && met.rest.is_none() && tail.0 <= tail.1 {
-            let arms = walks.iter().map(|lead| (*lead, tail));
+        let leads = self.leads();
+        // A pattern of many values that all are rare.
+        if leads.walked.is_empty() {
+            found.extend(self.ask(self.by_columns(all(leads.whole, behind), limit - found.len())?).await?);
+            return Ok(Looked { positions: found, rest: None });
+        }
+        // Records without bits are the newest.
+        let bits_end = self.frequent.end.saturating_sub(1);
+        let (bits, tail) = ((behind.0, behind.1.min(bits_end)), (behind.0.max(bits_end + 1), behind.1));
+        if self.newest && tail.0 <= tail.1 {
+            let arms = all(walked.clone(), tail);
             found.extend(self.ask(self.by_columns(arms, limit - found.len())?).await?);
+        }
+        let met = match found.len() < limit {
+            true => self.meet(bits, limit - found.len()).await?,
+            false => Looked::default(),
+        };
+        found.extend(met.positions);
+        if !self.newest && found.len() < limit && met.rest.is_none() && tail.0 <= tail.1 {
+            found.extend(self.ask(self.by_columns(all(walked, tail), limit - found.len())?).await?);
         }
         Ok(Looked { positions: found, rest: met.rest })
     }

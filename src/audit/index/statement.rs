@@ -5,7 +5,8 @@ use super::IndexError;
 use super::lead::Lead;
 use super::segment::Segment;
 use super::wanted::{MANY, Values, Wanted, bounds, fitting};
-use crate::audit::Text;
+use crate::audit::filter::Pattern;
+use crate::audit::{Text, Word};
 use crate::kernel::domain::Position;
 use serde_json::json;
 use sqlx::Arguments as _;
@@ -15,6 +16,8 @@ use sqlx::sqlite::SqliteArguments;
 pub(super) struct Sql {
     /// Tables that it looks up once.
     pub with: Vec<String>,
+    /// Where its arms have walked as many records as they may.
+    pub ends: Vec<String>,
     pub text: String,
     pub arguments: SqliteArguments,
 }
@@ -193,15 +196,24 @@ impl Sql {
     ) -> Result<(), IndexError> {
         let provided = provided.map(|condition| format!(" AND {condition}")).unwrap_or_default();
         for (at, pattern) in wanted.patterns.iter().enumerate() {
-            let union = if at == 0 { "" } else { " UNION ALL " };
-            let fits = fitting(pattern);
-            self.text.push_str(&format!("{union}SELECT {columns} FROM term WHERE {fits}{provided}"));
-            self.bind(wanted.word as i64)?;
-            for text in bounds(pattern) {
-                self.bind(text)?;
-            }
+            self.text.push_str(if at == 0 { "" } else { " UNION ALL " });
+            self.value(columns, wanted.word, pattern, &provided)?;
         }
         Ok(())
+    }
+
+    /// Of one pattern; `and` is SQL.
+    pub fn value(
+        &mut self,
+        columns: &str,
+        word: Word,
+        pattern: &Pattern,
+        and: &str,
+    ) -> Result<(), IndexError> {
+        let fits = fitting(pattern);
+        self.text.push_str(&format!("SELECT {columns} FROM term WHERE {fits}{and}"));
+        self.bind(word as i64)?;
+        bounds(pattern).into_iter().try_for_each(|text| self.bind(text))
     }
 }
 

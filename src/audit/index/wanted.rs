@@ -7,7 +7,10 @@ use crate::audit::{Filter, Word};
 use sqlx::{AssertSqlSafe, Row as _};
 
 /// Values that a list is made of; where more fit, each row's value is looked at.
-pub(super) const MANY: i64 = if cfg!(test) { 5 } else { 1_000 };
+pub(super) const MANY: i64 = if cfg!(test) { 5 } else { 500 };
+
+/// Values that are looked for side by side.
+const WRITTEN_OUT: usize = 16;
 
 /// One condition on a column: any of these patterns, or none of them.
 pub(super) struct Wanted<'f> {
@@ -69,6 +72,13 @@ impl Wanted<'_> {
         }
     }
 
+    /// One of some values that are written out.
+    pub fn is_written_out(&self) -> bool {
+        !self.excluded
+            && self.patterns.len() <= WRITTEN_OUT
+            && self.patterns.iter().all(|pattern| pattern.exactly().is_some())
+    }
+
     /// Any value will do.
     pub fn is_anything(&self) -> bool {
         self.patterns.iter().any(|pattern| pattern.is_anything())
@@ -80,6 +90,7 @@ pub(super) fn wanted(filter: &Filter) -> Vec<Wanted<'_>> {
     let mut wanted: Vec<Wanted<'_>> = vec![];
     for term in &filter.terms {
         match wanted.iter_mut().find(|w| w.word == term.word && w.excluded == term.excluded) {
+            Some(same) if same.patterns.contains(&&term.pattern) => {}
             Some(same) => same.patterns.push(&term.pattern),
             None => wanted.push(Wanted {
                 word: term.word,

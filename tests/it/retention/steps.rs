@@ -37,6 +37,18 @@ pub fn killed_after(dir: &Path, step: &str) {
     assert_eq!(ended.signal(), Some(9), "{step}: {ended}");
 }
 
+/// How long it takes once it has begun, when nobody kills it.
+pub fn undisturbed(dir: &Path) -> Duration {
+    let mut child: Child = command(dir, "").spawn().unwrap();
+    let mut said = lines(&mut child);
+    assert!(said.any(|line| line == "begun"), "it has not begun");
+    let since = tokio::time::Instant::now();
+    // It has something to say at its end.
+    said.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    since.elapsed()
+}
+
 /// Killed that long after it has begun, or done by then.
 pub fn killed_within(dir: &Path, after: Duration) -> bool {
     let mut child: Child = command(dir, "").spawn().unwrap();
