@@ -25,7 +25,7 @@ const AT_ONCE: usize = 200;
 /// Segments whose words are walked at once. FTS5 uses one core.
 const ABREAST: usize = 2;
 /// Records of a frequent value that are walked before its bits are put together.
-const WALKED: usize = if cfg!(test) { 20 } else { 1_000 };
+const WALKED: usize = if cfg!(test) { 5 } else { 1_000 };
 /// Blocks whose bits are put together at once.
 const BLOCKS: u64 = if cfg!(test) { 2 } else { 64 };
 

@@ -127,7 +127,7 @@ fn walk(all: &[Stamped], filter: &Filter) -> Vec<Position> {
     all.iter().filter(fits).map(|s| s.position).collect()
 }
 
-const QUESTIONS: [&str; 62] = [
+const QUESTIONS: [&str; 63] = [
     "",
     "actor:ana",
     "actor:\"it's\"",
@@ -192,6 +192,7 @@ const QUESTIONS: [&str; 62] = [
     "object:am-1/1* action:not_started",
     "actor:*n* object:am-1/* ",
     "-object:*2* source:am-*",
+    "actor:ana actor:bo actor:ana",
 ];
 
 /// `goes_on`: pages may be short.
