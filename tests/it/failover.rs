@@ -7,6 +7,7 @@ mod comeback;
 pub mod crashes;
 mod demo;
 mod frozen;
+pub mod gate;
 mod machine;
 mod ordinary;
 mod partition;

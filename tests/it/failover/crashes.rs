@@ -1,8 +1,9 @@
 //! Pointsman is killed in the middle, and started again: it goes on, and nothing is done twice.
 
+use super::gate::Gate;
 use super::scene::{Setup, play};
 use anyhow::{Context, Result, ensure};
-use lab::pointsman::Record;
+use lab::pointsman::{Edit, Options, Record};
 use lab::{Pointsman, Site};
 use std::time::Duration;
 
@@ -29,10 +30,17 @@ pub async fn kill_after(pointsman: &mut Pointsman, from: u64, at: fn(&Record) ->
 }
 
 async fn survives(at: fn(&Record) -> bool) {
-    play(Setup::default(), async |scene| {
+    let gate = Gate::start().await.unwrap();
+    let look =
+        gate.named_in("\nverify:\n  - action: http.expect\n    with: { url: \"GATE\", status: 200 }\n ");
+    let edits = vec![Edit::new("\nverify: ", look)];
+    let setup = Setup { options: Options { edits, ..Options::default() }, ..Setup::default() };
+    play(setup, async |scene| {
         let gone = scene.kill_primary().await?;
+        gate.close();
         scene.fire().await?;
         kill_at(&mut scene.pointsman, at).await?;
+        gate.open();
         scene.pointsman.start_again().await?;
         let end = scene.succeeded().await?;
         let taken = scene.pointsman.records("taken").await?;

@@ -50,6 +50,8 @@ steps:
 verify:
   - action: redis.write_probe
     with: { target: "${to.redis}", as: app }
+  - action: http.expect
+    with: { url: "GATE", status: 200 }
 "#;
 
 fn plot(repeat: Duration) -> Plot {
@@ -142,8 +144,10 @@ async fn survives(living: bool, at: fn(&Record) -> bool) {
             true => stage.cut_off(),
             false => stage.machine.kill9(),
         }
+        stage.gate.close();
         stage.fire().await?;
         kill_at(&mut stage.pointsman, at).await?;
+        stage.gate.open();
         stage.pointsman.start_again().await?;
         let end = stage.succeeded().await?;
         let taken = stage.pointsman.records("taken").await?;

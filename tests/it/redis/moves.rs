@@ -4,6 +4,7 @@
 use super::rig::{sentinels, targets};
 use super::sentinel::orders;
 use crate::failover::crashes::{is_call, kill_at};
+use crate::failover::gate::Gate;
 use anyhow::{Result, ensure};
 use lab::net::wait_until;
 use lab::pointsman::Record;
@@ -34,6 +35,8 @@ steps:
 verify:
   - action: redis.write_probe
     with: { target: "${to.redis}", as: app }
+  - action: http.expect
+    with: { url: "GATE", status: 200 }
 "#;
 
 const BY_SENTINELS: &str =
@@ -43,6 +46,7 @@ const BY_ITSELF: &str =
 
 struct Stage {
     pointsman: Pointsman,
+    gate: Gate,
     pair: Arc<RedisPair>,
     trio: Option<Sentinels>,
 }
@@ -67,9 +71,10 @@ impl Stage {
             pair.address(Site::Sbg)
         );
         let book = PLAYBOOK.replace("MOVE", if by_sentinels { BY_SENTINELS } else { BY_ITSELF });
-        let books = vec![("sessions.yaml", book)];
+        let gate = Gate::start().await?;
+        let books = vec![("sessions.yaml", gate.named_in(&book))];
         let pointsman = Pointsman::beside(pair.dir(), pair.spare_port(0), text, books).await?;
-        Ok(Stage { pointsman, pair, trio })
+        Ok(Stage { pointsman, gate, pair, trio })
     }
 
     /// A person asks for it; nobody is killed where `at` is none.
@@ -77,11 +82,15 @@ impl Stage {
         let stop = Arc::new(AtomicBool::new(false));
         let writers =
             [Site::Gra, Site::Sbg].map(|site| tokio::spawn(orders(self.pair.clone(), site, stop.clone())));
+        if at.is_some() {
+            self.gate.close();
+        }
         let words = json!({ "playbook": "sessions-move", "reason": "the roof of gra is mended tomorrow" });
         let known = || async { Ok(self.pointsman.post("/api/v1/runs", &words).await.is_ok()) };
         wait_until("the run to be opened", Duration::from_secs(20), known).await?;
         if let Some(at) = at {
             kill_at(&mut self.pointsman, at).await?;
+            self.gate.open();
             tokio::time::sleep(Duration::from_millis(500)).await;
             self.pointsman.start_again().await?;
         }

@@ -52,6 +52,8 @@ steps:
 verify:
   - action: sql.write_probe
     with: { target: "${to.db}", as: app }
+  - action: http.expect
+    with: { url: "GATE", status: 200 }
 "#;
 
 /// The site dies, and Pointsman in each of these places of the one run.
@@ -61,11 +63,13 @@ async fn survives(deaths: &[fn(&Record) -> bool]) {
     play(Plot { options, playbook: LOST, repeat: SELDOM }, async |stage| {
         let killed = now_micros();
         stage.patroni.lose(Site::Gra).await?;
+        stage.gate.close();
         stage.fire().await?;
         for at in deaths {
             kill_at(&mut stage.pointsman, *at).await?;
             stage.pointsman.start_again().await?;
         }
+        stage.gate.open();
         let end = stage.succeeded(1).await?;
         ensure!(
             end["rpo"]["bytes"].is_u64() && end["rpo"]["says"].is_string(),

@@ -39,6 +39,8 @@ steps:
 verify:
   - action: sql.write_probe
     with: { target: "${to.db}", as: app }
+  - action: http.expect
+    with: { url: "GATE", status: 200 }
 "#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +81,10 @@ async fn survives(stage: &mut Stage, place: Place, round: usize) -> Result<()> {
     }
     let cut = now_micros();
     stage.cut_off(true);
+    stage.gate.close();
     let since = stage.fire().await?;
     die_at(stage, place, from).await?;
+    stage.gate.open();
     stage.pointsman.start_again().await?;
     stage.succeeded(round).await?;
     let lost = stage.is_served_after(cut).await?;

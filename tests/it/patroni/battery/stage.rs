@@ -1,6 +1,7 @@
 //! What the stories of whole failovers share: clusters of the lab on machines with sshd and a supervisor, a real Alertmanager, a
 //! running Pointsman, and an application that writes in both sites all the time.
 
+use crate::failover::gate::Gate;
 use crate::failover::scene::now_micros;
 use crate::patroni::tables::{self, Side};
 use anyhow::{Context as _, Result, ensure};
@@ -52,6 +53,7 @@ struct Shop {
 pub struct Stage {
     tasks: Vec<JoinHandle<()>>,
     pub pointsman: Pointsman,
+    pub gate: Gate,
     shop: Arc<Shop>,
     /// Between Pointsman and the REST API of the member that is neither moved nor promoted.
     pub road: Faulty,
@@ -164,11 +166,12 @@ impl Stage {
         let text = format!("site = \"par\"\n{text}{}", watching(&patroni, page, alerts));
         let mut tasks = vec![tokio::spawn(shop.clone().page(listener))];
         tasks.extend([Site::Gra, Site::Sbg].map(|site| tokio::spawn(shop.clone().orders(site))));
-        let books = vec![("moves.yaml", plot.playbook.to_owned())];
+        let gate = Gate::start().await?;
+        let books = vec![("moves.yaml", gate.named_in(plot.playbook))];
         let pointsman = Pointsman::beside(lab.dir(), lab.spare_port(0), text, books).await?;
         let options = AlertingOptions { repeat_interval: plot.repeat, ..pointsman.alerting() };
         lab.start_alertmanagers(&options).await?;
-        let stage = Stage { tasks, pointsman, shop, road, patroni, lab, _secrets: secrets };
+        let stage = Stage { tasks, pointsman, gate, shop, road, patroni, lab, _secrets: secrets };
         stage.known_to_be_well().await?;
         Ok(stage)
     }

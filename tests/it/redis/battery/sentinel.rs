@@ -48,6 +48,8 @@ steps:
 verify:
   - action: redis.write_probe
     with: { target: "${to.redis}", as: app }
+  - action: http.expect
+    with: { url: "GATE", status: 200 }
 "#;
 
 /// In no story do they come to elect by themselves; or they do before anybody is told of the outage.
@@ -214,8 +216,10 @@ async fn survives(place: Place) {
     play(plot(PATIENT, SELDOM), async |stage| {
         let killed = now_micros();
         stage.machine.kill9();
+        stage.gate.close();
         stage.fire().await?;
         die_at(stage, place).await?;
+        stage.gate.open();
         stage.pointsman.start_again().await?;
         let end = stage.succeeded().await?;
         let taken = stage.pointsman.records("taken").await?;

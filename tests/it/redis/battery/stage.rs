@@ -1,6 +1,7 @@
 //! What the stories of whole failovers share: a real pair whose primary stands on a machine with sshd and a supervisor, Sentinels
 //! over it where a story has them, a real Alertmanager, a running Pointsman, and an application that writes to both all the time.
 
+use crate::failover::gate::Gate;
 use crate::failover::scene::now_micros;
 use crate::redis::rig::{sentinels, targets};
 use anyhow::{Context as _, Result, ensure};
@@ -45,6 +46,7 @@ pub struct Stage {
     /// The application's page, its clients in gra and in sbg.
     tasks: Vec<JoinHandle<()>>,
     pub pointsman: Pointsman,
+    pub gate: Gate,
     pub trio: Option<Sentinels>,
     pub machine: RedisMachine,
     pub pair: Arc<RedisPair>,
@@ -129,11 +131,12 @@ impl Stage {
             None => None,
         };
         let text = config((&pair, &machine, trio.as_ref()), at, alerts);
-        let books = vec![("sessions.yaml", plot.playbook.to_owned())];
+        let gate = Gate::start().await?;
+        let books = vec![("sessions.yaml", gate.named_in(plot.playbook))];
         let pointsman = Pointsman::beside(lab.dir(), lab.spare_port(0), text, books).await?;
         let options = AlertingOptions { repeat_interval: plot.repeat, ..pointsman.alerting() };
         lab.start_alertmanagers(&options).await?;
-        let stage = Stage { tasks, pointsman, trio, machine, pair, taken, lab };
+        let stage = Stage { tasks, pointsman, gate, trio, machine, pair, taken, lab };
         // An outage is one only where it was well before, and what a dead primary had can only be known from before.
         let body = serde_json::json!({ "playbook": "sessions-failover" });
         let known = || async {
