@@ -97,8 +97,9 @@ async fn a_check_that_stopped_at_a_record_that_went_checks_all_that_is_left() {
     {
         let noted = dir.path().join("noted");
         let hash = hashes[usize::try_from(position - 1).unwrap()];
-        std::fs::write(&noted, serde_json::json!({ "position": position, "hash": hash }).to_string())
-            .unwrap();
+        let claims = serde_json::json!({ "epochs": {}, "unread": {} });
+        let state = serde_json::json!({ "position": position, "hash": hash, "claims": claims });
+        std::fs::write(&noted, state.to_string()).unwrap();
         let report = verify_resuming(dir.path(), &noted, |_| {}).await.unwrap();
         assert!(report.ok() && report.from == from, "{position}: {report:?}");
         let sealed = report.notes.iter().any(|note| note.contains("was sealed away since"));

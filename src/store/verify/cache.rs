@@ -1,8 +1,10 @@
 //! Compares every cached row with the fold of its records: summaries stream by stream, then locks, epochs and
 //! cursors. All within one reading transaction, so that a running server's appends are seen whole or not at all.
 
+use super::claims::Claims;
 use super::fold::{Held, Wanted, wanted};
 use super::{Base, DIFFERENCES_SHOWN, Difference, last_position};
+use crate::kernel::domain::Position;
 use crate::store::StoreError;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
@@ -15,10 +17,18 @@ pub(super) struct Caches {
     pub differences: Vec<Difference>,
 }
 
-/// The transaction holds up a running server's checkpoints for as long as the fold takes, and nothing else.
-pub(super) async fn compare(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreError> {
+/// `claims`: of the records up to `walked`. The transaction holds up a running server's checkpoints for as long as the fold takes,
+/// and nothing else.
+pub(super) async fn compare(
+    conn: &mut SqliteConnection,
+    base: &Base,
+    (mut claims, walked): (Claims, Position),
+) -> Result<Caches, StoreError> {
     run(conn, "BEGIN").await?;
-    let compared = all(conn, base).await;
+    let compared = match claims.add_later(conn, walked).await {
+        Ok(()) => all(conn, base, claims).await,
+        Err(e) => Err(e),
+    };
     // It has read only: where the end fails, the connection is closed right after.
     let ended = run(conn, "COMMIT").await;
     let caches = compared?;
@@ -29,9 +39,10 @@ async fn run(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), Store
     sqlx::query(sql).execute(conn).await.map(|_| ()).map_err(|e| StoreError::unreadable(&e))
 }
 
-async fn all(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreError> {
+async fn all(conn: &mut SqliteConnection, base: &Base, claims: Claims) -> Result<Caches, StoreError> {
     let mut caches = Caches::default();
-    let mut held = Held { epochs: base.epochs.clone(), ..Held::default() };
+    let mut held = Held { claims, ..Held::default() };
+    base.epochs.iter().for_each(|(service, epoch)| held.claims.raise(service.clone(), *epoch));
     let mut name: Vec<u8> = vec![];
     // No stream is called nothing; the walk begins after it.
     caches.summary(String::new(), row_of(conn, &name).await?, Wanted::None);
@@ -46,8 +57,11 @@ async fn all(conn: &mut SqliteConnection, base: &Base) -> Result<Caches, StoreEr
     let locks = "SELECT CAST(key AS BLOB), CAST(run AS BLOB) FROM lock";
     caches.table("lock", pairs(conn, locks, text).await?, held.locks);
     let epochs = "SELECT CAST(service AS BLOB), epoch FROM epoch";
-    let wanted = held.epochs.into_iter().map(|(service, epoch)| (service, epoch.to_string()));
-    caches.table("epoch", pairs(conn, epochs, number).await?, wanted.collect());
+    let Claims { epochs: wanted, unread } = held.claims;
+    let wanted = wanted.into_iter().map(|(service, epoch)| (service, epoch.to_string()));
+    let unread =
+        unread.into_iter().map(|(service, why)| (service, format!("a claim that cannot be read: {why}")));
+    caches.table("epoch", pairs(conn, epochs, number).await?, wanted.chain(unread).collect());
     let last = last_position(conn).await?;
     let cursors = pairs(conn, "SELECT CAST(name AS BLOB), position FROM cursor", number).await?;
     for (key, at) in cursors {

@@ -1,6 +1,7 @@
 //! Walks the records in order and stops at the first bad one.
 
 use super::blame::pin_down;
+use super::claims::Claims;
 use super::pages::{Disorder, Layout, Pages};
 use super::rows::{NOT_TEXT, Stored, connect, damaged, nowhere, read, statement, stored, stray, unreadable};
 use super::{BadRecord, Base, Column};
@@ -23,6 +24,7 @@ pub(super) struct Chain {
     pub next: Position,
     pub checked: u64,
     pub bad: Option<BadRecord>,
+    pub claims: Claims,
     prev: Digest,
     last: Time,
     /// Last sequence of each stream in this segment.
@@ -112,6 +114,7 @@ impl Chain {
             next: from,
             checked: 0,
             bad: None,
+            claims: Claims::default(),
             prev,
             last: Time(i64::MIN),
             seqs: HashMap::default(),
@@ -262,6 +265,7 @@ impl Chain {
                 self.seqs.insert(row.stream.to_owned(), expected);
             }
         }
+        self.claims.note(row);
         (self.prev, self.last, self.next) = (Digest(*row.hash), row.at, row.position + 1);
         self.checked += 1;
         Ok(None)

@@ -1,7 +1,8 @@
 //! What the cached rows should be: each stream folded by itself, a page at a time, so that a long journal costs no
 //! memory. `cache` compares.
 
-use crate::kernel::domain::{Epoch, Position, Record, Stamped, Stream, Time};
+use super::claims::Claims;
+use crate::kernel::domain::{Position, Record, Stamped, Stream, Time};
 use crate::kernel::engine::{Run, alerts_cached};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -23,17 +24,17 @@ pub(super) enum Wanted {
     Broken(String),
 }
 
-/// Locks and epochs as all runs together say: as many as there are open runs and services.
+/// Locks and epochs as all runs and claims together say: as many as there are open runs and services.
 #[derive(Default)]
 pub(super) struct Held {
     pub locks: BTreeMap<String, String>,
-    pub epochs: BTreeMap<String, Epoch>,
+    /// An epoch that was seen at a target raises the counter as a run does.
+    pub claims: Claims,
 }
 
 impl Held {
     fn count(&mut self, run: &Run) {
-        let epoch = self.epochs.entry(run.spec.service.to_string()).or_default();
-        *epoch = run.epoch.max(*epoch);
+        self.claims.raise(run.spec.service.to_string(), run.epoch);
         if run.finished.is_none() {
             let keys = run.spec.lock_keys().into_iter();
             self.locks.extend(keys.map(|key| (key, run.id().to_string())));
@@ -49,8 +50,9 @@ pub(super) async fn wanted(
     match Stream::try_from(name.to_owned()) {
         Ok(stream @ Stream::Run(_)) => run(conn, &stream, held).await,
         Ok(stream @ Stream::Alerts(_)) => alerts(conn, &stream).await,
-        Ok(stream @ Stream::Service(_)) => claims(conn, &stream, held).await,
-        Ok(Stream::Source(_) | Stream::Playbook(_) | Stream::Instance) | Err(_) => Ok(Wanted::None),
+        Ok(Stream::Service(_) | Stream::Source(_) | Stream::Playbook(_) | Stream::Instance) | Err(_) => {
+            Ok(Wanted::None)
+        }
     }
 }
 
@@ -79,32 +81,6 @@ async fn run(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> R
     let Some((run, position)) = so_far else { return Ok(Wanted::None) };
     held.count(&run);
     Ok(Wanted::Row { value: run.summary().cached(), position })
-}
-
-const CLAIMS: &str = "kind = 'claimed' AND seq > ?2 ORDER BY seq LIMIT ?3";
-
-/// An epoch that was seen at a target raises the counter as a run does.
-async fn claims(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> Result<Wanted, StoreError> {
-    let mut after = 0;
-    loop {
-        let page = page(conn, stream, CLAIMS, after, PAGE).await?;
-        if page.is_empty() {
-            return Ok(Wanted::None);
-        }
-        for stamped in page {
-            match stamped {
-                Ok(Stamped { seq, record: Record::Claimed { epoch, .. }, .. }) => {
-                    after = seq;
-                    if let Stream::Service(service) = stream {
-                        let known = held.epochs.entry(service.to_string()).or_default();
-                        *known = epoch.max(*known);
-                    }
-                }
-                Ok(stamped) => after = stamped.seq,
-                Err(why) => return Ok(Wanted::Broken(why)),
-            }
-        }
-    }
 }
 
 async fn alerts(conn: &mut SqliteConnection, stream: &Stream) -> Result<Wanted, StoreError> {
@@ -151,24 +127,4 @@ async fn page(
         })
     };
     Ok(rows.iter().map(stamped).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::{Opened, SqliteStore};
-
-    /// A busy service has millions of other records.
-    #[tokio::test]
-    async fn claims_are_found_without_a_walk_over_the_service() {
-        let dir = tempfile::tempdir().unwrap();
-        let Opened { store, .. } = SqliteStore::open(dir.path()).await.unwrap();
-        let mut conn = crate::store::open::existing(dir.path()).await.unwrap();
-        let sql = format!("EXPLAIN QUERY PLAN {}", select(CLAIMS));
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind("service/shop").bind(0).bind(PAGE);
-        let rows = query.fetch_all(&mut conn).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.try_get(3).unwrap()).collect();
-        assert_eq!(plan, ["SEARCH record USING INDEX record_claims (stream=? AND seq>?)"]);
-        store.close().await;
-    }
 }

@@ -5,6 +5,7 @@ mod base;
 mod blame;
 mod cache;
 mod chain;
+mod claims;
 mod difference;
 mod fold;
 mod pages;
@@ -20,6 +21,7 @@ use crate::kernel::domain::{Digest, Position, Seq};
 use crate::kernel::journal::Head;
 pub(super) use base::Base;
 use cache::Caches;
+use claims::Claims;
 pub use difference::Difference;
 use futures_util::stream::{self, StreamExt as _};
 use pages::Layout;
@@ -125,17 +127,17 @@ pub const DIFFERENCES_SHOWN: usize = 100;
 pub async fn verify(
     dir: &Path,
     range: RangeInclusive<Position>,
-    progress: impl FnMut(Progress),
+    mut progress: impl FnMut(Progress),
 ) -> Result<VerifyReport, StoreError> {
-    check(dir, range, false, progress).await
+    check(dir, range, None, |at, _| progress(at)).await
 }
 
-/// `before`: what lies before the range was checked earlier, so that the caches are compared as well.
+/// `earlier`: the claims of what lies before the range, if that was checked earlier. Then the caches are compared as well.
 async fn check(
     dir: &Path,
     range: RangeInclusive<Position>,
-    before: bool,
-    progress: impl FnMut(Progress),
+    earlier: Option<Claims>,
+    progress: impl FnMut(Progress, &Claims),
 ) -> Result<VerifyReport, StoreError> {
     // First the note, then the database: a running server only ever adds.
     let noted = read_head(dir);
@@ -151,14 +153,16 @@ async fn check(
         Noted::File(noted) => hash_at(&mut conn, noted.position).await?,
         Noted::None | Noted::Unreadable(_) => None,
     };
+    let before = earlier.is_some();
+    let mut claims = earlier.unwrap_or_default();
     let (checked, bad) = match broken {
         Some(bad) => (0, Some(bad)),
-        None => walk(dir, &base, from..=to, progress).await?,
+        None => walk(dir, &base, from..=to, &mut claims, progress).await?,
     };
     let mut notes = base.notes();
     let mut caches = Caches::default();
     match ((before || from == base.before) && to == last, &bad) {
-        (true, None) => caches = cache::compare(&mut conn, &base).await?,
+        (true, None) => caches = cache::compare(&mut conn, &base, (claims, to)).await?,
         (false, _) => notes.push("only a check of all records compares the cached rows as well".to_owned()),
         (true, Some(_)) => notes.push(
             "cached rows (summaries, locks, epochs) were not compared: their records are not sound"
@@ -187,7 +191,8 @@ async fn walk(
     dir: &Path,
     base: &Arc<Base>,
     range: RangeInclusive<Position>,
-    mut progress: impl FnMut(Progress),
+    claims: &mut Claims,
+    mut progress: impl FnMut(Progress, &Claims),
 ) -> Result<(u64, Option<BadRecord>), StoreError> {
     let (from, to) = range.into_inner();
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
@@ -211,7 +216,9 @@ async fn walk(
     {
         let chain = ended.map_err(|e| StoreError::unreadable(&e))??;
         checked += chain.checked;
-        progress(Progress { at: chain.next - 1, hash: chain.hash(), of: to });
+        let at = Progress { at: chain.next - 1, hash: chain.hash(), of: to };
+        claims.merge(chain.claims);
+        progress(at, claims);
         bad = chain.bad;
     }
     Ok((checked, bad))

@@ -1,6 +1,6 @@
 //! A check of a long journal that goes on where it was interrupted: `audit verify --resume FILE`.
 
-use super::{Base, Progress, VerifyReport, check, hash_at};
+use super::{Base, Claims, Progress, VerifyReport, check, hash_at};
 use crate::kernel::domain::{Digest, Position};
 use crate::store::open::existing;
 use crate::store::{StoreError, code};
@@ -14,6 +14,8 @@ use std::path::Path;
 struct State {
     position: Position,
     hash: Digest,
+    /// Of the records up to there.
+    claims: Claims,
 }
 
 /// Whoever can write the file can make the check pass over records: keep it where the journal's owner cannot.
@@ -44,11 +46,13 @@ pub async fn verify_resuming(
         None => false,
     };
     drop(conn);
-    let before = state.as_ref().filter(|_| fits).map_or(0, |state| state.position);
+    let earlier = state.as_ref().filter(|_| fits);
+    let before = earlier.map_or(0, |state| state.position);
+    let claims = earlier.map(|state| state.claims.clone());
     let mut unwritten = None;
     let range = before + 1..=Position::MAX;
-    let mut report = check(dir, range, fits, |p| {
-        let state = State { position: p.at, hash: p.hash };
+    let mut report = check(dir, range, claims, |p, claims| {
+        let state = State { position: p.at, hash: p.hash, claims: claims.clone() };
         if p.at > before
             && let Err(e) = note(file, &state)
         {

@@ -15,7 +15,7 @@ use pointsman::kernel::port::World as _;
 use pointsman::kernel::sim::{Schedule, Sim};
 use pointsman::provider::ProviderRegistry;
 use pointsman::simulated::world::{Start, TwoSites};
-use pointsman::store::{Difference, SqliteStore, VerifyReport, code, verify};
+use pointsman::store::{Difference, SqliteStore, VerifyReport, code, verify, verify_resuming};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
@@ -92,6 +92,9 @@ fn appends() -> Vec<RawBatch> {
     drive(&tee, "S1M001", 1, KILLED);
     drive(&tee, "S1M002", 3, CUT_OFF);
     let mut all = std::mem::take(&mut *tee.1.lock().unwrap());
+    let (between, last) = (all.len() / 2, all.len());
+    all.insert(last, claim(1, 9));
+    all.insert(between, claim(0, 7));
     let opened = Record::OccurrenceOpened {
         occurrence: "am/f/1".into(),
         kind: SourceKind::Alertmanager,
@@ -110,6 +113,19 @@ fn appends() -> Vec<RawBatch> {
     let rows = vec![Row::Cursor { name: "triage".into(), position: 7 }];
     all.push(RawBatch { at: NOW, parts: vec![part], epoch: None, rows });
     all
+}
+
+/// What `ahead` writes when a target has seen a later state of this journal.
+fn claim(seq: Seq, epoch: Epoch) -> RawBatch {
+    let claimed = Record::Claimed { owner: "a later state of this journal".into(), epoch };
+    let part = RawPart {
+        stream: Stream::Service("blog".into()),
+        expect: Some(seq),
+        entries: vec![NewEntry::of(&claimed)],
+        summary: None,
+    };
+    let rows = vec![Row::RaiseEpoch { service: "blog".into(), to: epoch }];
+    RawBatch { at: NOW, parts: vec![part], epoch: None, rows }
 }
 
 async fn verified(dir: &Path) -> VerifyReport {
@@ -160,6 +176,53 @@ async fn appends_in_flight_are_no_difference() {
 
 fn store_is_done(dir: &Path) -> bool {
     dir.join("done").exists()
+}
+
+#[tokio::test]
+async fn claims_of_what_was_checked_earlier_count_as_well() {
+    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, then) = (state.path().join("first"), state.path().join("then"));
+    let store = SqliteStore::open(dir.path()).await.unwrap().store;
+    let resumed = async |file: &Path| {
+        let report = verify_resuming(dir.path(), file, |_| {}).await.unwrap();
+        assert!(report.chain_ok(), "{report:?}");
+        report
+    };
+    let mut parts = appends();
+    let rest = parts.split_off(parts.len() * 3 / 4);
+    for batch in parts {
+        store.append(batch).await.unwrap();
+    }
+    assert!(resumed(&first).await.ok());
+    for batch in rest {
+        store.append(batch).await.unwrap();
+        assert!(resumed(&first).await.ok(), "the claim of 7 is in the file, that of 9 comes in between");
+    }
+    assert!(resumed(&first).await.ok() && resumed(&then).await.ok());
+    store.close().await;
+    let mut conn = connect(dir.path()).await;
+    sqlx::query("UPDATE epoch SET epoch = 7 WHERE service = 'blog'").execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    for file in [first, then] {
+        let report = resumed(&file).await;
+        let found = report.differences.first().map(|d| (d.table, &*d.key, d.row.clone(), d.records.clone()));
+        assert_eq!(found, Some(("epoch", "blog", Some("7".into()), Some("9".into()))));
+    }
+}
+
+/// Of a later version of this program, say: what it claims is not known, and that is no zero.
+#[tokio::test]
+async fn a_claim_that_cannot_be_read_is_a_difference() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).await.unwrap().store;
+    let mut later = claim(0, 7);
+    later.parts[0].entries[0].version = 2;
+    store.append(later).await.unwrap();
+    store.close().await;
+    let report = verified(dir.path()).await;
+    let [found] = &report.differences[..] else { panic!("{:?}", report.differences) };
+    assert_eq!((found.table, &*found.key, found.row.as_deref()), ("epoch", "blog", Some("7")));
+    assert!(found.records.as_deref().is_some_and(|says| says.contains("cannot be read")), "{found:?}");
 }
 
 async fn connect(dir: &Path) -> SqliteConnection {
@@ -230,11 +293,13 @@ async fn a_change_of_any_cached_column_is_named() {
         ("lock", "service:shop", "UPDATE lock SET key = 'service:shoq' WHERE key = 'service:shop'"),
         ("lock", "target:pg-sbg", "DELETE FROM lock WHERE key = 'target:pg-sbg'"),
         ("lock", "target:ghost", "INSERT INTO lock VALUES ('target:ghost', 'S1M002')"),
-        ("epoch", "shop", "UPDATE epoch SET epoch = epoch + 1"),
-        ("epoch", "shop", "UPDATE epoch SET epoch = -epoch"),
-        ("epoch", "shop", "UPDATE epoch SET service = 'shoq'"),
-        ("epoch", "shop", "DELETE FROM epoch"),
-        ("epoch", "blog", "INSERT INTO epoch VALUES ('blog', 1)"),
+        ("epoch", "shop", "UPDATE epoch SET epoch = epoch + 1 WHERE service = 'shop'"),
+        ("epoch", "shop", "UPDATE epoch SET epoch = -epoch WHERE service = 'shop'"),
+        ("epoch", "shop", "UPDATE epoch SET service = 'shoq' WHERE service = 'shop'"),
+        ("epoch", "shop", "DELETE FROM epoch WHERE service = 'shop'"),
+        ("epoch", "blog", "UPDATE epoch SET epoch = 7 WHERE service = 'blog'"),
+        ("epoch", "blog", "DELETE FROM epoch WHERE service = 'blog'"),
+        ("epoch", "wiki", "INSERT INTO epoch VALUES ('wiki', 1)"),
         ("cursor", "triage", "UPDATE cursor SET position = 100000"),
         ("cursor", "triage", "UPDATE cursor SET position = -1"),
     ];
