@@ -65,32 +65,13 @@ pub(super) struct Arm {
     pub rows: Option<usize>,
 }
 
-/// By the values alone: up to `limit`, the newest or the oldest first. Where there is more than one arm, it finds by how often
-/// the values are used which of them leads; the others end before they begin. A pattern does with up to [`MANY`] values and
-/// `most` uses.
-pub(super) fn by_columns(
-    wanted: &[Wanted<'_>],
-    arms: &[Arm],
-    most: i64,
-    newest: bool,
-    limit: usize,
-) -> Result<Sql, IndexError> {
-    let mut sql = Sql::default();
-    sql.look_up(wanted, arms)?;
-    if arms.len() > 1 {
-        sql.choose(wanted, arms, most)?;
-    }
-    for (at, arm) in arms.iter().enumerate() {
-        sql.end(at, *arm, arms.len() > 1, wanted, newest)?;
-    }
-    for (at, arm) in arms.iter().enumerate() {
-        if at > 0 {
-            sql.text.push_str(" UNION ALL ");
-        }
-        sql.arm(at, *arm, arms.len() > 1, wanted, newest)?;
-    }
-    sql.first(newest, limit)?;
-    Ok(sql)
+/// A question by the values alone. Where there is more than one arm, the statement finds by how often the values are used which of
+/// them leads; the others end before they begin. A pattern does with up to [`MANY`] values and `most` uses.
+pub(super) struct ByColumns<'a> {
+    pub wanted: &'a [Wanted<'a>],
+    pub arms: &'a [Arm],
+    pub most: i64,
+    pub newest: bool,
 }
 
 /// By several values of one column that are written out, and nothing else: each by itself is in order already.
@@ -127,36 +108,63 @@ impl Sql {
         let end = self.ends.iter().fold("NULL".to_owned(), |all, end| format!("ifnull({all}, {end})"));
         format!("WITH {with} SELECT json_group_array(at), {led}, {end} FROM found")
     }
+}
+
+impl ByColumns<'_> {
+    /// Up to `limit`, the newest or the oldest first.
+    pub fn sql(&self, limit: usize) -> Result<Sql, IndexError> {
+        let mut sql = Sql::default();
+        self.look_up(&mut sql)?;
+        if self.has_a_choice() {
+            self.choose(&mut sql)?;
+        }
+        for (at, arm) in self.arms.iter().enumerate() {
+            self.end(&mut sql, at, *arm)?;
+        }
+        for (at, arm) in self.arms.iter().enumerate() {
+            if at > 0 {
+                sql.text.push_str(" UNION ALL ");
+            }
+            self.arm(&mut sql, at, *arm)?;
+        }
+        sql.first(self.newest, limit)?;
+        Ok(sql)
+    }
+
+    fn has_a_choice(&self) -> bool {
+        self.arms.len() > 1
+    }
 
     /// `fit_…` and `known_…`: values of patterns that were not listed before, no more than a list has, and how often they are
     /// used where one may lead.
-    fn look_up(&mut self, wanted: &[Wanted<'_>], arms: &[Arm]) -> Result<(), IndexError> {
-        for (at, wanted) in wanted.iter().enumerate().filter(|(_, w)| w.is_open()) {
-            self.table(&format!("fit_{at}"), |sql| sql.some_values("id", wanted, MANY))?;
-            let may_lead = arms.iter().any(|arm| arm.lead == Lead::Column(at));
+    fn look_up(&self, sql: &mut Sql) -> Result<(), IndexError> {
+        for (at, wanted) in self.wanted.iter().enumerate().filter(|(_, w)| w.is_open()) {
+            sql.table(&format!("fit_{at}"), |sql| sql.some_values("id", wanted, MANY))?;
+            let may_lead = self.arms.iter().any(|arm| arm.lead == Lead::Column(at));
             let uses = match may_lead {
                 true => format!("SELECT coalesce(sum(uses), 0) FROM fit_{at} CROSS JOIN term USING (id)"),
                 false => "NULL".to_owned(),
             };
             let known =
                 format!("SELECT count(*), CASE WHEN count(*) <= {MANY} THEN ({uses}) END FROM fit_{at}");
-            self.with.push(format!("known_{at} (number, uses) AS MATERIALIZED ({known})"));
+            sql.with.push(format!("known_{at} (number, uses) AS MATERIALIZED ({known})"));
         }
         Ok(())
     }
 
     /// `lead`: which condition leads.
-    fn choose(&mut self, wanted: &[Wanted<'_>], arms: &[Arm], most: i64) -> Result<(), IndexError> {
-        self.table(LEAD, |sql| {
+    fn choose(&self, sql: &mut Sql) -> Result<(), IndexError> {
+        let most = self.most;
+        sql.table(LEAD, |sql| {
             sql.text.push_str("SELECT at FROM (");
-            for (n, Arm { lead, .. }) in arms.iter().enumerate() {
+            for (n, Arm { lead, .. }) in self.arms.iter().enumerate() {
                 sql.text.push_str(if n == 0 { "" } else { " UNION ALL " });
                 let number = lead.number();
                 match lead {
                     Lead::Positions => {
                         sql.text.push_str(&format!("SELECT {number} AS at, {most} + 1 AS uses"))
                     }
-                    Lead::Column(at) if wanted[*at].is_open() => {
+                    Lead::Column(at) if self.wanted[*at].is_open() => {
                         let known = format!("FROM known_{at} WHERE uses <= {most}");
                         sql.text.push_str(&format!("SELECT {number} AS at, uses {known}"));
                     }
@@ -164,7 +172,7 @@ impl Sql {
                         sql.text.push_str(&format!(
                             "SELECT {number} AS at, coalesce(sum(uses), 0) AS uses FROM ("
                         ));
-                        sql.values("uses", &wanted[*at], None)?;
+                        sql.values("uses", &self.wanted[*at], None)?;
                         sql.text.push(')');
                     }
                 }
@@ -175,75 +183,55 @@ impl Sql {
     }
 
     /// `end_…`: where an arm has walked as many records as it may.
-    fn end(
-        &mut self,
-        n: usize,
-        arm: Arm,
-        chosen: bool,
-        wanted: &[Wanted<'_>],
-        newest: bool,
-    ) -> Result<(), IndexError> {
+    fn end(&self, sql: &mut Sql, n: usize, arm: Arm) -> Result<(), IndexError> {
         let (Some(rows), Lead::Column(_)) = (arm.rows, arm.lead) else { return Ok(()) };
-        let down = if newest { "DESC" } else { "" };
-        self.ends.push(format!("(SELECT position FROM end_{n})"));
-        self.table(&format!("end_{n}"), |sql| {
-            sql.led(arm, chosen, wanted, ("?", "?"))?;
+        let down = if self.newest { "DESC" } else { "" };
+        sql.ends.push(format!("(SELECT position FROM end_{n})"));
+        sql.table(&format!("end_{n}"), |sql| {
+            self.led(sql, arm, ("?", "?"))?;
             sql.text.push_str(&format!(" ORDER BY entry.position {down} LIMIT 1 OFFSET {rows}"));
             Ok(())
         })
     }
 
     /// One SELECT of positions, for the case that this leads.
-    fn arm(
-        &mut self,
-        n: usize,
-        arm: Arm,
-        chosen: bool,
-        wanted: &[Wanted<'_>],
-        newest: bool,
-    ) -> Result<(), IndexError> {
+    fn arm(&self, sql: &mut Sql, n: usize, arm: Arm) -> Result<(), IndexError> {
         let end = format!("coalesce((SELECT position FROM end_{n}), ?)");
         let walks = arm.rows.is_some() && matches!(arm.lead, Lead::Column(_));
         match walks {
-            true if newest => self.led(arm, chosen, wanted, (&end, "?"))?,
-            true => self.led(arm, chosen, wanted, ("?", &end))?,
-            false => self.led(arm, chosen, wanted, ("?", "?"))?,
+            true if self.newest => self.led(sql, arm, (&end, "?"))?,
+            true => self.led(sql, arm, ("?", &end))?,
+            false => self.led(sql, arm, ("?", "?"))?,
         }
-        self.test(Some(arm.lead), wanted)
+        sql.test(Some(arm.lead), self.wanted)
     }
 
     /// All records of what leads, between two positions.
-    fn led(
-        &mut self,
-        arm: Arm,
-        chosen: bool,
-        wanted: &[Wanted<'_>],
-        (first, last): (&str, &str),
-    ) -> Result<(), IndexError> {
+    fn led(&self, sql: &mut Sql, arm: Arm, (first, last): (&str, &str)) -> Result<(), IndexError> {
         let Arm { lead, range, .. } = arm;
         let from = match lead {
-            Lead::Column(at) => format!("entry INDEXED BY entry_{}", wanted[at].word.as_str()),
+            Lead::Column(at) => format!("entry INDEXED BY entry_{}", self.wanted[at].word.as_str()),
             Lead::Positions => "entry NOT INDEXED".to_owned(),
         };
         // Where a value depends on it, SQLite has nothing to walk; a condition of its own is asked for each row.
-        let leads = chosen.then(|| format!("(SELECT at FROM lead) = {}", lead.number()));
+        let leads = self.has_a_choice().then(|| format!("(SELECT at FROM lead) = {}", lead.number()));
         let last = match (lead, &leads) {
             (Lead::Positions, Some(leads)) => format!("iif({leads}, {last}, 0)"),
             (Lead::Positions, None) | (Lead::Column(_), _) => last.to_owned(),
         };
         let select = "SELECT entry.position FROM";
-        self.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN {first} AND {last}"));
-        self.bind(signed(range.0))?;
-        self.bind(signed(range.1))?;
+        sql.text.push_str(&format!("{select} {from} WHERE entry.position BETWEEN {first} AND {last}"));
+        sql.bind(signed(range.0))?;
+        sql.bind(signed(range.1))?;
         let Lead::Column(at) = lead else { return Ok(()) };
-        let column = format!("entry.{}", wanted[at].word.as_str());
+        let column = format!("entry.{}", self.wanted[at].word.as_str());
         // SQLite has to see that the index, which leaves out records without a value, has all that are wanted.
-        self.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
-        if wanted[at].is_open() {
+        sql.text.push_str(&format!(" AND {column} IS NOT NULL AND "));
+        if self.wanted[at].is_open() {
             let provided = leads.map(|leads| format!(" WHERE {leads}")).unwrap_or_default();
-            self.text.push_str(&format!("{column} IN (SELECT id FROM fit_{at}{provided})"));
+            sql.text.push_str(&format!("{column} IN (SELECT id FROM fit_{at}{provided})"));
             return Ok(());
         }
-        self.is_one_of(&column, &wanted[at], leads.as_deref())
+        sql.is_one_of(&column, &self.wanted[at], leads.as_deref())
     }
 }

@@ -2,7 +2,7 @@
 //! whatever still takes too long ends, and says from where on it has not looked.
 
 use super::bitmap::{BLOCK, FREQUENT, Frequent};
-use super::lead::{Arm, Lead, Leads, by_columns, by_values};
+use super::lead::{Arm, ByColumns, Lead, Leads, by_values};
 use super::meeting::Meeting;
 use super::segment::Segment;
 use super::statement::{Sql, among, by_words};
@@ -53,6 +53,12 @@ pub(super) struct Looked {
     pub rest: Option<Position>,
 }
 
+/// The statement that a question begins with, and where its walk over positions ends, where it has one.
+struct First {
+    sql: Sql,
+    end: Option<Position>,
+}
+
 /// What a statement of several arms answers.
 struct Chosen {
     positions: Vec<Position>,
@@ -100,14 +106,7 @@ impl<'i> Look<'i> {
             self.list().await?;
             return by_words(self.texts, &self.wanted, Segment::of(1), all, self.newest, limit);
         }
-        if let [values] = self.wanted.as_slice()
-            && values.is_written_out()
-        {
-            return by_values(values, all, self.newest, limit);
-        }
-        let Leads { whole, walked } = self.leads();
-        let leads = whole.into_iter().chain(walked);
-        self.by_columns(leads.map(|lead| Arm { lead, range: all, rows: None }), limit)
+        Ok(self.first(all, limit)?.sql)
     }
 
     /// From here on no statement has to look for the values of a pattern.
@@ -122,8 +121,33 @@ impl<'i> Look<'i> {
         Leads::of(&self.wanted, &self.frequent, self.most)
     }
 
-    fn by_columns(&self, arms: impl Iterator<Item = Arm>, limit: usize) -> Result<Sql, IndexError> {
-        by_columns(&self.wanted, &arms.collect::<Vec<_>>(), self.most, self.newest, limit)
+    /// All records of what leads.
+    fn all_of(&self, leads: &[Lead], range: Stretch, limit: usize) -> Result<Sql, IndexError> {
+        let arms: Vec<Arm> = leads.iter().map(|lead| Arm { lead: *lead, range, rows: None }).collect();
+        self.by_columns(&arms).sql(limit)
+    }
+
+    fn by_columns<'a>(&'a self, arms: &'a [Arm]) -> ByColumns<'a> {
+        ByColumns { wanted: &self.wanted, arms, most: self.most, newest: self.newest }
+    }
+
+    /// What most questions need no more than.
+    fn first(&self, range: Stretch, limit: usize) -> Result<First, IndexError> {
+        if let [values] = self.wanted.as_slice()
+            && values.is_written_out()
+        {
+            return Ok(First { sql: by_values(values, range, self.newest, limit)?, end: None });
+        }
+        let Leads { whole, walked } = self.leads();
+        // Most do meet within some records, or a block or two.
+        let blocks = self.blocks(range, 2);
+        let walks = walked.iter().map(|lead| match lead {
+            Lead::Column(_) => Arm { lead: *lead, range, rows: Some(WALKED) },
+            Lead::Positions => Arm { lead: *lead, range: blocks, rows: None },
+        });
+        let whole = whole.iter().map(|lead| Arm { lead: *lead, range, rows: None });
+        let sql = self.by_columns(&whole.chain(walks).collect::<Vec<_>>()).sql(limit)?;
+        Ok(First { sql, end: walked.contains(&Lead::Positions).then(|| self.end(blocks)) })
     }
 
     fn is_over(&self) -> bool {
@@ -157,7 +181,9 @@ impl<'i> Look<'i> {
     fn blocks(&self, range: Stretch, count: u64) -> Stretch {
         let block = |position: Position| position - position % BLOCK;
         match self.newest {
-            true => (range.0.max((block(range.1) + BLOCK).saturating_sub(count * BLOCK)), range.1),
+            true => {
+                (range.0.max(block(range.1).saturating_add(BLOCK).saturating_sub(count * BLOCK)), range.1)
+            }
             false => (range.0, range.1.min(block(range.0) + count * BLOCK - 1)),
         }
     }
@@ -186,66 +212,53 @@ impl<'i> Look<'i> {
 
     /// By what is asked of columns alone.
     async fn columns(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
-        if let [values] = self.wanted.as_slice()
-            && values.is_written_out()
-        {
-            let positions = self.ask(by_values(values, range, self.newest, limit)?).await?;
-            return Ok(Looked { positions, rest: None });
-        }
-        let all =
-            |leads: Vec<Lead>, range| leads.into_iter().map(move |lead| Arm { lead, range, rows: None });
-        let Leads { whole, walked } = self.leads();
-        if walked.is_empty() {
-            let positions = self.ask(self.by_columns(all(whole, range), limit)?).await?;
-            return Ok(Looked { positions, rest: None });
-        }
-        // Most do meet within some records, or a block or two.
-        let blocks = self.blocks(range, 2);
-        let walks = walked.iter().map(|lead| match lead {
-            Lead::Column(_) => Arm { lead: *lead, range, rows: Some(WALKED) },
-            Lead::Positions => Arm { lead: *lead, range: blocks, rows: None },
-        });
-        let asked = self.by_columns(all(whole, range).chain(walks), limit)?;
-        let Chosen { positions: mut found, led, end } = self.ask_chosen(asked).await?;
-        let end = match walked.as_slice() {
-            [Lead::Positions] if led.is_none_or(|led| led == Lead::Positions.number()) => {
-                Some(self.end(blocks))
+        let First { sql, end: of_blocks } = self.first(range, limit)?;
+        let Chosen { mut positions, led, end } = self.ask_chosen(sql).await?;
+        let by_positions = led.is_none_or(|led| led == Lead::Positions.number());
+        let end = end.or(of_blocks.filter(|_| by_positions));
+        match end.filter(|_| positions.len() < limit).and_then(|end| self.behind(range, end)) {
+            None => Ok(Looked { positions, rest: None }),
+            Some(behind) => {
+                let more = self.go_on(behind, limit - positions.len()).await?;
+                positions.extend(more.positions);
+                Ok(Looked { positions, rest: more.rest })
             }
-            _ => end,
-        };
-        let behind = end.filter(|_| found.len() < limit).and_then(|end| self.behind(range, end));
-        let Some(behind) = behind else { return Ok(Looked { positions: found, rest: None }) };
+        }
+    }
+
+    /// Behind what the first statement walked.
+    async fn go_on(&mut self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
         self.list().await?;
-        let leads = self.leads();
+        let Leads { whole, walked } = self.leads();
         // A pattern of many values that all are rare.
-        if leads.walked.is_empty() {
-            found.extend(self.ask(self.by_columns(all(leads.whole, behind), limit - found.len())?).await?);
-            return Ok(Looked { positions: found, rest: None });
+        if walked.is_empty() {
+            return Ok(Looked { positions: self.ask(self.all_of(&whole, range, limit)?).await?, rest: None });
         }
         // Records without bits are the newest.
-        let bits_end = self.frequent.end.saturating_sub(1);
-        let (bits, tail) = ((behind.0, behind.1.min(bits_end)), (behind.0.max(bits_end + 1), behind.1));
-        if self.newest && tail.0 <= tail.1 {
-            let arms = all(walked.clone(), tail);
-            found.extend(self.ask(self.by_columns(arms, limit - found.len())?).await?);
+        let first = self.frequent.end.max(1);
+        let mut parts = [((range.0, range.1.min(first - 1)), true), ((range.0.max(first), range.1), false)];
+        if self.newest {
+            parts.reverse();
         }
-        let met = match found.len() < limit {
-            true => self.meet(bits, limit - found.len()).await?,
-            false => Looked::default(),
-        };
-        found.extend(met.positions);
-        if !self.newest && found.len() < limit && met.rest.is_none() && tail.0 <= tail.1 {
-            found.extend(self.ask(self.by_columns(all(walked, tail), limit - found.len())?).await?);
+        let mut found = Looked::default();
+        for (part, has_bits) in parts {
+            let left = limit.saturating_sub(found.positions.len());
+            if left == 0 || found.rest.is_some() || part.0 > part.1 {
+                continue;
+            }
+            let more = match has_bits {
+                true => self.meet(part, left).await?,
+                false => Looked { positions: self.ask(self.all_of(&walked, part, left)?).await?, rest: None },
+            };
+            found.positions.extend(more.positions);
+            found.rest = more.rest;
         }
-        Ok(Looked { positions: found, rest: met.rest })
+        Ok(found)
     }
 
     /// By bits, and each record that they name is asked.
     async fn meet(&self, range: Stretch, limit: usize) -> Result<Looked, IndexError> {
-        let (mut found, mut rest) = (Looked::default(), (range.0 <= range.1).then_some(range));
-        if rest.is_none() {
-            return Ok(found);
-        }
+        let (mut found, mut rest) = (Looked::default(), Some(range));
         let meeting = Meeting::of(&self.index.readers, &self.wanted, range).await?;
         let mut blocks = 4;
         while let Some(range) = rest {

@@ -145,9 +145,9 @@ impl Sql {
             return self.is_one_of(&value, wanted, None);
         }
         let few = format!("(SELECT number FROM known_{at}) <= {MANY}");
-        self.text.push_str(&format!("({value} IN (SELECT id FROM fit_{at} WHERE {few}) OR (NOT {few} AND "));
+        self.text.push_str(&format!("CASE WHEN {few} THEN {value} IN (SELECT id FROM fit_{at}) ELSE "));
         self.fits(&column, wanted)?;
-        self.text.push_str("))");
+        self.text.push_str(" END");
         Ok(())
     }
 

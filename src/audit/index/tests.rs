@@ -315,6 +315,7 @@ async fn a_question_that_nobody_waits_for_any_more_leaves_the_index_whole() {
 async fn every_statement_is_led_by_an_index() {
     let scene = scene(200).await;
     scene.index.catch_up(200, SOON).await.unwrap();
+    let mut bounded = 0;
     for question in QUESTIONS {
         let filter = parse(question).unwrap();
         if filter.terms.is_empty() && filter.texts.is_empty() {
@@ -335,7 +336,9 @@ async fn every_statement_is_led_by_an_index() {
         let choices = plan.iter().filter(|line| *line == "MATERIALIZE lead").count();
         assert!(choices <= 1, "who leads is found once: {question}: {plan:?}");
         assert!(sorts <= by_values + choices, "only a set of values sorts: {question}: {plan:?}");
+        bounded += plan.iter().filter(|line| line.starts_with("MATERIALIZE end_")).count();
     }
+    assert!(bounded > 0, "no plan of a walk with an end was looked at");
 }
 
 /// A thousand records a second, while one reader walks the past again and again and another one keeps up with the end.

@@ -7,7 +7,7 @@ use crate::audit::{Filter, Word};
 use sqlx::{AssertSqlSafe, Row as _};
 
 /// Values that a list is made of; where more fit, each row's value is looked at.
-pub(super) const MANY: i64 = if cfg!(test) { 5 } else { 500 };
+pub(super) const MANY: i64 = if cfg!(test) { 5 } else { 128 };
 
 /// Values that are looked for side by side.
 const WRITTEN_OUT: usize = 16;
