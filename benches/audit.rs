@@ -4,6 +4,7 @@
 //! `POINTSMAN_BENCH_RECORDS` says how many records (1,000,000); ten million want about 12 GB of disk.
 
 use crate::figures::Figures;
+use crate::runs;
 use pointsman::audit::{Filter, Found, Index, Page, parse};
 use pointsman::kernel::domain::{
     Actor, Digest, OccurrenceId, PlaybookVerdict, Reason, Record, Role, Stream, Time, Via,
@@ -183,7 +184,11 @@ pub fn run() -> anyhow::Result<()> {
         pointsman::config::env("POINTSMAN_BENCH_RECORDS").and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(dir.path(), records))
+    let of_runs = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    runtime.block_on(async {
+        measure(dir.path(), records).await?;
+        runs::measure(of_runs.path()).await
+    })
 }
 
 async fn measure(dir: &Path, records: u64) -> anyhow::Result<()> {

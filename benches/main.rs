@@ -16,6 +16,7 @@ mod load;
 mod looks;
 mod parts;
 mod process;
+mod runs;
 mod startup;
 
 fn main() -> anyhow::Result<()> {
