@@ -32,7 +32,7 @@ const FEW: usize = 20;
 const LONG: Duration = Duration::from_secs(15);
 
 /// Question, and the same by hand over `audit.db`; for times [`BY_TIMES`]. {words:…} is a phrase in all tables of words.
-const QUESTIONS: [(&str, &str); 28] = [
+const QUESTIONS: [(&str, &str); 29] = [
     ("service:shop-7", "FROM entry WHERE service = (SELECT id FROM term WHERE word = 2 AND text = 'shop-7')"),
     ("actor:ana-500", "FROM entry WHERE actor = (SELECT id FROM term WHERE word = 3 AND text = 'ana-500')"),
     (
@@ -133,6 +133,7 @@ const QUESTIONS: [(&str, &str); 28] = [
         "FROM entry WHERE service = (SELECT id FROM term WHERE word = 2 AND text = 'shop-7') \
          AND position IN ({words:\"hall 3\"})",
     ),
+    ("-power -gra", "FROM entry WHERE position NOT IN ({words:power OR gra})"),
     ("rack-77*", "FROM ({words:\"rack 77\"*})"),
     ("\"back power\"", "FROM ({words:\"back power\"})"),
     ("\"1\"* \"p\"*", "FROM ({words:\"1\"* AND \"p\"*})"),

@@ -127,7 +127,7 @@ fn walk(all: &[Stamped], filter: &Filter) -> Vec<Position> {
     all.iter().filter(fits).map(|s| s.position).collect()
 }
 
-const QUESTIONS: [&str; 63] = [
+const QUESTIONS: [&str; 66] = [
     "",
     "actor:ana",
     "actor:\"it's\"",
@@ -157,6 +157,9 @@ const QUESTIONS: [&str; 63] = [
     "\"hall 3\"",
     "\"power is\" -\"hall 3\"",
     "-power",
+    "-power -sitedown",
+    "service:shop-rare -\"hall 3\"",
+    "service:shop-rare \"hall 3\" -\"hall 4\"",
     "rack-4",
     "rac*",
     "\"OR\"",

@@ -61,9 +61,7 @@ async fn run(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> R
     loop {
         let after = so_far.as_ref().map_or(0, |(run, _)| run.seq);
         let page = page(conn, stream, "seq > ?2 ORDER BY seq LIMIT ?3", after, PAGE).await?;
-        if page.is_empty() {
-            break;
-        }
+        let is_last = page.len() < PAGE as usize;
         for stamped in page {
             let folded = stamped.and_then(|stamped| {
                 let run = match so_far.take() {
@@ -76,6 +74,9 @@ async fn run(conn: &mut SqliteConnection, stream: &Stream, held: &mut Held) -> R
                 Ok(folded) => so_far = Some(folded),
                 Err(why) => return Ok(Wanted::Broken(format!("the records do not fold: {why}"))),
             }
+        }
+        if is_last {
+            break;
         }
     }
     let Some((run, position)) = so_far else { return Ok(Wanted::None) };
